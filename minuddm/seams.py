@@ -1,0 +1,88 @@
+"""The seams: what public functions ask of their arguments, and the names of array types.
+
+Compiled loops check nothing; the functions in front of them call these checks once, and each raises
+`ValueError` or `TypeError` with one line that names the value and the allowed range.
+"""
+
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Tokens: TypeAlias = NDArray[np.int32]
+"""Token values, one sequence a row: integers 0 … V - 1."""
+Floats: TypeAlias = NDArray[Any]
+"""Real numbers, float32 for work or float64 for checking."""
+
+_MAX_VOCABULARY = 2**31 - 1
+
+
+def vocabulary(V: int) -> int:
+    """Return V, refusing what is not an integer of at least 2 (one value says nothing)."""
+    if isinstance(V, bool) or not isinstance(V, int | np.integer):
+        raise TypeError(f"the vocabulary size V must be an integer, got {V!r}")
+    if not 2 <= V <= _MAX_VOCABULARY:
+        raise ValueError(f"the vocabulary size V must be at least 2, got {V}")
+    return int(V)
+
+
+def count(value: int, name: str, least: int = 1) -> int:
+    """Return an integer of at least `least`, or say which name and value failed."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+        raise TypeError(f"{name} must be an integer, got {value!r}")
+    if value < least:
+        raise ValueError(f"{name} must be at least {least}, got {value}")
+    return int(value)
+
+
+def tokens(x: ArrayLike, V: int, name: str = "tokens", ndim: int | None = None) -> Tokens:
+    """Return `x` as contiguous int32 tokens in 0 … V - 1.
+
+    Raises `TypeError` for what is not integer and `ValueError` for a wrong shape or value.
+    """
+    array = np.asarray(x)
+    if not np.issubdtype(array.dtype, np.integer):
+        raise TypeError(f"{name} must be integers, got dtype {array.dtype}")
+    if ndim is not None and array.ndim != ndim:
+        raise ValueError(f"{name} must have {ndim} axes, got shape {array.shape}")
+    if array.size and (array.min() < 0 or array.max() >= V):
+        outside = array.min() if array.min() < 0 else array.max()
+        raise ValueError(f"{name} must lie in 0 … {V - 1}, got {outside}")
+    return np.ascontiguousarray(array, dtype=np.int32)
+
+
+def alphas(alpha: ArrayLike, batch: int | None = None, name: str = "alpha") -> NDArray[np.float64]:
+    """Return chances in [0, 1] as float64: a scalar array, or one per sequence.
+
+    With `batch` given, a scalar is repeated to shape (batch,).
+    """
+    array = np.asarray(alpha, dtype=np.float64)
+    if array.ndim > 1:
+        raise ValueError(f"{name} must be a number or one number per sequence, got {array.shape}")
+    wrong = ~((array >= 0) & (array <= 1))
+    if wrong.any():
+        raise ValueError(f"{name} must lie in [0, 1], got {array[wrong].flat[0]:g}")
+    if batch is None:
+        return array
+    if array.ndim == 1 and array.shape != (batch,):
+        raise ValueError(f"{name} must have one value per sequence ({batch}), got {array.shape}")
+    return np.ascontiguousarray(np.broadcast_to(array, (batch,)))
+
+
+def against(alpha: NDArray[np.float64], x: NDArray[Any]) -> NDArray[np.float64]:
+    """Give alpha () or (B,) the trailing axes that let it broadcast against x (B, ...)."""
+    if alpha.ndim and (x.ndim == 0 or alpha.shape[0] != x.shape[0]):
+        raise ValueError(f"one alpha per sequence needs {alpha.shape} sequences, got {x.shape}")
+    return alpha.reshape(alpha.shape + (1,) * (x.ndim - alpha.ndim))
+
+
+def log_probabilities(log_p: ArrayLike, x: NDArray[Any], name: str = "log_p") -> Floats:
+    """Return log-probabilities (..., V) over tokens x (...), floating and without NaN."""
+    array = np.asarray(log_p)
+    if array.dtype not in (np.float32, np.float64):
+        raise TypeError(f"{name} must be float32 or float64, got dtype {array.dtype}")
+    if array.ndim != x.ndim + 1 or array.shape[:-1] != x.shape:
+        raise ValueError(f"{name} must have shape {x.shape} + (V,), got {array.shape}")
+    if np.isnan(array).any():
+        raise ValueError(f"{name} must not hold NaN")
+    return np.ascontiguousarray(array)
