@@ -1,0 +1,99 @@
+"""The noise schedule: how fast tokens are resampled.
+
+    α(t)         chance that a token was never resampled by time t; α(0) = 1, falling in t ∈ [0, 1]
+    α'(t)        its exact derivative; the NELBO [T8] weighs time by -α'(t) / α(t)
+    time(α)      the inverse
+
+A schedule is α *and* its own α' as one value [T6]. Code that hard-codes α = 1 - t in the loss
+while it corrupts with ε > 0 is wrong by 8 % at t = 0.99 and by half at t = 0.999.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import ArrayLike, NDArray
+
+
+class Schedule(Protocol):
+    """α, α' and the inverse of α, for times in [0, 1]."""
+
+    def alpha(self, t: ArrayLike) -> NDArray[np.float64]:
+        """Return the chance that a token was never resampled by time t."""
+
+    def dalpha(self, t: ArrayLike) -> NDArray[np.float64]:
+        """Return dα/dt, which is never positive."""
+
+    def time(self, alpha: ArrayLike) -> NDArray[np.float64]:
+        """Return the time t at which α(t) = alpha."""
+
+
+def _within(value: ArrayLike, low: float, name: str) -> NDArray[np.float64]:
+    array = np.asarray(value, dtype=np.float64)
+    wrong = ~((array >= low) & (array <= 1))
+    if wrong.any():
+        raise ValueError(f"{name} must lie in [{low:g}, 1], got {array[wrong].flat[0]:g}")
+    return array
+
+
+@dataclass(frozen=True)
+class LogLinear:
+    """α = 1 - (1 - ε) t, so that -log(1 - α) is linear in log t; the paper's schedule [T6]."""
+
+    eps: float = 1e-3
+
+    def __post_init__(self) -> None:
+        if not 0 < self.eps < 1:
+            raise ValueError(f"eps must lie in (0, 1), got {self.eps}")
+
+    def alpha(self, t: ArrayLike) -> NDArray[np.float64]:
+        """Return 1 - (1 - ε) t."""
+        return np.asarray(1 - (1 - self.eps) * _within(t, 0, "t"))
+
+    def dalpha(self, t: ArrayLike) -> NDArray[np.float64]:
+        """Return -(1 - ε)."""
+        return np.full_like(_within(t, 0, "t"), -(1 - self.eps))
+
+    def time(self, alpha: ArrayLike) -> NDArray[np.float64]:
+        """Return (1 - α) / (1 - ε); alpha must lie in [ε, 1]."""
+        return np.asarray((1 - _within(alpha, self.eps, "alpha")) / (1 - self.eps))
+
+
+@dataclass(frozen=True)
+class Linear:
+    """α = 1 - t: the last token is resampled exactly at t = 1."""
+
+    def alpha(self, t: ArrayLike) -> NDArray[np.float64]:
+        """Return 1 - t."""
+        return np.asarray(1 - _within(t, 0, "t"))
+
+    def dalpha(self, t: ArrayLike) -> NDArray[np.float64]:
+        """Return -1."""
+        return np.full_like(_within(t, 0, "t"), -1.0)
+
+    def time(self, alpha: ArrayLike) -> NDArray[np.float64]:
+        """Return 1 - α."""
+        return np.asarray(1 - _within(alpha, 0, "alpha"))
+
+
+@dataclass(frozen=True)
+class Cosine:
+    """α = 1 - cos(π(1 - t)/2): slow at the noisy end (the form of Shi et al. 2024, MD4)."""
+
+    def alpha(self, t: ArrayLike) -> NDArray[np.float64]:
+        """Return 1 - cos(π(1 - t)/2), written as 2 sin² so that small values keep their digits."""
+        return np.asarray(2 * np.sin(np.pi / 4 * (1 - _within(t, 0, "t"))) ** 2)
+
+    def dalpha(self, t: ArrayLike) -> NDArray[np.float64]:
+        """Return -(π/2) sin(π(1 - t)/2)."""
+        return np.asarray(-np.pi / 2 * np.sin(np.pi / 2 * (1 - _within(t, 0, "t"))))
+
+    def time(self, alpha: ArrayLike) -> NDArray[np.float64]:
+        """Return 1 - (4/π) arcsin √(α/2)."""
+        return np.asarray(1 - 4 / np.pi * np.arcsin(np.sqrt(_within(alpha, 0, "alpha") / 2)))
+
+
+def stratified_times(n: int, t_min: float, rng: Generator) -> NDArray[np.float64]:
+    """Return n times, one uniform in each of n equal cells of [t_min, 1], in rising order."""
+    return np.asarray(t_min + (1 - t_min) * (np.arange(n) + rng.random(n)) / n)

@@ -1,0 +1,238 @@
+"""The Markov kernel of uniform-state diffusion: one kernel, dense and structured.
+
+A token waits, and when its clock rings it is resampled uniformly from the V values. Between times
+s < t it was never resampled with chance α_ts = α_t / α_s, so
+
+    [T1]  Q_{t|s} = α_ts I + (1 - α_ts)/V · 11ᵀ             `transition` (dense), `propagate` (O(V))
+    [T4]  R = 11ᵀ/V - I, the generator per unit of -α'/α     `rate`
+    [T5]  x_t given x_0: keep with α_t, else uniform         `marginal`, `corrupt`
+
+Looking back from x_t = z, with p any distribution over the clean value [T7], the earlier token
+x_s is a mixture of three simple ones. Written with their weights, which sum to V α_t p_z + 1 -
+α_t:
+
+    stay at z               V α_t p_z + α_ts - α_t
+    the clean value, ~ p    α_s - α_t
+    a uniform value         (1 - α_ts)(1 - α_s)
+
+This form is what we sample: one uniform number chooses the component and, by its remainder, the
+value, so a draw reads `p` only when it comes from `p`. All functions here take alphas, never a
+schedule; an alpha is one number, or one per sequence (the leading axis of the tokens). Randomness
+comes in as a `numpy.random.Generator`; the compiled sweeps see the uniforms only.
+"""
+
+import math
+
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import ArrayLike, NDArray
+
+from minuddm import seams
+from minuddm.compiled import sweep
+from minuddm.seams import Floats, Tokens
+
+
+def transition(alpha_ts: float, V: int) -> NDArray[np.float64]:
+    """Return the dense kernel Q_{t|s} (V, V) of [T1]; row x_s, column x_t, rows sum to one."""
+    V = seams.vocabulary(V)
+    alpha = float(seams.alphas(alpha_ts, name="alpha_ts"))
+    return np.asarray(alpha * np.eye(V) + (1 - alpha) / V)
+
+
+def rate(V: int) -> NDArray[np.float64]:
+    """Return the generator (V, V) per unit of -α'/α [T4]; rows sum to zero."""
+    V = seams.vocabulary(V)
+    return np.full((V, V), 1 / V) - np.eye(V)
+
+
+def propagate(p: ArrayLike, alpha_ts: ArrayLike) -> NDArray[np.float64]:
+    """Return p Q_{t|s} for distributions p (..., V) in O(V): the structured view of [T1].
+
+    `alpha_ts` is a number or one per leading index of p.
+    """
+    p = np.asarray(p, dtype=np.float64)
+    alpha = seams.against(seams.alphas(alpha_ts, name="alpha_ts"), p)
+    return np.asarray(alpha * p + (1 - alpha) * p.mean(axis=-1, keepdims=True))
+
+
+def marginal(x0: ArrayLike, alpha: ArrayLike, V: int) -> NDArray[np.float64]:
+    """Return the distribution (..., V) of x_t given the tokens x0 (...) [T1]."""
+    V = seams.vocabulary(V)
+    x = seams.tokens(x0, V, "x0")
+    a = seams.against(seams.alphas(alpha), x)[..., None]
+    return np.where(np.arange(V) == x[..., None], a, 0.0) + (1 - a) / V
+
+
+def inverse_temperature(alpha: ArrayLike, V: int) -> NDArray[np.float64]:
+    """Return β = log(1 + V α / (1 - α)) [T14]: the log-odds of keeping a token over any one other.
+
+    Zero at α = 0 (pure noise), infinite at α = 1.
+    """
+    V = seams.vocabulary(V)
+    a = seams.alphas(alpha)
+    with np.errstate(divide="ignore"):
+        return np.asarray(np.log1p(V * a / (1 - a)))
+
+
+def bridge(
+    xt: ArrayLike, p: ArrayLike, alpha_s: ArrayLike, alpha_t: ArrayLike
+) -> NDArray[np.float64]:
+    """Return q(x_s | x_t, p) of shape (..., V) [T7], for tokens xt (...) and p (..., V), s ≤ t.
+
+    For a one-hot p this is Bayes' rule. Where x_t is impossible under p (α_t = 1 and p_z = 0) the
+    token stays. Raises `ValueError` for s > t (alpha_s < alpha_t) and for p that is no
+    distribution.
+    """
+    p = np.asarray(p, dtype=np.float64)
+    z = seams.tokens(xt, p.shape[-1] if p.ndim else 0, "xt")
+    if p.shape[:-1] != z.shape:
+        raise ValueError(f"p must have shape {z.shape} + (V,), got {p.shape}")
+    if not ((p >= 0).all() and np.allclose(p.sum(axis=-1), 1, rtol=0, atol=1e-3)):
+        raise ValueError("p must hold distributions: non-negative, each summing to one")
+    V = p.shape[-1]
+    stay, clean, noise = _weights(z, np.take_along_axis(p, z[..., None], -1), alpha_s, alpha_t, V)
+    at_z = np.arange(V) == z[..., None]
+    q = np.where(at_z, stay, 0.0) + clean * p + noise / V
+    return np.asarray(q / (stay + clean + noise))
+
+
+def _weights(
+    z: Tokens, p_z: NDArray[np.float64], alpha_s: ArrayLike, alpha_t: ArrayLike, V: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Return the three mixture weights of [T7], each (..., 1); an impossible z stays."""
+    a_s, a_t, a_ts = _two_times(alpha_s, alpha_t)
+    a_s, a_t, a_ts = (seams.against(a, z)[..., None] for a in (a_s, a_t, a_ts))
+    stay = V * a_t * p_z + a_ts - a_t
+    clean, noise = a_s - a_t, (1 - a_ts) * (1 - a_s)
+    impossible = stay + clean + noise == 0
+    return np.where(impossible, 1.0, stay), clean, noise
+
+
+def _two_times(
+    alpha_s: ArrayLike, alpha_t: ArrayLike
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Return α_s, α_t and α_ts = α_t / α_s, with α_ts = 1 where no time passes (0/0 included)."""
+    a_s, a_t = seams.alphas(alpha_s, name="alpha_s"), seams.alphas(alpha_t, name="alpha_t")
+    if (a_s < a_t).any():
+        raise ValueError("s > t: alpha_s must not be smaller than alpha_t")
+    a_s, a_t = np.broadcast_arrays(a_s, a_t)
+    return a_s, a_t, np.divide(a_t, a_s, out=np.ones_like(a_t), where=a_s > a_t)
+
+
+def corrupt(x0: ArrayLike, alpha: ArrayLike, V: int, rng: Generator) -> Tokens:
+    """Return x_t ~ q(x_t | x_0) [T5] for tokens x0 (B, L) and alpha () or (B,).
+
+    One uniform u a token: u < α keeps it, else u's remainder is the new value, so that with one
+    set of uniforms the kept tokens at a small α are kept at every larger one.
+    """
+    V = seams.vocabulary(V)
+    x = seams.tokens(x0, V, "x0", ndim=2)
+    out = np.empty_like(x)
+    _corrupt(out, x, seams.alphas(alpha, len(x)), V, rng.random(x.shape))
+    return out
+
+
+@sweep
+def _corrupt(
+    xt: Tokens, x0: Tokens, alpha: NDArray[np.float64], V: int, u: NDArray[np.float64]
+) -> None:
+    for b in range(x0.shape[0]):
+        for i in range(x0.shape[1]):
+            if u[b, i] < alpha[b]:
+                xt[b, i] = x0[b, i]
+            else:
+                xt[b, i] = min(V - 1, int((u[b, i] - alpha[b]) / (1 - alpha[b]) * V))
+
+
+def sample_bridge(
+    xt: ArrayLike, log_p: ArrayLike, alpha_s: ArrayLike, alpha_t: ArrayLike, rng: Generator
+) -> Tokens:
+    """Return x_s ~ q(x_s | x_t, p) [T7] for tokens xt (B, L) and log p (B, L, V), s ≤ t.
+
+    The same law as `bridge`, drawn without forming it.
+    """
+    z, log_p, a_s, a_t, a_ts = _bridge_arguments(xt, log_p, alpha_s, alpha_t)
+    out = np.empty_like(z)
+    _sample_bridge(out, z, log_p, a_s, a_t, a_ts, rng.random(z.shape))
+    return out
+
+
+@sweep
+def _sample_bridge(
+    xs: Tokens,
+    z: Tokens,
+    log_p: Floats,
+    alpha_s: NDArray[np.float64],
+    alpha_t: NDArray[np.float64],
+    alpha_ts: NDArray[np.float64],
+    u: NDArray[np.float64],
+) -> None:
+    V = log_p.shape[2]
+    for b in range(z.shape[0]):
+        clean = alpha_s[b] - alpha_t[b]
+        noise = (1 - alpha_ts[b]) * (1 - alpha_s[b])
+        for i in range(z.shape[1]):
+            p_z = math.exp(log_p[b, i, z[b, i]])
+            stay = V * alpha_t[b] * p_z + alpha_ts[b] - alpha_t[b]
+            rest = u[b, i] * (stay + clean + noise) - stay
+            value = z[b, i]
+            if rest >= clean and noise > 0:
+                value = min(V - 1, int((rest - clean) / noise * V))
+            elif rest >= 0 and clean > 0:
+                rest /= clean
+                for v in range(V):  # inverse of the cumulative sum of p
+                    p_v = math.exp(log_p[b, i, v])
+                    if p_v > 0:
+                        value = v
+                    rest -= p_v
+                    if rest < 0:
+                        break
+            xs[b, i] = value
+
+
+def mode_of_bridge(
+    xt: ArrayLike, log_p: ArrayLike, alpha_s: ArrayLike, alpha_t: ArrayLike
+) -> Tokens:
+    """Return argmax of q(x_s | x_t, p) [T7], shape (B, L); a tie keeps the present token."""
+    z, log_p, a_s, a_t, a_ts = _bridge_arguments(xt, log_p, alpha_s, alpha_t)
+    out = np.empty_like(z)
+    _mode_of_bridge(out, z, log_p, a_s, a_t, a_ts)
+    return out
+
+
+@sweep
+def _mode_of_bridge(
+    xs: Tokens,
+    z: Tokens,
+    log_p: Floats,
+    alpha_s: NDArray[np.float64],
+    alpha_t: NDArray[np.float64],
+    alpha_ts: NDArray[np.float64],
+) -> None:
+    V = log_p.shape[2]
+    for b in range(z.shape[0]):
+        clean = alpha_s[b] - alpha_t[b]  # the uniform component favours nobody
+        for i in range(z.shape[1]):
+            best = z[b, i]
+            p_z = math.exp(log_p[b, i, best])
+            peak = V * alpha_t[b] * p_z + alpha_ts[b] - alpha_t[b] + clean * p_z
+            for v in range(V):
+                weight = clean * math.exp(log_p[b, i, v])
+                if v != z[b, i] and weight > peak:
+                    best, peak = v, weight
+            xs[b, i] = best
+
+
+def _bridge_arguments(
+    xt: ArrayLike, log_p: ArrayLike, alpha_s: ArrayLike, alpha_t: ArrayLike
+) -> tuple[Tokens, Floats, NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    log_p = np.asarray(log_p)
+    z = seams.tokens(xt, log_p.shape[-1] if log_p.ndim else 0, "xt", ndim=2)
+    a_s, a_t, a_ts = _two_times(alpha_s, alpha_t)
+    return (
+        z,
+        seams.log_probabilities(log_p, z),
+        seams.alphas(a_s, len(z)),
+        seams.alphas(a_t, len(z)),
+        seams.alphas(a_ts, len(z)),
+    )
