@@ -1,0 +1,20 @@
+"""The layers of the network: one file each, one forward/backward pair a layer.
+
+    linear       y = x Wᵀ + b                           the matrix products, all of them BLAS
+    embedding    x = E[tokens]
+    layernorm    y = LN(x) γ (1 + scale) + shift        normalisation and adaLN in one pass
+    attention    rotary positions, softmax(q kᵀ/√d) v
+    mlp          GELU of (u + b)
+    modulation   x + gate ⊙ (h + b), and what the noise level is turned into
+    softmax      log-softmax over the vocabulary
+    exponential  exp and its kin, as SIMD
+
+Every function takes its arguments in the order outputs, saved, inputs; a leading `d` marks the
+gradient of the loss in that array. Rows are tokens: N = B·L. A backward *writes* the gradients of
+parameters and of private inputs, each of which has one reader in the network, and *adds* to the
+two that many lines feed: the residual stream `dx` of a norm, and the conditioning `dc`. Arrays
+are float32 for work and float64 for checking; which of the two is decided by the weights.
+
+Nothing is allocated inside a layer, and no loop in which an output aliases an input (that would
+keep it from vectorising); sums over tokens are loops of their own for the same reason.
+"""

@@ -1,0 +1,23 @@
+"""Embedding: x_n = E[token_n], and its transpose, a scatter of gradients into the table's rows."""
+
+from minuddm.compiled import layer
+from minuddm.seams import Floats, Tokens
+
+
+@layer
+def embedding_forward(x: Floats, tokens: Tokens, E: Floats) -> None:
+    """Tokens (N,) and table E (V, D) → x (N, D)."""
+    for n in range(tokens.shape[0]):
+        row = tokens[n]
+        for d in range(E.shape[1]):
+            x[n, d] = E[row, d]
+
+
+@layer
+def embedding_backward(dE: Floats, dx: Floats, tokens: Tokens) -> None:
+    """dE_v = Σ_{n: token_n = v} dx_n."""
+    dE[:] = 0
+    for n in range(tokens.shape[0]):
+        row = tokens[n]
+        for d in range(dE.shape[1]):
+            dE[row, d] += dx[n, d]

@@ -1,0 +1,40 @@
+"""GELU in its tanh form, with the bias of the linear before it.
+
+    z = u + b        gelu(z) = ½ z (1 + tanh w) = z σ(2w),     w = √(2/π) (z + 0.044715 z³)
+
+The second form needs one exponential and one division. With S = σ(2w), σ' = S(1 - S):
+
+    gelu'(z) = S + z S (1 - S) · 2 √(2/π) (1 + 3 · 0.044715 z²)
+"""
+
+import math
+
+from minuddm.compiled import layer
+from minuddm.layers.exponential import exp
+from minuddm.seams import Floats
+
+_RATE = 2 * math.sqrt(2 / math.pi)
+_CUBIC = 0.044715
+
+
+@layer
+def gelu_forward(y: Floats, u: Floats, b: Floats) -> None:
+    """u (N, F), bias b (F,) → y (N, F) = gelu(u + b)."""
+    one, rate, cubic = b.dtype.type(1), b.dtype.type(_RATE), b.dtype.type(_CUBIC)
+    for n in range(u.shape[0]):
+        for j in range(u.shape[1]):
+            z = u[n, j] + b[j]
+            y[n, j] = z / (one + exp(-rate * z * (one + cubic * z * z)))
+
+
+@layer
+def gelu_backward(du: Floats, dy: Floats, u: Floats, b: Floats) -> None:
+    """dy (N, F) → du (N, F) = dy gelu'(u + b); the bias's gradient is its sum over rows."""
+    one, rate, cubic = b.dtype.type(1), b.dtype.type(_RATE), b.dtype.type(_CUBIC)
+    three = b.dtype.type(3)
+    for n in range(u.shape[0]):
+        for j in range(u.shape[1]):
+            z = u[n, j] + b[j]
+            z2 = cubic * z * z
+            S = one / (one + exp(-rate * z * (one + z2)))
+            du[n, j] = dy[n, j] * S * (one + z * (one - S) * rate * (one + three * z2))

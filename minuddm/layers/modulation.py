@@ -1,0 +1,87 @@
+"""What the noise level does to a block: its features, SiLU, and the gated residual.
+
+    features(σ) = [cos(σ f), sin(σ f)],  f_k = 10000^(-k/128),  σ = -log α           (B, 256)
+    silu(x) = x / (1 + e⁻ˣ),   silu' = S (1 + x (1 - S)),  S = 1/(1 + e⁻ˣ)
+    y = x + gate ⊙ h, gate one row per sequence;  dh = gate ⊙ dy,  dgate_b = Σ_l dy ⊙ h
+
+The residual stream passes through the last line unchanged, so its gradient needs no line of code.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from minuddm.compiled import layer
+from minuddm.layers.exponential import exp
+from minuddm.seams import Floats
+
+FEATURES = 256
+_SMALLEST_ALPHA = 1e-12  # σ = -log α is held finite at pure noise
+
+
+def noise_features(alpha: NDArray[np.float64], dtype: np.dtype) -> Floats:
+    """Alpha (B,) → cosines, then sines (B, 256) of σ = -log α."""
+    sigma = -np.log(np.maximum(alpha, _SMALLEST_ALPHA))
+    half = FEATURES // 2
+    angle = sigma[:, None] * 10_000.0 ** (-np.arange(half) / half)
+    return np.concatenate([np.cos(angle), np.sin(angle)], axis=1).astype(dtype)
+
+
+@layer
+def silu_forward(y: Floats, x: Floats) -> None:
+    """x (B, C) → y (B, C) = x / (1 + e⁻ˣ)."""
+    one = x.dtype.type(1)
+    for b in range(x.shape[0]):
+        for c in range(x.shape[1]):
+            y[b, c] = x[b, c] / (one + exp(-x[b, c]))
+
+
+@layer
+def silu_backward(dx: Floats, dy: Floats, x: Floats) -> None:
+    """dx = dy S (1 + x (1 - S))."""
+    one = x.dtype.type(1)
+    for b in range(x.shape[0]):
+        for c in range(x.shape[1]):
+            S = one / (one + exp(-x[b, c]))
+            dx[b, c] = dy[b, c] * S * (one + x[b, c] * (one - S))
+
+
+@layer
+def gated_residual_forward(y: Floats, x: Floats, gate: Floats, h: Floats, L: int) -> None:
+    """Y (N, D) = x + gate ⊙ h, gate (B, D)."""
+    for n in range(x.shape[0]):
+        b = n // L
+        for d in range(x.shape[1]):
+            y[n, d] = x[n, d] + gate[b, d] * h[n, d]
+
+
+@layer
+def gated_residual_backward(
+    dh: Floats, dgate: Floats, dy: Floats, gate: Floats, h: Floats, L: int
+) -> None:
+    """dy (N, D) → dh (N, D), dgate (B, D); dx = dy is the caller's own array."""
+    dgate[:] = 0
+    for n in range(dy.shape[0]):
+        b = n // L
+        for d in range(dy.shape[1]):
+            dh[n, d] = gate[b, d] * dy[n, d]
+        for d in range(dy.shape[1]):
+            dgate[b, d] += dy[n, d] * h[n, d]
+
+
+def modulation_forward(mod: Floats, c: Floats, W: Floats, b: Floats) -> None:
+    """c (B, C), W (K·D, C), b (K·D,) → mod (K, B, D): shift, scale, … as K contiguous tables."""
+    K, _, D = mod.shape
+    np.matmul(c, W.reshape(K, D, -1).transpose(0, 2, 1), out=mod)
+    np.add(mod, b.reshape(K, 1, D), out=mod)
+
+
+def modulation_backward(
+    dc: Floats, dW: Floats, db: Floats, work: Floats, dmod: Floats, c: Floats, W: Floats
+) -> None:
+    """dmod (K, B, D) → adds to dc (B, C); writes dW, db; work (B, C) is working space."""
+    K, _, D = dmod.shape
+    np.matmul(dmod.transpose(0, 2, 1), c, out=dW.reshape(K, D, -1))
+    np.sum(dmod, axis=1, out=db.reshape(K, D))
+    for dmod_k, W_k in zip(dmod, W.reshape(K, D, -1), strict=True):
+        np.matmul(dmod_k, W_k, out=work)
+        np.add(dc, work, out=dc)

@@ -1,0 +1,26 @@
+"""Log-softmax over the vocabulary: y_v = x_v - max x - log Σ_w exp(x_w - max x).
+
+Stable for logits of any finite size. Its backward is part of the bound, where it cancels against
+the bound's own terms (`minuddm.nelbo`).
+"""
+
+import math
+
+from minuddm.compiled import layer
+from minuddm.layers.exponential import exp
+from minuddm.seams import Floats
+
+
+@layer
+def log_softmax(y: Floats, x: Floats) -> None:
+    """x (N, V) → y (N, V)."""
+    for n in range(x.shape[0]):
+        peak = x[n, 0]
+        for v in range(x.shape[1]):
+            peak = max(peak, x[n, v])
+        total = peak - peak
+        for v in range(x.shape[1]):
+            total += exp(x[n, v] - peak)
+        log_total = x.dtype.type(math.log(total))
+        for v in range(x.shape[1]):
+            y[n, v] = (x[n, v] - peak) - log_total

@@ -1,0 +1,175 @@
+"""The objective: the continuous-time negative evidence lower bound of one token [T8].
+
+With a = V α, b = 1 - α, x̄_j = a p_j + b, z = x_t, and r⁰ the value of r at p = e_{x0}:
+
+    r_j = x̄_j / x̄_z        ℓ = -α'/(V α) · Σ_j [r_j - r⁰_j - r⁰_j log(r_j / r⁰_j)]  ≥ 0
+
+the rate of KL(true bridge ‖ plug-in bridge), zero iff r = r⁰. Its minimiser over p is the
+leave-one-out conditional [T11]. Write δ_j = r_j/r⁰_j - 1: each term is r⁰_j (δ_j - log(1 + δ_j)),
+so no term is negative and none cancels another. r⁰ is constant but for one index, the clean value
+x0, and so
+
+    x0 = z   r⁰_j = c = b/(a + b)   δ_j = κ (p_j + c q),  κ = a (a + b)/(b x̄_z);   none at z
+    x0 ≠ z   r⁰_j = 1               δ_j = κ (p_j - p_z),  κ = a/x̄_z;   and at j = x0, r⁰ = 1/c,
+             δ = -a (b q + (a + b) p_z) / ((a + b) x̄_z)
+
+where q = 1 - p_{x0}, summed over the other values rather than subtracted from one. Both cases are
+*one* loop over V with δ_j = κ (p_j - n); the clean value takes part as p = n, which makes it
+silent there.
+
+Gradient in the logits, p = softmax. From dr: ∂ℓ/∂x̄_j = r⁰_j δ_j / x̄_j for j ≠ z, and ∂ℓ/∂x̄_z =
+-Σ_j r⁰_j δ_j / x̄_z. With G = a ∂ℓ/∂x̄ the chain through softmax is p_j (G_j - Σ_k p_k G_k).
+
+Numerically safe by construction: a, b and c come from float64 alphas (1 - α is never formed in
+float32); x̄ ≥ b > 0; the largest number formed is a (a + b)/b², about 2.5e21 at V = 50,000 and α
+= 1 - 1e-6, well inside float32.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from minuddm import seams
+from minuddm.compiled import layer
+from minuddm.layers.exponential import excess, exp
+from minuddm.seams import Floats, Tokens
+
+
+def nelbo(
+    log_p: ArrayLike, x0: ArrayLike, xt: ArrayLike, alpha: ArrayLike, dalpha: ArrayLike
+) -> Floats:
+    """Return the bound's rate ℓ (B, L) [T8], in nats per unit of t.
+
+    log_p (B, L, V) are log-probabilities of the clean token (minus infinity is welcome), x0 and
+    xt tokens (B, L), alpha and dalpha (B,) or numbers: α in (0, 1) and its derivative in t.
+    Integrated over t ∈ [0, 1] it bounds -log p(x0), up to the terms of [T9] at both ends.
+    """
+    loss, _ = _bound(log_p, x0, xt, alpha, dalpha)
+    return loss
+
+
+def nelbo_grad(
+    logits: ArrayLike, x0: ArrayLike, xt: ArrayLike, alpha: ArrayLike, dalpha: ArrayLike
+) -> tuple[Floats, Floats]:
+    """Return ℓ (B, L) and its gradient in the logits (B, L, V); arguments as for `nelbo`."""
+    return _bound(logits, x0, xt, alpha, dalpha)
+
+
+def _bound(
+    logits: ArrayLike, x0: ArrayLike, xt: ArrayLike, alpha: ArrayLike, dalpha: ArrayLike
+) -> tuple[Floats, Floats]:
+    logits = np.asarray(logits)
+    V = seams.vocabulary(logits.shape[-1] if logits.ndim else 0)
+    clean = seams.tokens(x0, V, "x0", ndim=2)
+    z = seams.tokens(xt, V, "xt", ndim=2)
+    if clean.shape != z.shape:
+        raise ValueError(f"x0 and xt must have one shape, got {clean.shape} and {z.shape}")
+    logits = seams.log_probabilities(logits, z, "logits")
+    rate = bound_rates(seams.alphas(alpha, len(z)), dalpha, V)
+    loss, dlogits = np.empty(z.shape, logits.dtype), np.empty_like(logits)
+    flat = logits.reshape(-1, V)
+    bound_and_gradient(
+        loss.reshape(-1), dlogits.reshape(-1, V), flat, clean.ravel(), z.ravel(), rate, z.shape[1]
+    )
+    return loss, dlogits
+
+
+def bound_rates(alpha: NDArray[np.float64], dalpha: ArrayLike, V: int) -> NDArray[np.float64]:
+    """Return a = V α, b = 1 - α and the rate -α'/(V α), stacked as (B, 3) in float64."""
+    dalpha = np.broadcast_to(np.asarray(dalpha, dtype=np.float64), alpha.shape)
+    if ((alpha <= 0) | (alpha >= 1)).any():
+        raise ValueError("the bound needs alpha in (0, 1)")
+    if not (np.isfinite(dalpha) & (dalpha <= 0)).all():
+        raise ValueError("dalpha must be finite and not positive")
+    return np.stack([V * alpha, 1 - alpha, -dalpha / (V * alpha)], axis=1)
+
+
+@layer
+def bound_and_gradient(
+    loss: Floats,
+    dlogits: Floats,
+    logits: Floats,
+    x0: Tokens,
+    xt: Tokens,
+    rates: NDArray[np.float64],
+    L: int,
+) -> None:
+    """Logits (N, V), tokens (N,), rates (B, 3) → loss (N,) and dlogits (N, V)."""
+    N, V = logits.shape
+    p = np.empty(V, logits.dtype)
+    real = logits.dtype.type
+    one = real(1)
+    for n in range(N):
+        a, b, rate = rates[n // L, 0], rates[n // L, 1], rates[n // L, 2]
+        clean, z = x0[n], xt[n]
+        q = _softmax(p, logits[n], clean)
+        p_clean, p_z = p[clean], p[z]
+        x_z = a * p_z + b
+        if clean == z:
+            r0, kappa, neutral = b / (a + b), a * (a + b) / (b * x_z), -b / (a + b) * q
+        else:
+            r0, kappa, neutral = one + 0 * b, a / x_z, p_z + 0 * b
+        p[clean] = real(neutral)
+        G = dlogits[n]
+        ratio, gap = _terms(G, p, real(a), real(b), real(r0), real(kappa), real(neutral))
+        p[clean] = p_clean
+        pull = r0 * gap  # Σ_j r⁰_j δ_j
+        value = r0 * ratio
+        if clean != z:
+            c = b / (a + b)
+            x_clean = a * p_clean + b
+            delta = -a * (c * q + p_z) / x_z
+            value += excess(delta, c * x_clean / x_z) / c
+            pull += delta / c
+            G[clean] = real(a * delta / (c * x_clean))
+        G[z] = real(-a * pull / x_z)
+        loss[n] = real(rate * value)
+        _through_softmax(G, p, real(rate))
+
+
+@layer
+def _softmax(p: Floats, logits: Floats, clean: int) -> Any:
+    """Write softmax into p (V,); return q = 1 - p_clean, summed over the other values."""
+    V = p.shape[0]
+    peak = logits[0]
+    for j in range(V):
+        peak = max(peak, logits[j])
+    for j in range(V):
+        p[j] = exp(logits[j] - peak)
+    e_clean = p[clean]
+    others = peak - peak
+    p[clean] = 0
+    for j in range(V):
+        others += p[j]
+    p[clean] = e_clean
+    total = p.dtype.type(1) / (others + e_clean)
+    for j in range(V):
+        p[j] *= total
+    return others * total
+
+
+@layer
+def _terms(
+    G: Floats, p: Floats, a: float, b: float, r0: float, kappa: float, neutral: float
+) -> tuple[float, float]:
+    """Write G_j = a r⁰ δ_j / x̄_j; return Σ_j (δ_j - log(1 + δ_j)) and Σ_j δ_j."""
+    value, gap = a - a, a - a
+    slope = kappa / a  # 1 + δ_j = x̄_j κ/a, without the cancellation in 1 + δ
+    for j in range(p.shape[0]):
+        delta = kappa * (p[j] - neutral)
+        x_bar = a * p[j] + b
+        value += excess(delta, x_bar * slope)
+        gap += delta
+        G[j] = a * r0 * delta / x_bar
+    return value, gap
+
+
+@layer
+def _through_softmax(G: Floats, p: Floats, rate: float) -> None:
+    """G ← rate · p ⊙ (G - Σ p G), in place."""
+    along = rate - rate
+    for j in range(p.shape[0]):
+        along += p[j] * G[j]
+    for j in range(p.shape[0]):
+        G[j] = rate * p[j] * (G[j] - along)

@@ -1,0 +1,136 @@
+"""The weights of the network, once, as a table over one flat buffer.
+
+`shapes(config)` below is the only place that lists the learnable tensors. Its order is the layout
+in memory, the layout of gradients, of optimiser moments and of averages, and the order in a file;
+so the optimiser and the checkpoint see flat arrays, and a layer sees a view with a name. Matrices
+are (out, in), q, k, v and the modulation rows packed in the order of the published networks, so
+that their tensors map one to one onto these.
+"""
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.random import Generator
+
+from minuddm import seams
+from minuddm.layers.modulation import FEATURES
+from minuddm.seams import Floats
+
+Shapes = dict[str, tuple[int, ...]]
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The size of the network.
+
+    vocab V, length L, width D, blocks, heads H (width must be a multiple of 2·heads: rotary
+    pairs), cond C the width of the noise conditioning, dropout a rate in [0, 1) used in training
+    only.
+    """
+
+    vocab: int
+    length: int
+    width: int = 64
+    blocks: int = 2
+    heads: int = 4
+    cond: int = 128
+    dropout: float = 0.0
+
+    def __post_init__(self) -> None:
+        seams.vocabulary(self.vocab)
+        for name in ("length", "width", "blocks", "heads", "cond"):
+            seams.count(getattr(self, name), name)
+        if self.width % (2 * self.heads):
+            raise ValueError(
+                f"width must be a multiple of 2 * heads = {2 * self.heads}, got {self.width}"
+            )
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout must lie in [0, 1), got {self.dropout}")
+
+
+def shapes(config: ModelConfig) -> Shapes:
+    """Return every learnable tensor's name and shape, in the order of memory."""
+    V, D, C = config.vocab, config.width, config.cond
+    table: Shapes = {
+        "embedding": (V, D),
+        "conditioning.in.weight": (C, FEATURES),
+        "conditioning.in.bias": (C,),
+        "conditioning.out.weight": (C, C),
+        "conditioning.out.bias": (C,),
+    }
+    for k in range(config.blocks):
+        block: Shapes = {
+            "modulation.weight": (6 * D, C),  # shift, scale, gate of attention, then of the MLP
+            "modulation.bias": (6 * D,),
+            "norm1.gain": (D,),
+            "attention.qkv.weight": (3 * D, D),
+            "attention.out.weight": (D, D),
+            "norm2.gain": (D,),
+            "mlp.in.weight": (4 * D, D),
+            "mlp.in.bias": (4 * D,),
+            "mlp.out.weight": (D, 4 * D),
+            "mlp.out.bias": (D,),
+        }
+        table |= {f"blocks.{k}.{name}": shape for name, shape in block.items()}
+    return table | {
+        "final.modulation.weight": (2 * D, C),  # shift, scale
+        "final.modulation.bias": (2 * D,),
+        "final.norm.gain": (D,),
+        "final.linear.weight": (V, D),
+        "final.linear.bias": (V,),
+    }
+
+
+class Weights(Mapping[str, Floats]):
+    """Named views of one flat buffer; `weights.flat` is the buffer, `weights[name]` a view."""
+
+    def __init__(self, shapes: Shapes, dtype: Any = np.float32, flat: Floats | None = None) -> None:
+        self.shapes = shapes
+        size = sum(math.prod(shape) for shape in shapes.values())
+        self.flat: Floats = np.zeros(size, dtype) if flat is None else flat
+        self._views: dict[str, Floats] = {}
+        start = 0
+        for name, shape in shapes.items():
+            stop = start + math.prod(shape)
+            self._views[name] = self.flat[start:stop].reshape(shape)
+            start = stop
+
+    def __getitem__(self, name: str) -> Floats:
+        return self._views[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._views)
+
+    def __len__(self) -> int:
+        return len(self._views)
+
+    def under(self, prefix: str) -> dict[str, Floats]:
+        """Return the views below `prefix`, by the rest of their names."""
+        start = len(prefix) + 1
+        return {n[start:]: v for n, v in self._views.items() if n.startswith(f"{prefix}.")}
+
+    def copy(self, dtype: Any = None) -> "Weights":
+        """Return an independent copy, in another dtype if one is given."""
+        return Weights(self.shapes, flat=self.flat.astype(dtype or self.flat.dtype, copy=True))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Weights, (self.shapes, self.flat.dtype, self.flat)
+
+
+def initialise(config: ModelConfig, rng: Generator, dtype: Any = np.float32) -> Weights:
+    """Return fresh weights: uniform in ±1/√(fan-in), gains one, biases zero.
+
+    The modulations and the last linear start at zero, so that every block is the identity and every
+    conditional uniform before the first step.
+    """
+    weights = Weights(shapes(config), dtype)
+    for name, tensor in weights.items():
+        if name.endswith("gain"):
+            tensor[:] = 1
+        elif tensor.ndim == 2 and "modulation" not in name and name != "final.linear.weight":
+            bound = 1 / math.sqrt(tensor.shape[1])
+            tensor[:] = rng.uniform(-bound, bound, tensor.shape)
+    return weights
