@@ -1,0 +1,102 @@
+"""AdamW on the flat buffer (Loshchilov & Hutter 2019), with clipping and a moving average.
+
+    g ← g · min(1, clip / ‖g‖)                       one norm over all tensors
+    m ← β₁ m + (1 - β₁) g        v ← β₂ v + (1 - β₂) g²
+    w ← w - lr · (m̂ / (√v̂ + ε) + λ w),   m̂ = m/(1 - β₁ᵏ), v̂ = v/(1 - β₂ᵏ) at step k = 1, 2, …
+    w̄ ← κ w̄ + (1 - κ) w,   κ = min(κ_∞, (1 + k)/(10 + k)), so that the average forgets its start
+
+One pass over the buffers does the last three lines.
+"""
+
+import math
+
+from minuddm.compiled import layer
+from minuddm.seams import Floats
+
+_EPS = 1e-8
+
+
+def learning_rate(step: int, steps: int, warmup: int, peak: float) -> float:
+    """Return the rate at step 0, 1, …: linear warm-up to `peak`, then a half cosine to 0."""
+    if step < warmup:
+        return peak * (step + 1) / warmup
+    return peak * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
+
+
+def average_decay(step: int, limit: float) -> float:
+    """Return κ at step 0, 1, …"""
+    return min(limit, (2 + step) / (11 + step))
+
+
+@layer
+def global_norm(g: Floats) -> float:
+    """Return ‖g‖, summed in float64."""
+    total = 0.0
+    for i in range(g.shape[0]):
+        total += float(g[i]) * float(g[i])
+    return math.sqrt(total)
+
+
+def adamw_step(
+    w: Floats,
+    average: Floats,
+    m: Floats,
+    v: Floats,
+    g: Floats,
+    *,
+    step: int,
+    lr: float,
+    clip: float,
+    beta1: float,
+    beta2: float,
+    weight_decay: float,
+    kappa: float,
+) -> float:
+    """Update weights, average and moments in place at step 0, 1, …; return ‖g‖ unclipped."""
+    norm = global_norm(g)
+    factor = min(1.0, clip / norm) if norm > 0 else 1.0
+    real = w.dtype.type
+    _update(
+        w,
+        average,
+        m,
+        v,
+        g,
+        real(factor),
+        real(beta1),
+        real(beta2),
+        real(lr / (1 - beta1 ** (step + 1))),
+        real(1 / math.sqrt(1 - beta2 ** (step + 1))),
+        real(lr * weight_decay),
+        real(kappa),
+        real(_EPS),
+    )
+    return norm
+
+
+@layer
+def _update(
+    w: Floats,
+    average: Floats,
+    m: Floats,
+    v: Floats,
+    g: Floats,
+    factor: float,
+    beta1: float,
+    beta2: float,
+    rate: float,
+    root: float,
+    shrink: float,
+    kappa: float,
+    eps: float,
+) -> None:
+    one = w.dtype.type(1)
+    for i in range(w.shape[0]):
+        gi = factor * g[i]
+        mi = beta1 * m[i] + (one - beta1) * gi
+        vi = beta2 * v[i] + (one - beta2) * gi * gi
+        wi = w[i] - rate * mi / (math.sqrt(vi) * root + eps) - shrink * w[i]
+        m[i] = mi
+        v[i] = vi
+        w[i] = wi
+        average[i] = kappa * average[i] + (one - kappa) * wi

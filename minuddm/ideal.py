@@ -1,0 +1,110 @@
+"""Ideal denoisers: the exact answers that a trained network is held against.
+
+`DatasetIdeal` is perfect memory [T14]: its world is P sequences ξ^μ, equally likely, and nothing
+else. Position i is left out, so a pattern's evidence is its matches elsewhere, m_μ^{-i} = m_μ -
+1(ξ_i^μ = z_i), and
+
+    p_i(v) ∝ Σ_μ 1[ξ_i^μ = v] e^{β m_μ^{-i}},    β = log(1 + V α/(1 - α))
+
+Matches are integers, so e^{β k} is needed for k = 0 … L only: a table. The sum for each (i, v) is
+kept relative to the best match seen for that very (i, v), and scaled anew when a better one
+comes. Nothing under- or overflows for any α, and values seen in no pattern get log 0 = -∞. Cost:
+O(P L) per query for both passes, O(L V) for the normalisation.
+"""
+
+import math
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from minuddm import seams
+from minuddm.compiled import sweep
+from minuddm.seams import Tokens
+from minuddm.transition import inverse_temperature
+
+_FROZEN = 1e4  # stands for β = ∞ at α = 1: e^{-β} is 0 in float64
+
+
+class DatasetIdeal:
+    """The ideal memoriser of patterns (P, L) over V values: a `Denoiser` [T14]."""
+
+    def __init__(self, patterns: ArrayLike, V: int) -> None:
+        self.V = seams.vocabulary(V)
+        self.patterns = seams.tokens(patterns, self.V, "patterns", ndim=2)
+        if self.patterns.size == 0:
+            raise ValueError(f"patterns must not be empty, got shape {self.patterns.shape}")
+
+    def __call__(self, tokens: ArrayLike, alpha: ArrayLike) -> NDArray[np.float64]:
+        """Tokens (B, L), alpha (B,) or a number → LOO log-probabilities (B, L, V).
+
+        At α = 1 the limit is taken: the patterns that match best elsewhere.
+        """
+        z = seams.tokens(tokens, self.V, "tokens", ndim=2)
+        P, L = self.patterns.shape
+        if z.shape[1] != L:
+            raise ValueError(f"tokens must have length {L}, got {z.shape[1]}")
+        beta = inverse_temperature(seams.alphas(alpha, len(z)), self.V)
+        log_p = np.empty((*z.shape, self.V))
+        matches = np.empty(P, np.int32)
+        best = np.empty((L, self.V), np.int32)
+        _dataset_ideal(log_p, matches, best, z, np.minimum(beta, _FROZEN), self.patterns)
+        return log_p
+
+
+@sweep
+def _dataset_ideal(
+    log_p: NDArray[np.float64],
+    matches: NDArray[np.int32],
+    best: NDArray[np.int32],
+    z: Tokens,
+    beta: NDArray[np.float64],
+    patterns: Tokens,
+) -> None:
+    B, L, _ = log_p.shape
+    decay = np.empty(L + 1)
+    for b in range(B):
+        for k in range(L + 1):
+            decay[k] = math.exp(-beta[b] * k)
+        _count_matches(matches, z[b], patterns)
+        weight = log_p[b]  # Σ_μ e^{β (m - best)}, until the logarithm is taken
+        weight[:] = 0
+        best[:] = -1
+        for mu in range(patterns.shape[0]):
+            for i in range(L):
+                v = patterns[mu, i]
+                m = matches[mu] - (v == z[b, i])
+                ahead = m - best[i, v]
+                if ahead > 0:
+                    weight[i, v] = weight[i, v] * decay[min(ahead, L)] + 1
+                    best[i, v] = m
+                else:
+                    weight[i, v] += decay[-ahead]
+        for i in range(L):
+            _normalise(weight[i], best[i], beta[b])
+
+
+@sweep
+def _count_matches(matches: NDArray[np.int32], z: Tokens, patterns: Tokens) -> None:
+    """m_μ = Σ_i 1(ξ_i^μ = z_i)."""
+    for mu in range(patterns.shape[0]):
+        m = 0
+        for i in range(z.shape[0]):
+            m += patterns[mu, i] == z[i]
+        matches[mu] = m
+
+
+@sweep
+def _normalise(weight: NDArray[np.float64], best: NDArray[np.int32], beta: float) -> None:
+    """weight_v e^{β best_v} → log-probabilities, in place."""
+    top = 0
+    for v in range(weight.shape[0]):
+        top = max(top, best[v])
+    total = 0.0
+    for v in range(weight.shape[0]):
+        total += weight[v] * math.exp(beta * (best[v] - top))
+    log_total = math.log(total)
+    for v in range(weight.shape[0]):
+        if best[v] < 0:
+            weight[v] = -math.inf
+        else:
+            weight[v] = math.log(weight[v]) + beta * (best[v] - top) - log_total

@@ -1,0 +1,46 @@
+"""Conditional entropy H_i = -Σ_v p_i log p_i of one token given the others [T28], in nats.
+
+Two conditionals, never one for the other [T13]: leave-one-out, what the model expects at position
+i without looking at it, and posterior, after it has looked. Near t = 0 the posterior's entropy
+vanishes for *any* data, because the token shown is almost surely the clean one; the leave-one-out
+entropy vanishes only for a model that remembers the sequence whole, and stays finite for one that
+knows the language.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from minuddm import seams
+from minuddm.denoiser import Denoiser, posterior
+
+_BATCH = 256
+
+
+class ConditionalEntropy(NamedTuple):
+    """Entropies (N, L), in nats per token: leave-one-out and posterior."""
+
+    loo: NDArray[np.float64]
+    posterior: NDArray[np.float64]
+
+
+def entropy(log_p: ArrayLike) -> NDArray[np.float64]:
+    """Return -Σ p log p over the last axis, in nats, with 0 log 0 = 0."""
+    log_p = np.asarray(log_p, dtype=np.float64)
+    p = np.exp(log_p)
+    return np.asarray(-(p * np.where(p > 0, log_p, 0.0)).sum(axis=-1))
+
+
+def conditional_entropy(
+    denoiser: Denoiser, tokens: ArrayLike, alpha: float, batch: int = _BATCH
+) -> ConditionalEntropy:
+    """Return both entropies of every token of the sequences (N, L) at one alpha in [0, 1)."""
+    x = seams.tokens(tokens, 2**31 - 1, "tokens", ndim=2)
+    loo, after = np.empty(x.shape), np.empty(x.shape)
+    for start in range(0, len(x), seams.count(batch, "batch")):
+        part = slice(start, start + batch)
+        log_p = denoiser(x[part], np.full(len(x[part]), alpha))
+        loo[part] = entropy(log_p)
+        after[part] = entropy(posterior(log_p, x[part], alpha))
+    return ConditionalEntropy(loo, after)

@@ -1,0 +1,172 @@
+"""Tokens from text: an alphabet learned from the corpus, windows or lines, nested subsets.
+
+A corpus is N *different* sequences of L tokens. `split` shuffles them once by seed and holds out
+the test set first; `subset(P)` takes the first P of what remains. So subsets are nested, every
+one has the same test set, and no test sequence equals a training sequence.
+"""
+
+import hashlib
+import importlib.resources
+import importlib.util
+import re
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from minuddm import seams
+from minuddm.seams import Tokens
+
+PAD = "\n"
+"""Fills a line up to L; it cannot occur inside a line."""
+_MAX_LENGTH = 4096
+_MAX_ALPHABET = 4096
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Different sequences (N, L) over an alphabet; token v is the character alphabet[v].
+
+    sha256 is that of the text as it was read; unknown counts the characters that the alphabet left
+    out; dropped counts the lines longer than L.
+    """
+
+    tokens: Tokens
+    alphabet: str
+    name: str
+    sha256: str
+    unknown: dict[str, int] = field(default_factory=dict)
+    dropped: int = 0
+
+    @property
+    def V(self) -> int:  # noqa: N802  the theory's letter
+        """The vocabulary size."""
+        return len(self.alphabet)
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    def decode(self, tokens: ArrayLike) -> list[str]:
+        """Return one string for each row of tokens (B, L)."""
+        table = np.array(list(self.alphabet))
+        return ["".join(row) for row in table[seams.tokens(tokens, self.V, ndim=2)]]
+
+    def split(self, test: int, seed: int) -> tuple["Corpus", "Corpus"]:
+        """Return (training, test): shuffled once by seed, `test` sequences held out first."""
+        if not 1 <= test < len(self):
+            raise ValueError(
+                f"the test set must have between 1 and {len(self) - 1} of the "
+                f"{len(self)} sequences of {self.name}, got {test}"
+            )
+        order = np.random.default_rng(seed).permutation(len(self))
+        held_out, rest = self.tokens[order[:test]], self.tokens[order[test:]]
+        return replace(self, tokens=rest), replace(self, tokens=held_out)
+
+    def subset(self, P: int) -> "Corpus":
+        """Return the first P sequences; subsets of one corpus are nested."""
+        if not 1 <= P <= len(self):
+            raise ValueError(
+                f"P must lie in 1 … {len(self)}, the training sequences of {self.name}, got {P}"
+            )
+        return replace(self, tokens=self.tokens[:P])
+
+
+def load(
+    name_or_path: str | Path, length: int = 32, *, lines: bool = False, vocab: int = 256
+) -> Corpus:
+    """Return the corpus of a name (`pydoc`, `names`) or of a UTF-8 text file.
+
+    `pydoc` is the English of Python's own help pages (`pydoc_data.topics`), lower-cased, letters,
+    space and full stop, repeated paragraphs removed. `names` are the surnames that the package
+    `names` ships. A file is cut into windows of `length` characters or, with `lines`, one
+    sequence a line, padded; lines longer than `length` are dropped and counted. The alphabet is
+    that of the text, its `vocab` most frequent characters if it has more; the others are left out
+    and counted. Raises `ValueError` with one line for what cannot be used.
+    """
+    if not 2 <= seams.count(length, "length") <= _MAX_LENGTH:
+        raise ValueError(f"length must lie in 2 … {_MAX_LENGTH}, got {length}")
+    if not 2 <= seams.count(vocab, "vocab") <= _MAX_ALPHABET:
+        raise ValueError(f"vocab must lie in 2 … {_MAX_ALPHABET}, got {vocab}")
+    name = str(name_or_path)
+    if name == "pydoc":
+        raw, text = _pydoc()
+    elif name == "names":
+        raw, text, lines = *_names(), True
+    else:
+        raw = text = _read(Path(name_or_path))
+    digest = hashlib.sha256(raw.encode()).hexdigest()
+    counts = Counter(text)
+    if lines:
+        del counts[PAD]
+        known = {c for c, _ in counts.most_common(vocab - 1)} | {PAD}
+    else:
+        known = {c for c, _ in counts.most_common(vocab)}
+    unknown = {c: n for c, n in counts.items() if c not in known}
+    if unknown:
+        text = "".join(c for c in text if c in known or c == PAD)
+    rows, dropped = _lines(text, length) if lines else (_windows(text, length), 0)
+    rows = list(dict.fromkeys(rows))  # different ones, in order
+    if not rows:
+        kind = "line of at most" if lines else "window of"
+        raise ValueError(
+            f"{name} has no {kind} {length} characters ({len(text)} characters in all)"
+        )
+    alphabet = "".join(sorted(known))
+    if len(alphabet) < 2:
+        raise ValueError(f"{name} has {len(alphabet)} different characters; at least 2 are needed")
+    return Corpus(_encode(rows, alphabet), alphabet, name, digest, unknown, dropped)
+
+
+def _encode(rows: Iterable[str], alphabet: str) -> Tokens:
+    number = {c: v for v, c in enumerate(alphabet)}
+    return np.array([[number[c] for c in row] for row in rows], dtype=np.int32)
+
+
+def _windows(text: str, length: int) -> list[str]:
+    return [text[i : i + length] for i in range(0, len(text) - length + 1, length)]
+
+
+def _lines(text: str, length: int) -> tuple[list[str], int]:
+    rows = [line for line in text.split("\n") if line.strip()]
+    fitting = [row.ljust(length, PAD) for row in rows if len(row) <= length]
+    return fitting, len(rows) - len(fitting)
+
+
+def _pydoc() -> tuple[str, str]:
+    """Return the help pages as they are, and their English with repeated paragraphs removed."""
+    from pydoc_data.topics import topics  # half a megabyte: only when asked for
+
+    raw = "\n\n".join(topics[key] for key in sorted(topics))
+    paragraphs = (_fold(paragraph) for paragraph in re.split(r"\n\s*\n", raw))
+    return raw, " ".join(dict.fromkeys(p for p in paragraphs if p))
+
+
+def _fold(text: str) -> str:
+    """Lower-case; every run of anything but letters and full stops becomes one space."""
+    return re.sub(r"[^a-z.]+", " ", text.lower()).strip()
+
+
+def _names() -> tuple[str, str]:
+    """Return the file of surnames as it is, and the surnames, one a line, lower-cased."""
+    if importlib.util.find_spec("names") is None:
+        raise ValueError("the names corpus needs the package names: pip install 'minuddm[data]'")
+    raw = importlib.resources.files("names").joinpath("dist.all.last").read_text("utf-8")
+    return raw, "\n".join(line.split()[0].lower() for line in raw.splitlines() if line.strip())
+
+
+def _read(path: Path) -> str:
+    try:
+        text = path.read_bytes().decode("utf-8")
+    except FileNotFoundError:
+        raise ValueError(f"{path} is neither pydoc, names nor a file that exists") from None
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is not UTF-8 text (byte {error.start})") from None
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror}") from None
+    text = text.removeprefix("\ufeff").replace("\r\n", "\n")
+    if not text.strip():
+        raise ValueError(f"{path} is empty")
+    return text

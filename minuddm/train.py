@@ -1,0 +1,292 @@
+"""Training: maximise the conditional likelihoods, and lose nothing when interrupted.
+
+Step k draws, from a Philox generator keyed by (seed, k): B sequences with replacement, B times
+stratified over [t_min, 1] (one in each of B equal cells, so that their spread is always whole),
+and the corruption. Nothing else is random. A checkpoint therefore needs no state of a generator:
+weights, average, two moments and the step say all, and a resumed run gives bit for bit the run
+that was never interrupted.
+
+The moving average of the weights is what is evaluated; `Trained` holds both.
+"""
+
+import dataclasses
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.random import Generator, Philox
+from numpy.typing import ArrayLike, NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+from threadpoolctl import threadpool_limits
+from tqdm import tqdm
+
+from minuddm import seams
+from minuddm.adamw import adamw_step, average_decay, learning_rate
+from minuddm.files import write_atomically
+from minuddm.schedule import LogLinear, Schedule, stratified_times
+from minuddm.seams import Tokens
+from minuddm.transformer import Transformer
+from minuddm.transition import corrupt
+from minuddm.weights import ModelConfig, Weights, shapes
+
+_FORMAT = "minuddm-checkpoint-1"
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How to train. Every field is part of the result: two equal configurations give equal bits.
+
+    steps; batch, the sequences a step; lr, the peak learning rate; warmup, in steps (cut to a
+    tenth of a short run); clip, the largest gradient norm; average, the limit κ_∞ of the moving
+    average; t_min, the smallest time; shards, the parts a batch is computed in (threads share
+    them out).
+    """
+
+    steps: int = 4000
+    batch: int = 64
+    lr: float = 1e-3
+    warmup: int = 100
+    weight_decay: float = 0.0
+    clip: float = 1.0
+    beta1: float = 0.9
+    beta2: float = 0.99
+    average: float = 0.999
+    t_min: float = 1e-5
+    shards: int = 2
+    seed: int = 0
+    schedule: Schedule = field(default_factory=LogLinear)
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch", "shards"):
+            seams.count(getattr(self, name), name)
+        for name in ("warmup", "seed"):
+            seams.count(getattr(self, name), name, least=0)
+        for name in ("lr", "clip"):
+            value = getattr(self, name)
+            if not (math.isfinite(value) and value > 0):
+                raise ValueError(f"{name} must be positive and finite, got {value}")
+        for name in ("beta1", "beta2", "average", "t_min"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"{name} must lie in [0, 1), got {getattr(self, name)}")
+        if self.t_min == 0:
+            raise ValueError("t_min must be positive: the bound's rate needs alpha < 1")
+        if not (math.isfinite(self.weight_decay) and self.weight_decay >= 0):
+            raise ValueError(f"weight_decay must not be negative, got {self.weight_decay}")
+
+
+@dataclass
+class State:
+    """A run after `step` steps: the weights, their average, Adam's moments, the losses so far."""
+
+    weights: Weights
+    average: Weights
+    moment1: Weights
+    moment2: Weights
+    losses: NDArray[np.float64]
+    step: int = 0
+
+    @classmethod
+    def start(cls, weights: Weights, steps: int) -> "State":
+        """Return the state before the first step; `weights` is used, not copied."""
+        first, second = (Weights(weights.shapes, weights.flat.dtype) for _ in range(2))
+        return cls(weights, weights.copy(), first, second, np.zeros(steps))
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What training returns: the last weights, their average (to be evaluated), the losses.
+
+    Losses are the bound's rate in nats per token, one batch each.
+    """
+
+    model: Transformer
+    average: Transformer
+    losses: NDArray[np.float64]
+
+
+def train(
+    model: Transformer,
+    tokens: ArrayLike,
+    config: TrainConfig,
+    *,
+    checkpoint: Path | None = None,
+    every: int = 500,
+    threads: int = 1,
+    about: Mapping[str, str] | None = None,
+    progress: bool = False,
+    bar: int = 0,
+) -> Trained:
+    """Train `model`, in place, on tokens (P, L); return it with its average and losses.
+
+    With `checkpoint`, the state is written there every `every` steps and at the end, with `about`
+    (say, the alphabet) in its header; if the file exists, the run goes on from it. `threads`
+    changes nothing but the time. Raises `ValueError` for a checkpoint that is damaged, foreign or
+    of another configuration or data set, and `FloatingPointError` with the step's number if the
+    loss is not finite.
+    """
+    x = seams.tokens(tokens, model.config.vocab, "tokens", ndim=2)
+    if len(x) == 0:
+        raise ValueError("training needs at least one sequence")
+    header = _header(model.config, config, x)
+    if checkpoint is not None and checkpoint.exists():
+        state = _resume(checkpoint, header, model)
+    else:
+        state = State.start(model.weights, config.steps)
+    workers = min(seams.count(threads, "threads"), config.shards)
+    with (
+        threadpool_limits(1, user_api="blas"),  # the shards are the threads
+        _Pool(workers) as pool,
+        tqdm(
+            total=config.steps,
+            initial=state.step,
+            desc=f"P = {len(x)}",
+            unit="step",
+            disable=None if progress else True,  # None: quiet unless a terminal watches
+            position=bar,
+            leave=False,
+        ) as shown,
+    ):
+        while state.step < config.steps:
+            loss = _step(model, x, config, state, pool)
+            shown.update()
+            if state.step % 50 == 0:
+                shown.set_postfix(loss=f"{loss:.3f}", refresh=False)
+            if checkpoint is not None and (state.step % every == 0 or state.step == config.steps):
+                write_atomically(checkpoint, _serialise(state, header | dict(about or {})))
+    return Trained(model, Transformer(model.config, state.average), state.losses)
+
+
+class _Pool:
+    """A thread pool, or None where one thread does all."""
+
+    def __init__(self, workers: int) -> None:
+        self._pool = ThreadPoolExecutor(workers) if workers > 1 else None
+
+    def __enter__(self) -> ThreadPoolExecutor | None:
+        return self._pool
+
+    def __exit__(self, *_: object) -> None:
+        if self._pool is not None:
+            self._pool.shutdown()
+
+
+def _step(
+    model: Transformer,
+    x: Tokens,
+    config: TrainConfig,
+    state: State,
+    pool: ThreadPoolExecutor | None,
+) -> float:
+    """Take one step and return its loss."""
+    rng = Generator(Philox(key=np.array([config.seed, state.step], dtype=np.uint64)))
+    x0 = x[rng.integers(len(x), size=config.batch)]
+    t = stratified_times(config.batch, config.t_min, rng)
+    alpha, dalpha = config.schedule.alpha(t), config.schedule.dalpha(t)
+    xt = corrupt(x0, alpha, model.config.vocab, rng)
+    loss, gradient = model.loss_and_grad(
+        x0, xt, alpha, dalpha, shards=config.shards, pool=pool, rng=rng
+    )
+    if not math.isfinite(loss):
+        raise FloatingPointError(f"the loss is {loss} at step {state.step}; try a smaller lr")
+    adamw_step(
+        state.weights.flat,
+        state.average.flat,
+        state.moment1.flat,
+        state.moment2.flat,
+        gradient.flat,
+        step=state.step,
+        lr=learning_rate(
+            state.step, config.steps, min(config.warmup, config.steps // 10), config.lr
+        ),
+        clip=config.clip,
+        beta1=config.beta1,
+        beta2=config.beta2,
+        weight_decay=config.weight_decay,
+        kappa=average_decay(state.step, config.average),
+    )
+    state.losses[state.step] = loss
+    state.step += 1
+    return loss
+
+
+def load_model(path: Path, *, average: bool = True) -> Transformer:
+    """Return the network of a checkpoint: the average of its weights, or the last ones.
+
+    Raises `ValueError` for a file that is damaged or no checkpoint of this project.
+    """
+    tensors, header = _read(path)
+    config = ModelConfig(**json.loads(header["model"]))
+    weights = _table(tensors, "average" if average else "weights", config, path)
+    return Transformer(config, weights)
+
+
+def _header(model: ModelConfig, config: TrainConfig, x: Tokens) -> dict[str, str]:
+    """Return what a resumed run must agree with."""
+    training = {f.name: getattr(config, f.name) for f in dataclasses.fields(config)}
+    return {
+        "format": _FORMAT,
+        "model": json.dumps(dataclasses.asdict(model)),
+        "training": json.dumps(training, default=repr),
+        "tokens_sha256": hashlib.sha256(x.tobytes()).hexdigest(),
+    }
+
+
+_PARTS = ("weights", "average", "moment1", "moment2")
+
+
+def _serialise(state: State, header: dict[str, str]) -> bytes:
+    tensors = {
+        f"{part}/{name}": tensor for part in _PARTS for name, tensor in getattr(state, part).items()
+    }
+    return bytes(
+        save(tensors | {"losses": state.losses}, metadata=header | {"step": str(state.step)})
+    )
+
+
+def _read(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
+    content = path.read_bytes()
+    try:
+        tensors = load(content)
+        size = int.from_bytes(content[:8], "little")
+        header = json.loads(content[8 : 8 + size]).get("__metadata__", {})
+    except (SafetensorError, ValueError) as error:
+        raise ValueError(f"{path} is damaged or not a checkpoint ({error})") from None
+    if header.get("format") != _FORMAT:
+        raise ValueError(f"{path} is not a checkpoint of minuddm")
+    return tensors, header
+
+
+def _table(tensors: dict[str, NDArray[Any]], part: str, config: ModelConfig, path: Path) -> Weights:
+    layout = shapes(config)
+    names = [f"{part}/{name}" for name in layout]
+    if any(n not in tensors or tensors[n].shape != layout[n[len(part) + 1 :]] for n in names):
+        raise ValueError(f"{path} lacks tensors of its own configuration")
+    return Weights(layout, flat=np.concatenate([tensors[n].ravel() for n in names]))
+
+
+def _resume(path: Path, wanted: dict[str, str], model: Transformer) -> State:
+    """Read a state into the model's own weights, if it belongs to this run."""
+    tensors, header = _read(path)
+    for key in ("model", "training"):
+        there, here = json.loads(header[key]), json.loads(wanted[key])
+        for name in here:
+            if there.get(name) != here[name]:
+                raise ValueError(
+                    f"{path} is of another configuration: "
+                    f"{name} is {there.get(name)} there and {here[name]} here"
+                )
+    if header["tokens_sha256"] != wanted["tokens_sha256"]:
+        raise ValueError(f"{path} was trained on other sequences")
+    weights, average, first, second = (_table(tensors, part, model.config, path) for part in _PARTS)
+    if weights.flat.dtype != model.weights.flat.dtype:
+        raise ValueError(f"{path} holds {weights.flat.dtype}, not {model.weights.flat.dtype}")
+    model.weights.flat[:] = weights.flat
+    losses = np.array(tensors["losses"])
+    return State(model.weights, average, first, second, losses, int(header["step"]))
