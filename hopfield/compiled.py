@@ -1,0 +1,14 @@
+"""How the energy side compiles: without the GIL, cached, operations in their written order."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+import numba
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def sweep(function: Function) -> Function:
+    """Compile a walk over sites or patterns."""
+    compile_ = numba.njit(nogil=True, cache=True, error_model="numpy")
+    return cast(Function, compile_(function))
