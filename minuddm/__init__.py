@@ -20,23 +20,16 @@ the equations; README lists them with their sources.
 
 from minuddm.denoiser import Denoiser, posterior, score_ratios
 from minuddm.ideal import DatasetIdeal
-from minuddm.nelbo import nelbo, nelbo_grad
 from minuddm.reverse import generate, restore
 from minuddm.schedule import Cosine, Linear, LogLinear, Schedule
 from minuddm.text import Corpus, load
-from minuddm.train import TrainConfig, Trained, load_model, train
+from minuddm.train import TrainConfig, load_model
 from minuddm.transformer import Transformer
-from minuddm.transition import (
-    bridge,
-    corrupt,
-    inverse_temperature,
-    marginal,
-    propagate,
-    rate,
-    transition,
-)
+from minuddm.transition import bridge, corrupt, inverse_temperature
 from minuddm.weights import ModelConfig
 
+# Functions named after their module keep their address: `minuddm.transition.transition`,
+# `minuddm.nelbo.nelbo`, `minuddm.train.train`.
 __all__ = [
     "Corpus",
     "Cosine",
@@ -47,7 +40,6 @@ __all__ = [
     "ModelConfig",
     "Schedule",
     "TrainConfig",
-    "Trained",
     "Transformer",
     "bridge",
     "corrupt",
@@ -55,14 +47,7 @@ __all__ = [
     "inverse_temperature",
     "load",
     "load_model",
-    "marginal",
-    "nelbo",
-    "nelbo_grad",
     "posterior",
-    "propagate",
-    "rate",
     "restore",
     "score_ratios",
-    "train",
-    "transition",
 ]

@@ -18,7 +18,9 @@ where q = 1 - p_{x0}, summed over the other values rather than subtracted from o
 silent there.
 
 Gradient in the logits, p = softmax. From dr: ∂ℓ/∂x̄_j = r⁰_j δ_j / x̄_j for j ≠ z, and ∂ℓ/∂x̄_z =
--Σ_j r⁰_j δ_j / x̄_z. With G = a ∂ℓ/∂x̄ the chain through softmax is p_j (G_j - Σ_k p_k G_k).
+-Σ_j r⁰_j δ_j / x̄_z. With G = a ∂ℓ/∂x̄ the chain through softmax is p_j (G_j - Σ_k p_k G_k), which no
+constant added to G can change. As r_j = x̄_j / x̄_z, subtracting a/x̄_z leaves -a r⁰_j / x̄_j: the form
+without cancellation where x̄_z < a (z improbable, little noise), as the first is where x̄_z ≥ a.
 
 Numerically safe by construction: a, b and c come from float64 alphas (1 - α is never formed in
 float32); x̄ ≥ b > 0; the largest number formed is a (a + b)/b², about 2.5e21 at V = 50,000 and α
@@ -112,7 +114,8 @@ def bound_and_gradient(
             r0, kappa, neutral = one + 0 * b, a / x_z, p_z + 0 * b
         p[clean] = real(neutral)
         G = dlogits[n]
-        ratio, gap = _terms(G, p, real(a), real(b), real(r0), real(kappa), real(neutral))
+        shift = one if x_z < a else one - one  # times a/x̄_z, subtracted from G
+        ratio, gap = _terms(G, p, real(a), real(b), real(r0), real(kappa), real(neutral), shift)
         p[clean] = p_clean
         pull = r0 * gap  # Σ_j r⁰_j δ_j
         value = r0 * ratio
@@ -122,8 +125,8 @@ def bound_and_gradient(
             delta = -a * (c * q + p_z) / x_z
             value += excess(delta, c * x_clean / x_z) / c
             pull += delta / c
-            G[clean] = real(a * delta / (c * x_clean))
-        G[z] = real(-a * pull / x_z)
+            G[clean] = real(a / (c * x_clean) * (-1.0 if shift else delta))
+        G[z] = real(-a / x_z * (pull + shift))
         loss[n] = real(rate * value)
         _through_softmax(G, p, real(rate))
 
@@ -151,9 +154,17 @@ def _softmax(p: Floats, logits: Floats, clean: int) -> Any:
 
 @layer
 def _terms(
-    G: Floats, p: Floats, a: float, b: float, r0: float, kappa: float, neutral: float
+    G: Floats,
+    p: Floats,
+    a: float,
+    b: float,
+    r0: float,
+    kappa: float,
+    neutral: float,
+    shift: float,
 ) -> tuple[float, float]:
-    """Write G_j = a r⁰ δ_j / x̄_j; return Σ_j (δ_j - log(1 + δ_j)) and Σ_j δ_j."""
+    """Write G_j = a r⁰ δ_j / x̄_j, or -a r⁰ / x̄_j; return Σ_j (δ_j - log(1 + δ_j)) and Σ_j δ_j."""
+    keep = p.dtype.type(1) - shift
     value, gap = a - a, a - a
     slope = kappa / a  # 1 + δ_j = x̄_j κ/a, without the cancellation in 1 + δ
     for j in range(p.shape[0]):
@@ -161,7 +172,7 @@ def _terms(
         x_bar = a * p[j] + b
         value += excess(delta, x_bar * slope)
         gap += delta
-        G[j] = a * r0 * delta / x_bar
+        G[j] = a * r0 * (keep * delta - shift) / x_bar
     return value, gap
 
 

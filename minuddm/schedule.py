@@ -57,7 +57,8 @@ class LogLinear:
 
     def time(self, alpha: ArrayLike) -> NDArray[np.float64]:
         """Return (1 - α) / (1 - ε); alpha must lie in [ε, 1]."""
-        return np.asarray((1 - _within(alpha, self.eps, "alpha")) / (1 - self.eps))
+        lowest = float(self.alpha(1.0))  # ε, as rounded by `alpha` itself
+        return np.asarray((1 - _within(alpha, lowest, "alpha")) / (1 - self.eps))
 
 
 @dataclass(frozen=True)
@@ -79,19 +80,19 @@ class Linear:
 
 @dataclass(frozen=True)
 class Cosine:
-    """α = 1 - cos(π(1 - t)/2): slow at the noisy end (the form of Shi et al. 2024, MD4)."""
+    """α = 1 - cos(π(1 - t)/2) = 1 - sin(πt/2), slow at the noisy end (Shi et al. 2024, MD4)."""
 
     def alpha(self, t: ArrayLike) -> NDArray[np.float64]:
-        """Return 1 - cos(π(1 - t)/2), written as 2 sin² so that small values keep their digits."""
-        return np.asarray(2 * np.sin(np.pi / 4 * (1 - _within(t, 0, "t"))) ** 2)
+        """Return 1 - sin(πt/2)."""
+        return np.asarray(1 - np.sin(np.pi / 2 * _within(t, 0, "t")))
 
     def dalpha(self, t: ArrayLike) -> NDArray[np.float64]:
-        """Return -(π/2) sin(π(1 - t)/2)."""
-        return np.asarray(-np.pi / 2 * np.sin(np.pi / 2 * (1 - _within(t, 0, "t"))))
+        """Return -(π/2) cos(πt/2)."""
+        return np.asarray(-np.pi / 2 * np.cos(np.pi / 2 * _within(t, 0, "t")))
 
     def time(self, alpha: ArrayLike) -> NDArray[np.float64]:
-        """Return 1 - (4/π) arcsin √(α/2)."""
-        return np.asarray(1 - 4 / np.pi * np.arcsin(np.sqrt(_within(alpha, 0, "alpha") / 2)))
+        """Return (2/π) arcsin(1 - α)."""
+        return np.asarray(2 / np.pi * np.arcsin(1 - _within(alpha, 0, "alpha")))
 
 
 def stratified_times(n: int, t_min: float, rng: Generator) -> NDArray[np.float64]:

@@ -48,7 +48,7 @@ def tokens(x: ArrayLike, V: int, name: str = "tokens", ndim: int | None = None) 
     if array.size and (array.min() < 0 or array.max() >= V):
         outside = array.min() if array.min() < 0 else array.max()
         raise ValueError(f"{name} must lie in 0 … {V - 1}, got {outside}")
-    return np.ascontiguousarray(array, dtype=np.int32)
+    return np.asarray(array, dtype=np.int32, order="C")
 
 
 def alphas(alpha: ArrayLike, batch: int | None = None, name: str = "alpha") -> NDArray[np.float64]:
@@ -85,4 +85,4 @@ def log_probabilities(log_p: ArrayLike, x: NDArray[Any], name: str = "log_p") ->
         raise ValueError(f"{name} must have shape {x.shape} + (V,), got {array.shape}")
     if np.isnan(array).any():
         raise ValueError(f"{name} must not hold NaN")
-    return np.ascontiguousarray(array)
+    return np.asarray(array, order="C")

@@ -1,0 +1,1 @@
+"""experiments: one claim, one file, one record, one figure; `python -m experiments.<name>`."""

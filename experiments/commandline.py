@@ -1,0 +1,107 @@
+"""The command line of every experiment: the same options, one clear line for what is wrong.
+
+Exit status: 0 done, 2 for input that cannot be used (nothing is written then), 130 interrupted.
+"""
+
+import argparse
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+import joblib
+from joblib.externals.loky import get_reusable_executor
+
+RESULTS = Path(__file__).parent / "results"
+INTERRUPTED = 130
+
+
+class CommandLine(argparse.ArgumentParser):
+    """A parser that reports an error in one line and knows the options all experiments share."""
+
+    def __init__(self, name: str, claim: str, results: Path = RESULTS) -> None:
+        super().__init__(
+            prog=f"python -m experiments.{name}",
+            description=claim,
+            formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+            allow_abbrev=False,
+        )
+        self.add_argument("--quick", action="store_true", help="a small run, under a minute")
+        self.add_argument(
+            "--out",
+            type=Path,
+            metavar="FOLDER",
+            help=f"where the record goes (default: {results.name}/{name} beside the experiments, "
+            f"{name}-quick with --quick)",
+        )
+        self.add_argument("--seed", type=whole(0), default=0, help="of every random draw")
+        self.add_argument(
+            "--jobs", type=whole(1), default=joblib.cpu_count(), help="processes, one thread each"
+        )
+        self._name, self._results = name, results
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong in one line and leave with status 2."""
+        print(f"{self.prog}: error: {' '.join(message.split())}", file=sys.stderr)
+        sys.exit(2)
+
+    def folder(self, args: argparse.Namespace) -> Path:
+        """Return the output folder, created; leave with status 2 if it cannot be written."""
+        out: Path = args.out or self._results / (self._name + ("-quick" if args.quick else ""))
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=out):
+                pass
+        except OSError as error:
+            self.error(f"--out {out} cannot be written: {os.strerror(error.errno or 0)}")
+        return out
+
+
+def whole(least: int, most: int | None = None) -> Callable[[str], int]:
+    """Return a reader of whole numbers in least … most, for `type=`."""
+
+    def read(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from None
+        if value < least or (most is not None and value > most):
+            allowed = f"at least {least}" if most is None else f"in {least} … {most}"
+            raise argparse.ArgumentTypeError(f"must be {allowed}, got {value}")
+        return value
+
+    return read
+
+
+def time(text: str) -> float:
+    """Read a diffusion time in (0, 1], for `type=`."""
+    try:
+        value = float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
+    if not 0 < value <= 1:
+        raise argparse.ArgumentTypeError(f"a time must lie in (0, 1], got {text}")
+    return value
+
+
+def positive(text: str) -> float:
+    """Read a positive finite number, for `type=`."""
+    try:
+        value = float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"must be positive and finite, got {text}")
+    return value
+
+
+def run(main: Callable[[Sequence[str] | None], None]) -> None:
+    """Run an experiment's main as a command; an interrupt ends it with status 130."""
+    try:
+        main(None)
+    except KeyboardInterrupt:
+        get_reusable_executor().shutdown(kill_workers=True)  # what they finished is on disk
+        print("\ninterrupted; the same command goes on from here", file=sys.stderr)
+        sys.exit(INTERRUPTED)

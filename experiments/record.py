@@ -1,0 +1,104 @@
+"""What an experiment leaves behind: record.json, table.csv, figure.png and figure.svg.
+
+The record names the claim, the configuration, seeds, versions, machine, commit and data, so that
+a number in it can be made again.
+"""
+
+import csv
+import datetime
+import io
+import json
+import math
+import os
+import platform
+import subprocess
+from collections.abc import Iterable, Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from minuddm.files import write_atomically
+
+_PACKAGES = ("minuddm", "numpy", "numba", "scipy", "matplotlib", "joblib", "safetensors")
+
+
+def environment() -> dict[str, Any]:
+    """Return versions, processor and commit: what a number may depend on besides its seed."""
+    return {
+        "python": platform.python_version(),
+        **{name: _version(name) for name in _PACKAGES},
+        "platform": f"{platform.system()} {platform.machine()}",
+        "cpu": _processor(),
+        "cores": os.cpu_count(),
+        "commit": _git("rev-parse", "HEAD"),
+        "dirty": bool(_git("status", "--porcelain", "--untracked-files=no")),
+        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+    }
+
+
+def write_record(out: Path, record: Mapping[str, Any]) -> None:
+    """Write record.json, with the environment; what is not finite becomes null or a string."""
+    content = json.dumps(
+        _plain({**record, "environment": environment()}),
+        indent=2,
+        ensure_ascii=False,
+        allow_nan=False,
+    )
+    write_atomically(out / "record.json", (content + "\n").encode())
+
+
+def write_table(out: Path, columns: list[str], rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write table.csv: one line a row, numbers with six digits, nothing where there is no value."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({key: _cell(value) for key, value in row.items()} for row in rows)
+    write_atomically(out / "table.csv", text.getvalue().encode())
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, float):
+        return "" if math.isnan(value) else f"{value:.6g}"
+    return value
+
+
+def _plain(value: Any) -> Any:
+    """Turn what JSON does not know into what it does: NaN is null, infinity a word."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, float):
+        if math.isnan(value):
+            return None
+        return value if math.isfinite(value) else str(value)
+    if isinstance(value, Path):
+        return value.name
+    return value
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def _processor() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    except OSError:
+        pass
+    return platform.processor()
+
+
+def _git(*words: str) -> str | None:
+    try:
+        answer = subprocess.run(
+            ["git", *words], cwd=Path(__file__).parent, capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return answer.stdout.strip()

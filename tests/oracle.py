@@ -1,0 +1,173 @@
+"""Slow twins, each written from the definition: sums over all states, one line per equation.
+
+Nothing here is imported by the packages, and nothing here imports their loops.
+"""
+
+import itertools
+import math
+from collections.abc import Callable, Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+
+def states(V: int, L: int) -> NDArray[np.int64]:
+    """All V^L sequences in lexicographic order, (V^L, L)."""
+    return np.array(list(itertools.product(range(V), repeat=L))).reshape(-1, L)
+
+
+def kernel(alpha: float, V: int) -> Array:
+    """[T1], entry by entry."""
+    return np.array([[alpha * (i == j) + (1 - alpha) / V for j in range(V)] for i in range(V)])
+
+
+def bridge(z: int, p: Array, alpha_s: float, alpha_t: float) -> Array:
+    """Σ_x p(x | z evidence) q(x_s | x_t = z, x_0 = x), by Bayes' rule from dense kernels.
+
+    With p the law of the clean token without z, its joint with z is p ⊙ Q_{t|0}[:, z]; each clean
+    value has its own Bayes bridge.
+    """
+    V = len(p)
+    first, whole = kernel(alpha_s, V), kernel(alpha_t, V)
+    second = kernel(alpha_t / alpha_s if alpha_s > alpha_t else 1.0, V)
+    joint = p * whole[:, z]
+    q = np.zeros(V)
+    for x in range(V):
+        if joint[x] > 0:
+            q += joint[x] * first[x] * second[:, z] / whole[x, z]
+    return q / joint.sum()
+
+
+def nelbo(p: Array, x0: int, z: int, alpha: float, dalpha: float) -> float:
+    """[T8] as it is written, in extended precision."""
+    p, alpha = p.astype(np.longdouble), np.longdouble(alpha)
+    V = len(p)
+    x_bar = V * alpha * p + 1 - alpha
+    clean = V * alpha * np.eye(V, dtype=np.longdouble)[x0] + 1 - alpha
+    r, r0 = x_bar / x_bar[z], clean / clean[z]
+    return float(-dalpha / (V * alpha) * np.sum(r - r0 - r0 * np.log(r / r0)))
+
+
+def marginal(law: Array, V: int, L: int, alpha: float) -> Array:
+    """p_t over all states: the law carried through one kernel per position."""
+    grid = law.reshape((V,) * L)
+    for axis in range(L):
+        grid = np.moveaxis(np.tensordot(grid, kernel(alpha, V), axes=(axis, 0)), -1, axis)
+    return grid.reshape(-1)
+
+
+def evidence(z: NDArray[np.int64], x: NDArray[np.int64], V: int, alpha: float) -> Array:
+    """q(z_i | x_i) for every position, (…, L)."""
+    return np.where(z == x, alpha, 0.0) + (1 - alpha) / V
+
+
+def conditionals(
+    law: Array, V: int, z: NDArray[np.int64], alpha: float, *, leave_out: bool
+) -> Array:
+    """P(x0_i = v | z without i) or P(x0_i = v | z), (L, V), by summing over all clean states."""
+    L = len(z)
+    x = states(V, L)
+    q = evidence(z[None, :], x, V, alpha)
+    out = np.zeros((L, V))
+    for i in range(L):
+        kept = np.delete(q, i, axis=1) if leave_out else q
+        weight = law * kept.prod(axis=1)
+        for v in range(V):
+            out[i, v] = weight[x[:, i] == v].sum()
+    return out / out.sum(axis=1, keepdims=True)
+
+
+def exact_bound(
+    conditional: Callable[[NDArray[np.int64], float], Array], law: Array, V: int, L: int
+) -> float:
+    """∫ E[ℓ] dt for α = 1 - t, in nats per sequence: all pairs of states, quadrature in t.
+
+    t = u³ clusters the 60 Gauss-Legendre points at t = 0, where the integrand has a logarithm [T9].
+    """
+    x = states(V, L)
+    nodes, weights = np.polynomial.legendre.leggauss(60)
+    total = 0.0
+    for u, w in zip((nodes + 1) / 2, weights / 2, strict=True):
+        t, alpha = u**3, 1 - u**3
+        for z in x:
+            p = conditional(z, alpha)
+            chance = law * evidence(z[None, :], x, V, alpha).prod(axis=1)
+            for i in range(L):
+                loss = np.array([nelbo(p[i], v, z[i], alpha, -1.0) for v in range(V)])
+                total += w * 3 * u**2 * float((chance * loss[x[:, i]]).sum())
+        assert 0 < t < 1
+    return total
+
+
+def dataset_law(patterns: NDArray[np.int64], V: int) -> Array:
+    """The law that puts 1/P on each pattern, repeated ones counted."""
+    P, L = patterns.shape
+    law = np.zeros(V**L)
+    np.add.at(law, patterns @ (V ** np.arange(L - 1, -1, -1)), 1 / P)
+    return law
+
+
+def energy(x: NDArray[np.int64], patterns: NDArray[np.int64], beta: float) -> float:
+    """[T19] for one state."""
+    m = (patterns == x).sum(axis=1).astype(float)
+    return -(m.max() + math.log(np.exp(beta * (m - m.max())).sum()) / beta)
+
+
+def network(
+    w: Mapping[str, Array], tokens: NDArray[np.int64], alpha: Array, blocks: int, heads: int
+) -> Array:
+    """The transformer's logits in plain NumPy, one sequence at a time."""
+    out = []
+    for x_tokens, a in zip(tokens, alpha, strict=True):
+        sigma = -math.log(a)
+        frequency = 10_000.0 ** (-np.arange(128) / 128)
+        c = np.concatenate([np.cos(sigma * frequency), np.sin(sigma * frequency)])
+        c = _silu(w["conditioning.in.weight"] @ c + w["conditioning.in.bias"])
+        c = _silu(w["conditioning.out.weight"] @ c + w["conditioning.out.bias"])
+        x = w["embedding"][x_tokens]
+        for k in range(blocks):
+            b = {n.removeprefix(f"blocks.{k}."): v for n, v in w.items()}
+            mod = np.split(b["modulation.weight"] @ c + b["modulation.bias"], 6)
+            h = _norm(x) * b["norm1.gain"] * (1 + mod[1]) + mod[0]
+            x = x + mod[2] * (
+                _attention(h @ b["attention.qkv.weight"].T, heads) @ b["attention.out.weight"].T
+            )
+            h = _norm(x) * b["norm2.gain"] * (1 + mod[4]) + mod[3]
+            h = _gelu(h @ b["mlp.in.weight"].T + b["mlp.in.bias"])
+            x = x + mod[5] * (h @ b["mlp.out.weight"].T + b["mlp.out.bias"])
+        shift, scale = np.split(w["final.modulation.weight"] @ c + w["final.modulation.bias"], 2)
+        h = _norm(x) * w["final.norm.gain"] * (1 + scale) + shift
+        out.append(h @ w["final.linear.weight"].T + w["final.linear.bias"])
+    return np.array(out)
+
+
+def _silu(x: Array) -> Array:
+    return x / (1 + np.exp(-x))
+
+
+def _gelu(x: Array) -> Array:
+    return 0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
+
+
+def _norm(x: Array) -> Array:
+    return (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + 1e-5)
+
+
+def _attention(qkv: Array, heads: int) -> Array:
+    q, k, v = np.split(qkv, 3, axis=-1)
+    out = []
+    for q_h, k_h, v_h in zip(*(np.split(y, heads, axis=-1) for y in (q, k, v)), strict=True):
+        scores = _rotate(q_h) @ _rotate(k_h).T / math.sqrt(q_h.shape[-1])
+        e = np.exp(scores - scores.max(-1, keepdims=True))
+        out.append(e / e.sum(-1, keepdims=True) @ v_h)
+    return np.concatenate(out, axis=-1)
+
+
+def _rotate(x: Array) -> Array:
+    """Rotary positions as complex numbers: pair (x_k, x_{k + d/2}) times e^{i angle}."""
+    L, d = x.shape
+    angle = np.arange(L)[:, None] * 10_000.0 ** (-2 * np.arange(d // 2) / d)
+    turned = (x[:, : d // 2] + 1j * x[:, d // 2 :]) * np.exp(1j * angle)
+    return np.concatenate([turned.real, turned.imag], axis=-1)

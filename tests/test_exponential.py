@@ -1,0 +1,69 @@
+import platform
+import re
+
+import numba
+import numpy as np
+import pytest
+
+from minuddm.layers.exponential import excess_of, exp_of
+
+
+def every_float32(low: float, high: float, step: int) -> np.ndarray:
+    """Every `step`-th float32 of one sign between two numbers, by their bits."""
+    ends = np.sort(np.array([low, high], np.float32).view(np.int32))
+    return np.arange(ends[0], ends[1] + 1, step, dtype=np.int64).astype(np.int32).view(np.float32)
+
+
+def run(function, *arrays):
+    out = np.empty_like(arrays[0])
+    function(out, *arrays)
+    return out
+
+
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_exp_is_right_to_seven_digits_over_the_whole_float32_range(sign):
+    x = every_float32(sign * 1e-38, sign * 87.0, 977)
+    error = np.abs(run(exp_of, x) / np.exp(x.astype(float)) - 1)
+    # polynomial of degree 7: 3e-9; x - n log 2 regrouped and rounded: 87 · 2⁻²⁴ / 16 + a few 2⁻²⁴
+    assert error.max() < 4e-7
+
+
+def test_exp_saturates_and_lets_nan_through():
+    x = np.array([-np.inf, -1e4, 0.0, 1e4, np.inf, np.nan], np.float32)
+    y = run(exp_of, x)
+    assert (y[:2] >= 0).all()
+    assert (y[:2] < 2e-38).all()
+    assert y[2] == 1
+    assert (y[3:5] > 1e38).all()
+    assert np.isnan(y[5])
+
+
+@pytest.mark.parametrize(("dtype", "bound"), [(np.float32, 3e-6), (np.float64, 1e-14)])
+def test_excess_keeps_its_digits_near_zero_near_minus_one_and_far_out(dtype, bound):
+    small = np.geomspace(1e-7, 0.9, 20_001)
+    delta = np.concatenate([small, -small, np.geomspace(1, 1e20, 2_001)]).astype(dtype)
+    d = delta.astype(np.longdouble)
+    series = sum((-1) ** k * d**k / k for k in range(2, 12))
+    wanted = np.where(np.abs(d) < 1e-2, series, d - np.log1p(d))
+    error = np.abs(run(excess_of, delta, (1 + d).astype(dtype)) / wanted - 1)
+    assert error.max() < bound
+
+
+def test_excess_is_finite_where_one_plus_delta_rounds_to_zero():
+    rho = np.array([1e-30, 1e-12], np.float32)
+    got = run(excess_of, np.full(2, -1, np.float32), rho)
+    np.testing.assert_allclose(got, -1 - np.log(rho.astype(float)), rtol=1e-6)
+
+
+@pytest.mark.parametrize("function", [exp_of, excess_of])
+def test_float32_loops_are_vectorised(function):
+    fresh = numba.njit(error_model="numpy", fastmath=function.targetoptions["fastmath"])(
+        function.py_func  # what comes from the cache cannot be inspected
+    )
+    fresh(*[np.ones(64, np.float32)] * (2 if function is exp_of else 3))
+    machine_code = next(iter(fresh.inspect_asm().values()))
+    if platform.machine() not in ("x86_64", "AMD64"):
+        pytest.skip("the names of vector registers are known to this test on x86-64 only")
+    if "ymm" not in machine_code and "zmm" not in machine_code:
+        pytest.skip("this processor has neither ymm nor zmm registers")
+    assert re.search(r"v(mul|fn?madd\w*)ps\s.*%[yz]mm", machine_code)

@@ -1,0 +1,58 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from minuddm.schedule import Cosine, Linear, LogLinear, stratified_times
+
+every_schedule = pytest.mark.parametrize(
+    "schedule", [LogLinear(), LogLinear(0.1), Linear(), Cosine()]
+)
+
+
+@every_schedule
+def test_forgetting_starts_whole_and_never_turns_back(schedule):
+    alpha = schedule.alpha(np.linspace(0, 1, 1001))
+    assert alpha[0] == 1
+    assert (np.diff(alpha) < 0).all()
+    assert alpha[-1] == pytest.approx(getattr(schedule, "eps", 0.0), abs=1e-16)
+
+
+@every_schedule
+def test_dalpha_is_the_derivative_of_alpha(schedule):
+    t, h = np.linspace(0.01, 0.99, 99), 1e-6
+    slope = (schedule.alpha(t + h) - schedule.alpha(t - h)) / (2 * h)
+    # truncation h²/6 · max|α'''| < 1e-12, rounding 1e-16/h = 1e-10
+    np.testing.assert_allclose(schedule.dalpha(t), slope, atol=5e-10)
+
+
+@every_schedule
+@given(t=st.floats(0, 1))
+def test_time_undoes_alpha(schedule, t):
+    # near t = 1 the cosine's arcsin(1 - α) keeps half the digits: √ε = 1.5e-8, times 2/π · √2
+    assert float(schedule.time(schedule.alpha(t))) == pytest.approx(t, abs=3e-8)
+
+
+@every_schedule
+@pytest.mark.parametrize("t", [-0.1, 1.1, np.nan])
+def test_times_outside_the_unit_interval_are_refused(schedule, t):
+    for function in (schedule.alpha, schedule.dalpha):
+        with pytest.raises(ValueError, match=r"t must lie in \[0, 1\]"):
+            function(t)
+
+
+def test_the_log_linear_schedule_is_the_papers():
+    assert float(LogLinear().alpha(1.0)) == pytest.approx(1e-3)
+    assert float(LogLinear().dalpha(0.3)) == -0.999
+
+
+def test_a_schedule_needs_an_epsilon_between_zero_and_one():
+    with pytest.raises(ValueError, match="eps"):
+        LogLinear(0.0)
+
+
+@given(n=st.integers(1, 50), t_min=st.floats(1e-6, 0.1), seed=st.integers(0, 100))
+def test_stratified_times_put_one_in_each_cell(n, t_min, seed):
+    t = stratified_times(n, t_min, np.random.default_rng(seed))
+    cell = (t - t_min) / (1 - t_min) * n
+    assert (np.floor(np.clip(cell + 1e-12, 0, n - 1e-9)) == np.arange(n)).all()
