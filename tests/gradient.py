@@ -6,7 +6,9 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-STEP = 1e-5  # truncation ~ STEP² f'''/6 ~ 1e-11, rounding ~ 1e-16 / STEP ~ 1e-11
+STEP = 2e-5
+STENCIL = {2: -1 / 12, 1: 8 / 12, -1: -8 / 12, -2: 1 / 12}
+"""f'(x) ≈ Σ_k c_k f(x + k STEP)/STEP: truncation STEP⁴ f⁽⁵⁾/30 ~ 5e-21 f⁽⁵⁾, rounding ~ 1e-11 f."""
 
 
 def worst_error(
@@ -40,12 +42,12 @@ def worst_error(
         for probe in probes:
             probe = probe / np.linalg.norm(probe)
             keep = tensor.copy()
-            tensor[...] = keep + STEP * probe
-            above = loss()
-            tensor[...] = keep - STEP * probe
-            below = loss()
+            wanted = 0.0
+            for k, weight in STENCIL.items():
+                tensor[...] = keep + k * STEP * probe
+                wanted += weight * loss() / STEP
             tensor[...] = keep
-            slope, wanted = float((gradient * probe).sum()), (above - below) / (2 * STEP)
+            slope = float((gradient * probe).sum())
             typical = scale / np.sqrt(tensor.size)
             errors.append(abs(slope - wanted) / max(abs(slope), abs(wanted), typical, 1e-30))
         worst[name] = max(errors)

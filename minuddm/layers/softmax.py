@@ -18,9 +18,11 @@ def log_softmax(y: Floats, x: Floats) -> None:
         peak = x[n, 0]
         for v in range(x.shape[1]):
             peak = max(peak, x[n, v])
+        for v in range(x.shape[1]):
+            y[n, v] = x[n, v] - peak  # stored: a regrouped x - (peak + log total) would lose digits
         total = peak - peak
         for v in range(x.shape[1]):
-            total += exp(x[n, v] - peak)
+            total += exp(y[n, v])
         log_total = x.dtype.type(math.log(total))
         for v in range(x.shape[1]):
-            y[n, v] = (x[n, v] - peak) - log_total
+            y[n, v] -= log_total

@@ -1,0 +1,162 @@
+import pickle
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from minuddm.transformer import Transformer
+from minuddm.weights import ModelConfig, Weights, shapes
+from tests import oracle
+from tests.gradient import worst_error
+
+CONFIG = ModelConfig(vocab=7, length=5, width=16, blocks=2, heads=2, cond=12)
+
+
+def network(dtype=np.float64, config=CONFIG):
+    """A network with every tensor away from zero, so that no gradient vanishes by construction."""
+    rng = np.random.default_rng(0)
+    model = Transformer.init(config, rng, dtype)
+    model.weights.flat += rng.normal(size=model.weights.flat.size) * 0.3
+    return model
+
+
+def batch(B=6, config=CONFIG):
+    rng = np.random.default_rng(1)
+    shape = (B, config.length)
+    x0 = rng.integers(config.vocab, size=shape)
+    xt = np.where(rng.random(shape) < 0.5, x0, rng.integers(config.vocab, size=shape))
+    return x0, xt, rng.uniform(0.05, 0.95, B)
+
+
+def test_the_network_is_its_definition():
+    model, (_, xt, alpha) = network(), batch()
+    logits = oracle.network(dict(model.weights), xt, alpha, CONFIG.blocks, CONFIG.heads)
+    wanted = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
+    np.testing.assert_allclose(model(xt, alpha), wanted, atol=1e-12)
+
+
+def test_float32_agrees_with_float64():
+    model, (_, xt, alpha) = network(), batch()
+    single = Transformer(CONFIG, model.weights.copy(np.float32))
+    got = single(xt, alpha)
+    assert got.dtype == np.float32
+    np.testing.assert_allclose(got, model(xt, alpha), atol=2e-5)
+
+
+@pytest.mark.parametrize("blocks", [1, 3])
+def test_every_tensor_has_its_gradient(blocks):
+    config = ModelConfig(vocab=7, length=5, width=16, blocks=blocks, heads=2, cond=12)
+    model, (x0, xt, alpha) = network(config=config), batch()
+    gradient = model.loss_and_grad(x0, xt, alpha, -1.0, shards=2)[1].copy()
+    error = worst_error(
+        lambda: model.loss_and_grad(x0, xt, alpha, -1.0)[0],
+        model.weights,
+        gradient,
+        np.random.default_rng(2),
+    )
+    assert set(error) == set(shapes(config))
+    assert max(error.values()) < 1e-6, error
+
+
+def test_dropout_has_its_gradient_and_leaves_the_denoiser_alone():
+    config = ModelConfig(vocab=7, length=5, width=16, blocks=1, heads=2, cond=12, dropout=0.4)
+    model, (x0, xt, alpha) = network(config=config), batch()
+
+    def loss():
+        return model.loss_and_grad(x0, xt, alpha, -1.0, rng=np.random.default_rng(3))[0]
+
+    loss()
+    gradient = model._gradients[0].copy()
+    error = worst_error(loss, model.weights, gradient, np.random.default_rng(4))
+    assert max(error.values()) < 1e-6, error
+    np.testing.assert_array_equal(model(xt, alpha), model(xt, alpha))
+    with pytest.raises(ValueError, match="dropout needs rng"):
+        model.loss_and_grad(x0, xt, alpha, -1.0)
+
+
+def test_a_fresh_network_knows_nothing():
+    model, (_, xt, alpha) = Transformer.init(CONFIG, np.random.default_rng(0)), batch()
+    np.testing.assert_allclose(model(xt, alpha), -np.log(7), rtol=1e-6)
+
+
+@pytest.mark.parametrize("shards", [1, 2, 4])
+def test_threads_change_no_bit(shards):
+    model, (x0, xt, alpha) = network(np.float32), batch(13)
+    loss, gradient = model.loss_and_grad(x0, xt, alpha, -1.0, shards=shards)
+    alone = gradient.flat.copy()
+    with ThreadPoolExecutor(3) as pool:
+        again, gradient = model.loss_and_grad(x0, xt, alpha, -1.0, shards=shards, pool=pool)
+    assert loss == again
+    np.testing.assert_array_equal(alone, gradient.flat)
+
+
+def test_shards_change_rounding_only():
+    model, (x0, xt, alpha) = network(), batch(7)
+    one = model.loss_and_grad(x0, xt, alpha, -1.0)[1].flat.copy()
+    three = model.loss_and_grad(x0, xt, alpha, -1.0, shards=3)[1].flat
+    np.testing.assert_allclose(three, one, rtol=1e-9, atol=1e-12)
+
+
+def test_a_long_batch_is_computed_in_chunks_to_the_same_answer():
+    model, (_, xt, alpha) = network(), batch(150)
+    whole = model(xt, alpha)
+    np.testing.assert_allclose(whole[100:103], model(xt[100:103], alpha[100:103]), atol=1e-12)
+
+
+def test_a_position_sees_all_others_in_both_directions():
+    model, (_, xt, alpha) = network(), batch(1)
+    base = model(xt, alpha)
+    for i in (0, CONFIG.length - 1):
+        changed = xt.copy()
+        changed[0, i] = (changed[0, i] + 1) % 7
+        moved = np.abs(model(changed, alpha) - base).max(axis=-1)[0]
+        assert (np.delete(moved, i) > 1e-6).all()
+
+
+def test_pure_noise_is_a_valid_input():
+    model, (_, xt, _) = network(), batch()
+    assert np.isfinite(model(xt, 0.0)).all()
+
+
+def test_a_pickled_network_is_the_same_network():
+    model, (_, xt, alpha) = network(np.float32), batch()
+    model(xt, alpha)
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(model))(xt, alpha), model(xt, alpha))
+
+
+def test_the_table_is_the_memory():
+    weights = Weights(shapes(CONFIG), np.float64)
+    weights["final.linear.bias"][:] = 3
+    np.testing.assert_array_equal(weights.flat[-7:], 3)
+    assert sum(v.size for v in weights.values()) == weights.flat.size
+    assert weights.under("blocks.1")["norm2.gain"] is weights["blocks.1.norm2.gain"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"vocab": 1}, "V must be at least 2"),
+        ({"width": 15}, r"multiple of 2 \* heads = 4, got 15"),
+        ({"blocks": 0}, "blocks must be at least 1, got 0"),
+        ({"dropout": 1.0}, r"dropout must lie in \[0, 1\)"),
+        ({"length": 2.5}, "length must be an integer"),
+    ],
+)
+def test_impossible_sizes_are_refused(changes, message):
+    good = {"vocab": 7, "length": 5, "width": 16, "heads": 2}
+    with pytest.raises((ValueError, TypeError), match=message):
+        ModelConfig(**(good | changes))
+
+
+@pytest.mark.parametrize(
+    ("tokens", "alpha", "message"),
+    [
+        ([[0, 1, 2]], 0.5, "length 5, got 3"),
+        ([[0, 1, 2, 3, 7]], 0.5, "0 … 6, got 7"),
+        ([[0, 1, 2, 3, 4]], 1.5, "alpha"),
+        ([[0, 1, 2, 3, 4]], [0.5, 0.5], "one value per sequence"),
+    ],
+)
+def test_bad_input_gets_one_clear_line(tokens, alpha, message):
+    with pytest.raises(ValueError, match=message):
+        network()(tokens, alpha)
