@@ -7,15 +7,16 @@ corrupted sequences*, from the training set and unseen, in three ways,
     dataset_ideal   the reverse chain with the ideal memoriser of the P sequences [T14]
     token_memory    energy descent in the dense associative memory of the P sequences [T19]
 
-and measure recovery, conditional entropy and the bound. The transition is where the network's
-training recovery leaves 0.95, and where its training and test recovery meet. Each P is a job of
-its own; what is finished stays in `cells/` under a name made of all settings, and is not computed
-again.
+and measure recovery, conditional entropy of the same corrupted sequences, and the bound. The
+transition is where the network's training recovery leaves 0.95, and where its training and test
+recovery meet. Each P is a job of its own; what is finished stays in `cells/` under a name made of
+all settings, and is not computed again.
 """
 
 import dataclasses
 import hashlib
 import io
+import itertools
 import json
 import sys
 import tempfile
@@ -24,7 +25,7 @@ from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from joblib import Parallel, delayed
@@ -53,12 +54,12 @@ from minuddm.files import write_atomically
 from minuddm.probes import (
     Curve,
     Interval,
-    Transition,
     bootstrap_mean,
     conditional_entropy,
+    curves_meet,
     held_out_nelbo,
+    plateau_left,
     recovery,
-    transition,
 )
 from minuddm.reverse import T_END
 from minuddm.train import train
@@ -72,8 +73,11 @@ COLUMNS = [
     *("recovery", "recovery_lo", "recovery_hi", "unstable", "exact"),
     *("entropy_loo", "entropy_loo_lo", "entropy_loo_hi", "entropy_loo_median"),
     *("entropy_loo_above", "entropy_posterior", "entropy_posterior_median"),
-    *("entropy_posterior_above", "nelbo", "nelbo_se"),
+    *("entropy_posterior_above", "clean_entropy_loo", "clean_entropy_posterior"),
+    *("nelbo", "nelbo_se"),
 ]
+"""Entropies are those of the corrupted sequences at the row's t, `clean_` ones of the clean
+sequences at t = 1e-5 [T28]; `above` is the share of tokens above 0.1 nat. The bound has no t."""
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -119,7 +123,7 @@ def measure(cell: Cell, bar: int = 0) -> None:
         cell.vocab, cell.training.shape[1], s.width, s.blocks, s.heads, dropout=s.dropout
     )
     config = TrainConfig(
-        steps=s.steps, batch=s.batch, lr=s.lr, seed=s.seed, schedule=SCHEDULE, average=0.999
+        steps=s.steps, batch=s.batch, lr=s.lr, seed=s.seed, schedule=SCHEDULE, shards=1
     )
     trained = train(
         Transformer.init(size, _rng(s.seed, "weights")),
@@ -136,50 +140,59 @@ def measure(cell: Cell, bar: int = 0) -> None:
     }
     arrays: Arrays = {"losses": trained.losses}
     for split, x in (("train", cell.training[: s.sequences]), ("test", cell.test)):
-        arrays |= _restorations(cell, denoisers, split, x)
+        for t in s.times:
+            arrays |= _at_noise(cell, denoisers, split, x, t)
         for model, denoiser in denoisers.items():
-            arrays |= _certainties(cell, model, denoiser, split, x)
+            arrays |= _of_the_clean(cell, model, denoiser, split, x)
     arrays["seconds"] = np.array([seconds, time.perf_counter() - started - seconds])
     content = io.BytesIO()
     np.savez_compressed(content, **arrays)  # type: ignore[arg-type]
     write_atomically(cell.path, content.getvalue())
 
 
-def _restorations(
-    cell: Cell, denoisers: dict[str, Denoiser], split: str, x: NDArray[np.int32]
+def _at_noise(
+    cell: Cell, denoisers: dict[str, Denoiser], split: str, x: NDArray[np.int32], t: float
 ) -> Arrays:
-    """Restore the same corrupted sequences with every model; one value per sequence.
+    """Corrupt to time t; restore and measure the same corrupted sequences with every model.
 
-    Fewer sequences than asked for are corrupted several times each, and averaged.
+    One value per sequence: where there are fewer sequences than asked for, each is corrupted
+    several times and its values are averaged.
     """
-    s, V, arrays = cell.settings, cell.vocab, {}
+    s, V, alpha = cell.settings, cell.vocab, float(SCHEDULE.alpha(t))
     repeats = max(1, s.sequences // len(x))
     x0 = np.repeat(x, repeats, axis=0)
-    for t in s.times:
-        alpha = float(SCHEDULE.alpha(t))
-        xt = corrupt(x0, alpha, V, _rng(s.seed, f"corrupt {split} {t}"))
-        memory = TokenMemory(cell.training, V, float(inverse_temperature(alpha, V)))
-        restored = {"token_memory": memory.recall(xt).state}
-        for model, denoiser in denoisers.items():
-            chance = _rng(s.seed, f"restore {split} {t}")
-            restored[model] = restore(denoiser, xt, t, SCHEDULE, s.grid, chance)
-        for model, back in restored.items():
-            for name, values in recovery(x0, xt, back)._asdict().items():
-                each = values.astype(float).reshape(len(x), repeats)
-                arrays[f"{model} {split} {t} {name}"] = _mean_known(each)
+    xt = corrupt(x0, alpha, V, _rng(s.seed, f"corrupt {split} {t}"))
+    arrays: Arrays = {}
+
+    def keep(model: str, name: str, values: NDArray[Any]) -> None:
+        each = np.asarray(values, dtype=float).reshape(len(x), repeats)
+        arrays[f"{model} {split} {t} {name}"] = _mean_known(each)
+
+    memory = TokenMemory(cell.training, V, float(inverse_temperature(alpha, V)))
+    restored = {"token_memory": memory.recall(xt).state}
+    for model, denoiser in denoisers.items():
+        chance = _rng(s.seed, f"restore {split} {t}")
+        restored[model] = restore(denoiser, xt, t, SCHEDULE, s.grid, chance)
+        for kind, H in conditional_entropy(denoiser, xt, alpha)._asdict().items():
+            keep(model, f"entropy_{kind}", H.mean(axis=1))
+            keep(model, f"entropy_{kind}_median", np.median(H, axis=1))
+            keep(model, f"entropy_{kind}_above", (H > SURE).mean(axis=1))
+    for model, back in restored.items():
+        for name, values in recovery(x0, xt, back)._asdict().items():
+            keep(model, name, values)
     return arrays
 
 
-def _certainties(
+def _of_the_clean(
     cell: Cell, model: str, denoiser: Denoiser, split: str, x: NDArray[np.int32]
 ) -> Arrays:
-    """Entropies of the clean sequences at t = 1e-5, and the bound."""
-    s = cell.settings
+    """Entropies of the clean sequences at t = 1e-5, and the bound; one value per sequence."""
     entropies = conditional_entropy(denoiser, x, float(SCHEDULE.alpha(T_END)))
-    bound = held_out_nelbo(denoiser, x, cell.vocab, SCHEDULE, _rng(s.seed, f"bound {split}"))
+    chance = _rng(cell.settings.seed, f"bound {split}")
+    bound = held_out_nelbo(denoiser, x, cell.vocab, SCHEDULE, chance)
     return {
-        f"{model} {split} entropy_loo": entropies.loo,
-        f"{model} {split} entropy_posterior": entropies.posterior,
+        f"{model} {split} clean_entropy_loo": entropies.loo.mean(axis=1),
+        f"{model} {split} clean_entropy_posterior": entropies.posterior.mean(axis=1),
         f"{model} {split} nelbo": bound,
     }
 
@@ -203,60 +216,57 @@ def _mean_known(values: NDArray[np.float64]) -> NDArray[np.float64]:
 def rows(data: str, cells: dict[int, Arrays], settings: Settings) -> Iterator[dict[str, Any]]:
     """Yield the table's rows: model × P × t × split."""
     for P, arrays in cells.items():
-        for model in MODELS:
-            for split in SPLITS:
-                rng = _rng(settings.seed, f"bootstrap {model} {P} {split}")
-                common = _certainty_columns(arrays, model, split, rng)
-                for t in settings.times:
-                    values = arrays[f"{model} {split} {t} recovery"]
-                    interval = bootstrap_mean(values, rng)
-                    yield {
-                        "data": data,
-                        "model": model,
-                        "P": P,
-                        "t": t,
-                        "split": split,
-                        "seed": settings.seed,
-                        "n": len(values),
-                        **_columns("recovery", interval),
-                        "unstable": float(_mean_known(arrays[f"{model} {split} {t} unstable"])),
-                        "exact": float(arrays[f"{model} {split} {t} exact"].mean()),
-                        **common,
-                    }
-
-
-def _certainty_columns(arrays: Arrays, model: str, split: str, rng: Generator) -> dict[str, float]:
-    if f"{model} {split} nelbo" not in arrays:
-        return {}
-    loo = arrays[f"{model} {split} entropy_loo"]
-    after = arrays[f"{model} {split} entropy_posterior"]
-    bound = arrays[f"{model} {split} nelbo"]
-    finite = bool(np.isfinite(bound).all())
-    return {
-        **_columns("entropy_loo", bootstrap_mean(loo.mean(axis=1), rng)),
-        "entropy_loo_median": float(np.median(loo)),
-        "entropy_loo_above": float((loo > SURE).mean()),
-        "entropy_posterior": float(after.mean()),
-        "entropy_posterior_median": float(np.median(after)),
-        "entropy_posterior_above": float((after > SURE).mean()),
-        "nelbo": float(bound.mean()),
-        "nelbo_se": float(bound.std() / np.sqrt(len(bound))) if finite else float("nan"),
-    }
+        for model, split, t in itertools.product(MODELS, SPLITS, settings.times):
+            rng = _rng(settings.seed, f"bootstrap {model} {P} {split} {t}")
+            recovered = arrays[f"{model} {split} {t} recovery"]
+            row = {"data": data, "model": model, "P": P, "t": t, "split": split}
+            row |= {"seed": settings.seed, "n": len(recovered)}
+            row |= _columns("recovery", bootstrap_mean(recovered, rng))
+            loo = arrays.get(f"{model} {split} {t} entropy_loo")
+            if loo is not None:  # the energy descent has no conditionals of its own
+                row |= _columns("entropy_loo", bootstrap_mean(loo, rng))
+            for name in COLUMNS:
+                values = arrays.get(
+                    f"{model} {split} {t} {name}", arrays.get(f"{model} {split} {name}")
+                )
+                if name not in row and values is not None:
+                    row[name] = float(_mean_known(values))
+                    if name == "nelbo" and np.isfinite(values).all():
+                        row["nelbo_se"] = float(values.std() / np.sqrt(len(values)))
+            yield row
 
 
 def _columns(name: str, interval: Interval) -> dict[str, float]:
     return {name: interval.value, f"{name}_lo": interval.low, f"{name}_hi": interval.high}
 
 
-def estimate(cells: dict[int, Arrays], settings: Settings, t: float) -> Transition:
-    """Return the network's transition from its recovery at time t."""
-    training, test = (
-        [arrays[f"network {split} {t} recovery"] for arrays in cells.values()] for split in SPLITS
+class Estimates(NamedTuple):
+    """Three readings of the transition, in P: two need the training set, and so does the third."""
+
+    leaves: Interval
+    meets: Interval
+    entropies_meet: Interval
+
+
+def estimate(cells: dict[int, Arrays], settings: Settings, t: float) -> Estimates:
+    """Return where the network's recovery leaves its plateau, and where the curves meet, at t."""
+
+    def curve(name: str) -> Curve:
+        training, test = (
+            [arrays[f"network {split} {t} {name}"] for arrays in cells.values()] for split in SPLITS
+        )
+        return Curve(list(cells), training, test)
+
+    rng = _rng(settings.seed, "transition")
+    recovered = curve("recovery")
+    return Estimates(
+        plateau_left(recovered, rng),
+        curves_meet(recovered, rng),
+        curves_meet(curve("entropy_loo"), rng),
     )
-    return transition(Curve(list(cells), training, test), _rng(settings.seed, "transition"))
 
 
-def draw(out: Path, table: list[dict[str, Any]], found: Transition, t: float) -> None:
+def draw(out: Path, table: list[dict[str, Any]], found: Estimates, t: float) -> None:
     """Draw recovery and entropy against P."""
     from experiments.figures import plt, save
 
@@ -269,7 +279,7 @@ def draw(out: Path, table: list[dict[str, Any]], found: Transition, t: float) ->
     _curves(right, at_t, "entropy_loo", MODELS[:2])
     right.set_ylim(bottom=-0.03)
     right.set_ylabel("leave-one-out entropy (nats per token)")
-    right.set_title("Conditional entropy on clean sequences")
+    right.set_title(f"Conditional entropy at t = {t:g}")
     for interval, word in ((found.leaves, " leaves .95"), (found.meets, " meet")):
         if not np.isnan(interval.value):
             for axes in (left, right):
@@ -303,7 +313,7 @@ def _curves(axes: Any, table: list[dict[str, Any]], name: str, models: Sequence[
     axes.set_xlabel("training sequences P")
 
 
-def paragraph(table: list[dict[str, Any]], found: Transition, t: float) -> str:
+def paragraph(table: list[dict[str, Any]], found: Estimates, t: float) -> str:
     """Say in one paragraph where memory turns into generalisation."""
     of = {(r["model"], r["P"], r["split"]): r for r in table if r["t"] == t}
     counts = sorted({P for _, P, _ in of})
@@ -319,10 +329,11 @@ def paragraph(table: list[dict[str, Any]], found: Transition, t: float) -> str:
         f"P = {last} it recovers {value('train', last)} and {value('test', last)}. Training "
         f"recovery leaves 0.95 at P = {_show(found.leaves)}; training and test intervals first "
         f"overlap at P = {_show(found.meets)}: between the two, memory turns into generalisation. "
-        f"The leave-one-out entropy on training sequences rises from "
+        f"The leave-one-out entropy of corrupted training sequences rises from "
         f"{value('train', first, 'entropy_loo')} to {value('train', last, 'entropy_loo')} nats per "
-        f"token, on unseen ones from {value('test', first, 'entropy_loo')} to "
-        f"{value('test', last, 'entropy_loo')}. The ideal memoriser recovers at least "
+        f"token, that of unseen ones from {value('test', first, 'entropy_loo')} to "
+        f"{value('test', last, 'entropy_loo')}, and the two first overlap at "
+        f"P = {_show(found.entropies_meet)}. The ideal memoriser recovers at least "
         f"{memoriser:.3f} of its training tokens at every P, and "
         f"{value('test', last, model='dataset_ideal')} of unseen ones at P = {last}: forgetting "
         f"the training set is the network's doing, not the data's."
@@ -359,9 +370,11 @@ def parser() -> commandline.CommandLine:
     )  # fmt: skip
     p.add_argument("--sequences", type=whole(2), default=500, help="restored per split and time")
     p.add_argument("--grid", type=whole(1), default=64, help="steps of the reverse chain")
-    p.add_argument("--steps", type=whole(1), help="training steps (default: 4000; 600 if --quick)")
-    p.add_argument("--batch", type=whole(1), default=64, help="sequences a step")
-    p.add_argument("--lr", type=some, default=1e-3, help="peak learning rate")
+    p.add_argument(
+        "--steps", type=whole(1), help="training steps (default: 12000; 1800 if --quick)"
+    )
+    p.add_argument("--batch", type=whole(1), default=16, help="sequences a step")
+    p.add_argument("--lr", type=some, help="peak rate (default: 1e-3; 2e-3 if --quick)")
     p.add_argument("--width", type=whole(2), default=64, help="of the network, D")
     p.add_argument("--blocks", type=whole(1), default=2, help="of the network")
     p.add_argument("--heads", type=whole(1), default=4, help="of attention, H")
@@ -431,7 +444,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             "headline": {
                 "t": t,
                 "leaves_0.95": found.leaves._asdict(),
-                "meets": found.meets._asdict(),
+                "recoveries_meet": found.meets._asdict(),
+                "entropies_meet": found.entropies_meet._asdict(),
                 "paragraph": text,
             },
         },
@@ -444,9 +458,9 @@ def _settings(args: Namespace) -> Settings:
         times=tuple(args.times),
         sequences=min(args.sequences, 200) if args.quick else args.sequences,
         grid=args.grid,
-        steps=args.steps or (600 if args.quick else 4000),
+        steps=args.steps or (1800 if args.quick else 12_000),
         batch=args.batch,
-        lr=args.lr,
+        lr=args.lr or (2e-3 if args.quick else 1e-3),
         width=args.width,
         blocks=args.blocks,
         heads=args.heads,

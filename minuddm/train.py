@@ -1,10 +1,9 @@
 """Training: maximise the conditional likelihoods, and lose nothing when interrupted.
 
-Step k draws, from a Philox generator keyed by (seed, k): B sequences with replacement, B times
-stratified over [t_min, 1] (one in each of B equal cells, so that their spread is always whole),
-and the corruption. Nothing else is random. A checkpoint therefore needs no state of a generator:
-weights, average, two moments and the step say all, and a resumed run gives bit for bit the run
-that was never interrupted.
+Step k draws, from a Philox generator keyed by (seed, k): B sequences with replacement, B stratified
+times in [t_min, 1] with their weights, the corruption, and dropout's masks. Nothing else is random.
+A checkpoint therefore needs no state of a generator: weights, average, two moments and the step say
+all, and a resumed run gives bit for bit the run that was never interrupted.
 
 The moving average of the weights is what is evaluated; `Trained` holds both.
 """
@@ -187,8 +186,8 @@ def _step(
     """Take one step and return its loss."""
     rng = Generator(Philox(key=np.array([config.seed, state.step], dtype=np.uint64)))
     x0 = x[rng.integers(len(x), size=config.batch)]
-    t = stratified_times(config.batch, config.t_min, rng)
-    alpha, dalpha = config.schedule.alpha(t), config.schedule.dalpha(t)
+    t, weight = stratified_times(config.batch, config.t_min, rng)
+    alpha, dalpha = config.schedule.alpha(t), config.schedule.dalpha(t) * weight
     xt = corrupt(x0, alpha, model.config.vocab, rng)
     loss, gradient = model.loss_and_grad(
         x0, xt, alpha, dalpha, shards=config.shards, pool=pool, rng=rng

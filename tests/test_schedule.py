@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minuddm.schedule import Cosine, Linear, LogLinear, stratified_times
+from tests import strategies
 
 every_schedule = pytest.mark.parametrize(
     "schedule", [LogLinear(), LogLinear(0.1), Linear(), Cosine()]
@@ -51,8 +52,20 @@ def test_a_schedule_needs_an_epsilon_between_zero_and_one():
         LogLinear(0.0)
 
 
-@given(n=st.integers(1, 50), t_min=st.floats(1e-6, 0.1), seed=st.integers(0, 100))
+@given(n=st.integers(1, 50), t_min=st.floats(1e-6, 0.1), seed=strategies.seeds)
 def test_stratified_times_put_one_in_each_cell(n, t_min, seed):
-    t = stratified_times(n, t_min, np.random.default_rng(seed))
-    cell = (t - t_min) / (1 - t_min) * n
-    assert (np.floor(np.clip(cell + 1e-12, 0, n - 1e-9)) == np.arange(n)).all()
+    t, weight = stratified_times(n, t_min, np.random.default_rng(seed))
+    low = np.sqrt(t_min)
+    cell = (np.sqrt(t) - low) / (1 - low) * n
+    assert (np.abs(cell - np.arange(n) - 0.5) <= 0.5 + 1e-9).all()
+    np.testing.assert_allclose(weight, 2 * np.sqrt(t) * (1 - low))
+
+
+@pytest.mark.parametrize("power", [0, -0.5, 1])
+def test_weighted_means_over_stratified_times_are_integrals(power):
+    t_min, rng = 1e-4, np.random.default_rng(0)
+    means = [
+        np.mean(w * t**power) for t, w in (stratified_times(64, t_min, rng) for _ in range(200))
+    ]
+    exact = (1 - t_min ** (power + 1)) / (power + 1)
+    assert abs(np.mean(means) - exact) < 4 * np.std(means) / np.sqrt(200) + 1e-12

@@ -11,18 +11,18 @@ from minuddm.probes.entropy import ConditionalEntropy, conditional_entropy, entr
 from minuddm.probes.intervals import Interval, bootstrap_mean
 from minuddm.probes.perplexity import held_out_nelbo
 from minuddm.probes.recovery import Recovery, recovery
-from minuddm.probes.transition import Curve, Transition, transition
+from minuddm.probes.transition import Curve, curves_meet, plateau_left
 
 __all__ = [
     "ConditionalEntropy",
     "Curve",
     "Interval",
     "Recovery",
-    "Transition",
     "bootstrap_mean",
     "conditional_entropy",
+    "curves_meet",
     "entropy",
     "held_out_nelbo",
+    "plateau_left",
     "recovery",
-    "transition",
 ]

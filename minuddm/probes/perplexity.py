@@ -36,15 +36,16 @@ def held_out_nelbo(
     x = seams.tokens(x0, V, "x0", ndim=2)
     total = np.zeros(len(x))
     for _ in range(seams.count(draws, "draws")):
-        t = rng.permutation(stratified_times(len(x), T_END, rng))
-        alpha, dalpha = schedule.alpha(t), schedule.dalpha(t)
+        t, weight = rng.permutation(np.stack(stratified_times(len(x), T_END, rng)), axis=1)
+        alpha, dalpha = schedule.alpha(t), schedule.dalpha(t) * weight
         xt = corrupt(x, alpha, V, rng)
         for start in range(0, len(x), batch):
             part = slice(start, start + batch)
             log_p = denoiser(xt[part], alpha[part])
             total[part] += nelbo(log_p, x[part], xt[part], alpha[part], dalpha[part]).mean(axis=1)
-    integral = total * (1 - T_END) / draws
-    return integral + _reconstruction(denoiser, x, V, schedule, rng, batch) + _prior(schedule, V)
+    return (
+        total / draws + _reconstruction(denoiser, x, V, schedule, rng, batch) + _prior(schedule, V)
+    )
 
 
 def _reconstruction(

@@ -1,14 +1,15 @@
-"""Where memory turns into generalisation: two estimates from curves of recovery against P.
+"""Where memory turns into generalisation: estimates read off curves against P.
 
-    leaves   the P at which training recovery falls through 0.95
-    meets    the P at which the 95 % intervals of training and test recovery first overlap
+    plateau_left    the P at which a training curve falls through 0.95
+    curves_meet     the P at which the 95 % intervals of training and test first overlap
 
-Both are read off the curve with straight lines in log P; a curve that is below from the start has
-its smallest P, one that never falls has NaN. Each gets an interval by bootstrap: the sequences of
-every point are drawn anew (test sequences, which are the same at every P, jointly), and both P
-are read again.
+Both are read with straight lines in log P; a curve that is below from the start has its smallest
+P, one that never falls has NaN. Each gets an interval by bootstrap: the sequences of every point
+are drawn anew (test sequences, which are the same at every P, jointly), and P is read again. A
+replicate that never crosses counts as beyond the largest P.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -20,20 +21,37 @@ from minuddm.probes.intervals import DRAWS, Interval
 PLATEAU = 0.95
 _Z = 1.96  # half-width of a 95 % interval, in standard errors
 
+Values = list[NDArray[np.float64]]
+
 
 class Curve(NamedTuple):
-    """A measurement per sequence at each P: sequences (K), training[k] (n_k,) and test[k] (n,)."""
+    """A quantity per sequence at each P: sequences (K), training[k] (n_k,), test[k] (n,).
+
+    NaN entries, where the quantity is undefined, are left out of every mean.
+    """
 
     sequences: list[int]
-    training: list[NDArray[np.float64]]
-    test: list[NDArray[np.float64]]
+    training: Values
+    test: Values
 
 
-class Transition(NamedTuple):
-    """The two estimates of P, each with a 95 % interval over bootstrap replicates."""
+def plateau_left(curve: Curve, rng: Generator, draws: int = DRAWS) -> Interval:
+    """Return the P at which the training mean falls through 0.95."""
 
-    leaves: Interval
-    meets: Interval
+    def read(P: NDArray[np.float64], training: Values, test: Values) -> float:
+        return falls_below(P, [_mean_and_half(x)[0] for x in training], PLATEAU)
+
+    return _bootstrap(curve, read, rng, draws)
+
+
+def curves_meet(curve: Curve, rng: Generator, draws: int = DRAWS) -> Interval:
+    """Return the P at which the intervals of training and test means first overlap."""
+
+    def read(P: NDArray[np.float64], training: Values, test: Values) -> float:
+        one, other = (np.array([_mean_and_half(x) for x in xs]) for xs in (training, test))
+        return falls_below(P, np.abs(one[:, 0] - other[:, 0]) - one[:, 1] - other[:, 1], 0.0)
+
+    return _bootstrap(curve, read, rng, draws)
 
 
 def falls_below(P: ArrayLike, values: ArrayLike, level: float) -> float:
@@ -44,42 +62,33 @@ def falls_below(P: ArrayLike, values: ArrayLike, level: float) -> float:
         return float("nan")
     k = below[0]
     if k == 0:
-        return float(np.exp(log_p[0]))
+        return float(np.asarray(P)[0])
     share = (y[k - 1] - level) / (y[k - 1] - y[k])
     return float(np.exp(log_p[k - 1] + share * (log_p[k] - log_p[k - 1])))
 
 
-def transition(curve: Curve, rng: Generator, draws: int = DRAWS) -> Transition:
-    """Return both estimates for recovery curves, NaN entries left out of every mean."""
+def _bootstrap(
+    curve: Curve,
+    read: Callable[[NDArray[np.float64], Values, Values], float],
+    rng: Generator,
+    draws: int,
+) -> Interval:
     P = np.asarray(curve.sequences, dtype=np.float64)
     if not (len(P) == len(curve.training) == len(curve.test)) or (np.diff(P) <= 0).any():
         raise ValueError("a curve needs one training and one test array for each rising P")
-    if len({len(test) for test in curve.test}) != 1:
+    n = len(curve.test[0])
+    if any(len(test) != n for test in curve.test):
         raise ValueError("the test sequences must be the same at every P")
-    value = _read(P, curve.training, curve.test)
-    replicates = np.empty((draws, 2))
+    replicates = np.empty(draws)
     for d in range(draws):
         training = [x[rng.integers(len(x), size=len(x))] for x in curve.training]
-        same = rng.integers(len(curve.test[0]), size=len(curve.test[0]))
-        replicates[d] = _read(P, training, [x[same] for x in curve.test])
-    return Transition(*(_interval(v, r) for v, r in zip(value, replicates.T, strict=True)))
-
-
-def _read(
-    P: NDArray[np.float64], training: list[NDArray[np.float64]], test: list[NDArray[np.float64]]
-) -> tuple[float, float]:
-    on_training, on_test = (np.array([_mean_and_half(x) for x in xs]) for xs in (training, test))
-    gap = (on_training[:, 0] - on_training[:, 1]) - (on_test[:, 0] + on_test[:, 1])
-    return falls_below(P, on_training[:, 0], PLATEAU), falls_below(P, gap, 0.0)
+        same = rng.integers(n, size=n)
+        replicates[d] = read(P, training, [x[same] for x in curve.test])
+    ordered = np.sort(np.where(np.isnan(replicates), np.inf, replicates))
+    low, high = (float(ordered[round(q * (draws - 1))]) for q in (0.025, 0.975))
+    return Interval(read(P, curve.training, curve.test), low, high)
 
 
 def _mean_and_half(values: NDArray[np.float64]) -> tuple[float, float]:
     x = values[~np.isnan(values)]
     return float(x.mean()), float(_Z * x.std() / np.sqrt(len(x)))
-
-
-def _interval(value: float, replicates: NDArray[np.float64]) -> Interval:
-    """Percentiles; a replicate that never crosses counts as beyond the largest P."""
-    filled = np.sort(np.where(np.isnan(replicates), np.inf, replicates))
-    low, high = (filled[int(q * (len(filled) - 1))] for q in (0.025, 0.975))
-    return Interval(value, float(low), float(high))

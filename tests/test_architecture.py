@@ -1,0 +1,82 @@
+"""The house keeps its shape: arrows point down the floors, the two sides never meet."""
+
+import ast
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+FLOORS = [
+    {"compiled", "seams", "files", "schedule"},
+    {"layers", "transition", "text", "adamw"},
+    {"weights", "denoiser", "nelbo"},
+    {"transformer", "ideal"},
+    {"reverse", "train"},
+    {"probes"},
+]
+MODULES = sorted(
+    path.relative_to(ROOT).as_posix()
+    for side in ("minuddm", "hopfield")
+    for path in (ROOT / side).rglob("*.py")
+)
+
+
+def imports(path: Path) -> set[str]:
+    """All modules a file imports, by full name."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path} imports relatively"
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def floor(name: str) -> int:
+    """The floor of a module of minuddm, by the first part of its name inside the package."""
+    [level] = [k for k, modules in enumerate(FLOORS) if name in modules]
+    return level
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_the_sides_do_not_know_each_other_nor_who_uses_them(module):
+    side = module.split("/")[0]
+    strangers = {"minuddm", "hopfield", "experiments", "tests", "matplotlib"} - {side}
+    assert not {name.split(".")[0] for name in imports(ROOT / module)} & strangers
+
+
+@pytest.mark.parametrize("module", [m for m in MODULES if m.startswith("minuddm/")])
+def test_arrows_point_down_the_floors(module):
+    own = module.removeprefix("minuddm/").removesuffix(".py").split("/")[0]
+    if own == "__init__":
+        return  # the map sees the whole house
+    for name in imports(ROOT / module):
+        if name.startswith("minuddm."):
+            other = name.split(".")[1]
+            assert other == own or floor(other) < floor(own), f"{own} imports {other}"
+
+
+def test_importing_the_package_draws_nothing():
+    """What `import minuddm` costs beyond NumPy and Numba is small: nothing that draws or forks."""
+    program = "import minuddm, hopfield, sys, json; print(json.dumps(sorted(sys.modules)))"
+    answer = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    loaded = {name.split(".")[0] for name in json.loads(answer.stdout)}
+    assert not loaded & {"matplotlib", "joblib", "experiments"}
+
+
+def test_the_top_level_is_what_was_promised():
+    listed = subprocess.run(
+        ["git", "ls-files"], capture_output=True, text=True, cwd=ROOT, check=False
+    )
+    if listed.returncode:
+        pytest.skip("not a git checkout")
+    folders = {line.split("/")[0] for line in listed.stdout.splitlines() if "/" in line}
+    assert {name for name in folders if not name.startswith(".")} <= {
+        "minuddm", "hopfield", "experiments", "tests"
+    }  # fmt: skip
