@@ -370,9 +370,7 @@ def parser() -> commandline.CommandLine:
     )  # fmt: skip
     p.add_argument("--sequences", type=whole(2), default=500, help="restored per split and time")
     p.add_argument("--grid", type=whole(1), default=64, help="steps of the reverse chain")
-    p.add_argument(
-        "--steps", type=whole(1), help="training steps (default: 12000; 1800 if --quick)"
-    )
+    p.add_argument("--steps", type=whole(1), help="training steps (default: 8000; 1800 if --quick)")
     p.add_argument("--batch", type=whole(1), default=16, help="sequences a step")
     p.add_argument("--lr", type=some, help="peak rate (default: 1e-3; 2e-3 if --quick)")
     p.add_argument("--width", type=whole(2), default=64, help="of the network, D")
@@ -458,7 +456,7 @@ def _settings(args: Namespace) -> Settings:
         times=tuple(args.times),
         sequences=min(args.sequences, 200) if args.quick else args.sequences,
         grid=args.grid,
-        steps=args.steps or (1800 if args.quick else 12_000),
+        steps=args.steps or (1800 if args.quick else 8000),
         batch=args.batch,
         lr=args.lr or (2e-3 if args.quick else 1e-3),
         width=args.width,

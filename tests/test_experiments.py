@@ -1,0 +1,200 @@
+"""The main job as a user meets it: a small run, a second call, an interrupt, bad input."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from experiments import transition
+from experiments.commandline import CommandLine
+
+ROOT = Path(__file__).parents[1]
+SMALL = [
+    *("--subsets", "4", "8", "--steps", "20", "--sequences", "10", "--grid", "8"),
+    *("--width", "16", "--heads", "2", "--blocks", "1", "--times", "0.2", "0.5", "--jobs", "2"),
+]
+
+
+@pytest.fixture
+def text(tmp_path):
+    words = np.random.default_rng(0).choice(["the", "cat", "sat", "on", "a", "mat"], size=600)
+    path = tmp_path / "text.txt"
+    path.write_text(" ".join(words))
+    return path
+
+
+def command(*words, **options):
+    return subprocess.run(
+        [sys.executable, "-m", "experiments.transition", *map(str, words)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        **options,
+    )
+
+
+def small(text, out):
+    return ["--data", str(text), "--length", "8", "--out", str(out), *SMALL]
+
+
+def test_a_run_leaves_a_record_a_table_and_two_figures(text, tmp_path, capsys):
+    out = tmp_path / "out"
+    transition.main(small(text, out))
+    paragraph = capsys.readouterr().out.strip()
+    assert "\n" not in paragraph
+    assert "P = 4" in paragraph
+    record = json.loads((out / "record.json").read_text())
+    assert record["headline"]["paragraph"] == paragraph
+    assert record["data"]["name"] == "text.txt"
+    assert len(record["data"]["sha256"]) == 64
+    assert record["settings"]["seed"] == 0
+    assert record["environment"]["numpy"]
+    assert str(tmp_path) not in json.dumps(record["data"])
+    with (out / "table.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 2 * 3 * 2 * 2  # P × models × times × splits
+    assert list(rows[0]) == transition.COLUMNS
+    for row in rows:
+        low, mid, high = (float(row[f"recovery{end}"]) for end in ("_lo", "", "_hi"))
+        assert 0 <= low <= mid <= high <= 1
+        assert (row["entropy_loo"] == "") == (row["model"] == "token_memory")
+    assert (out / "figure.png").read_bytes().startswith(b"\x89PNG")
+    assert (out / "figure.svg").read_bytes().rstrip().endswith(b"</svg>")
+    assert not list(out.rglob(".*"))
+
+
+def test_a_second_run_computes_nothing_and_says_the_same(text, tmp_path, capsys, monkeypatch):
+    transition.main(small(text, tmp_path / "out"))
+    table = (tmp_path / "out" / "table.csv").read_bytes()
+    monkeypatch.setattr(transition, "measure", None)
+    transition.main(small(text, tmp_path / "out"))
+    first, second = capsys.readouterr().out.strip().split("\n")
+    assert first == second
+    assert (tmp_path / "out" / "table.csv").read_bytes() == table
+
+
+def test_the_number_of_jobs_changes_no_bit(text, tmp_path):
+    tables = []
+    for jobs in ("1", "2"):
+        out = tmp_path / jobs
+        transition.main([*small(text, out), "--jobs", jobs])
+        tables.append((out / "table.csv").read_bytes())
+    assert tables[0] == tables[1]
+
+
+def test_every_model_restores_the_same_corrupted_sequences(text, tmp_path):
+    """A memory and its diffusion twin agree on the training set, where both are perfect."""
+    out = tmp_path / "out"
+    transition.main(small(text, out))
+    with (out / "table.csv").open() as file:
+        rows = [r for r in csv.DictReader(file) if r["split"] == "train" and r["t"] == "0.2"]
+    for row in rows:
+        if row["model"] != "network":
+            assert float(row["recovery"]) > 0.9
+
+
+def test_an_interrupt_leaves_what_a_second_call_goes_on_from(text, tmp_path):
+    out = tmp_path / "out"
+    words = [*small(text, out), "--steps", "4000", "--jobs", "1"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "experiments.transition", *words],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + 120
+    while not list(out.rglob("*.safetensors")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert "goes on from here" in errors
+    assert "Traceback" not in errors
+    assert not (out / "record.json").exists()
+    assert list(out.rglob("*.safetensors"))
+    resumed = command(*words)
+    assert resumed.returncode == 0, resumed.stderr
+    assert (out / "record.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--data", "{missing}"], "neither pydoc, names nor a file"),
+        (["--data", "{empty}"], "is empty"),
+        (["--data", "{binary}"], "not UTF-8"),
+        (["--data", "{short}"], "no window of 32 characters"),
+        (["--subsets", "1000000"], "P must lie in 1 … "),
+        (["--subsets", "0"], "must be at least 1, got 0"),
+        (["--length", "1"], "must be in 2 … 1024, got 1"),
+        (["--vocab", "1"], "must be in 2 … 4096, got 1"),
+        (["--times", "0"], r"a time must lie in (0, 1], got 0"),
+        (["--times", "1.5"], r"a time must lie in (0, 1], got 1.5"),
+        (["--times", "soon"], "'soon' is not a number"),
+        (["--width", "30"], "width must be a multiple of 2 * heads = 8, got 30"),
+        (["--dropout", "1"], "dropout must lie in [0, 1), got 1.0"),
+        (["--lr", "-1"], "must be positive and finite"),
+        (["--steps", "many"], "'many' is not a whole number"),
+        (["--seed", "-1"], "must be at least 0"),
+        (["--fast"], "unrecognized arguments: --fast"),
+        (["--data", "{short}", "--length", "3", "--out", "{empty}/x"], "cannot be written"),
+    ],
+)
+def test_bad_input_gets_one_line_and_status_two(words, message, tmp_path, capsys):
+    files = {"missing": None, "empty": b"", "binary": b"\xff\xfe\xfa", "short": b"a short text"}
+    paths = {}
+    for name, content in files.items():
+        paths[name] = tmp_path / name
+        if content is not None:
+            paths[name].write_bytes(content)
+    out = tmp_path / "out"
+    if "--out" not in words:
+        words = [*words, "--out", str(out)]
+    with pytest.raises(SystemExit) as stop:
+        transition.main([word.format(**paths) for word in words])
+    assert stop.value.code == 2
+    errors = capsys.readouterr().err.strip()
+    assert message in errors
+    assert "\n" not in errors
+    assert not out.exists()
+
+
+def test_a_damaged_checkpoint_is_reported_by_name(text, tmp_path, capsys):
+    out = tmp_path / "out"
+    transition.main(small(text, out))
+    for cell in out.rglob("*.npz"):
+        cell.unlink()
+    damaged = next(iter(out.rglob("P=000004.safetensors")))
+    damaged.write_bytes(damaged.read_bytes()[:100])
+    with pytest.raises(SystemExit) as stop:
+        transition.main(small(text, out))
+    assert stop.value.code == 2
+    error = capsys.readouterr().err.strip().split("\n")[-1]
+    assert "P=000004.safetensors is damaged or not a checkpoint" in error
+
+
+def test_help_explains(capsys):
+    with pytest.raises(SystemExit) as stop:
+        transition.main(["--help"])
+    assert stop.value.code == 0
+    text = capsys.readouterr().out
+    for option in ("--quick", "--out", "--seed", "--jobs", "--data", "--subsets"):
+        assert option in text
+
+
+def test_an_unwritable_folder_is_told_before_anything_is_computed(tmp_path, capsys):
+    line = CommandLine("example", "A claim.", tmp_path / "file")
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(SystemExit):
+        line.folder(line.parse_args([]))
+    assert "cannot be written" in capsys.readouterr().err
