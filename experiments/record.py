@@ -23,7 +23,10 @@ _PACKAGES = ("minuddm", "numpy", "numba", "scipy", "matplotlib", "joblib", "safe
 
 
 def environment() -> dict[str, Any]:
-    """Return versions, processor and commit: what a number may depend on besides its seed."""
+    """Return versions, processor and commit: what a number may depend on besides its seed.
+
+    To be called at the start of a run, when the code on disk is the code that runs.
+    """
     return {
         "python": platform.python_version(),
         **{name: _version(name) for name in _PACKAGES},
@@ -37,13 +40,8 @@ def environment() -> dict[str, Any]:
 
 
 def write_record(out: Path, record: Mapping[str, Any]) -> None:
-    """Write record.json, with the environment; what is not finite becomes null or a string."""
-    content = json.dumps(
-        _plain({**record, "environment": environment()}),
-        indent=2,
-        ensure_ascii=False,
-        allow_nan=False,
-    )
+    """Write record.json; NaN becomes null and infinity a word."""
+    content = json.dumps(_plain(record), indent=2, ensure_ascii=False, allow_nan=False)
     write_atomically(out / "record.json", (content + "\n").encode())
 
 

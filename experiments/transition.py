@@ -35,7 +35,7 @@ from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from experiments import commandline
-from experiments.record import write_record, write_table
+from experiments.record import environment, write_record, write_table
 from hopfield import TokenMemory
 from minuddm import (
     Corpus,
@@ -104,11 +104,16 @@ class Cell:
     """One P: its training sequences, the common test sequences, and where its results go."""
 
     P: int
-    vocab: int
+    alphabet: str
     training: NDArray[np.int32]
     test: NDArray[np.int32]
     settings: Settings
     folder: Path
+
+    @property
+    def vocab(self) -> int:
+        """Return V."""
+        return len(self.alphabet)
 
     @property
     def path(self) -> Path:
@@ -122,14 +127,13 @@ def measure(cell: Cell, bar: int = 0) -> None:
     size = ModelConfig(
         cell.vocab, cell.training.shape[1], s.width, s.blocks, s.heads, dropout=s.dropout
     )
-    config = TrainConfig(
-        steps=s.steps, batch=s.batch, lr=s.lr, seed=s.seed, schedule=SCHEDULE, shards=1
-    )
+    config = TrainConfig(steps=s.steps, batch=s.batch, lr=s.lr, seed=s.seed, schedule=SCHEDULE)
     trained = train(
         Transformer.init(size, _rng(s.seed, "weights")),
         cell.training,
         config,
         checkpoint=cell.path.with_suffix(".safetensors"),
+        about={"alphabet": cell.alphabet},
         progress=True,
         bar=bar,
     )
@@ -370,7 +374,9 @@ def parser() -> commandline.CommandLine:
     )  # fmt: skip
     p.add_argument("--sequences", type=whole(2), default=500, help="restored per split and time")
     p.add_argument("--grid", type=whole(1), default=64, help="steps of the reverse chain")
-    p.add_argument("--steps", type=whole(1), help="training steps (default: 8000; 1800 if --quick)")
+    p.add_argument(
+        "--steps", type=whole(1), help="training steps (default: 12000; 1800 if --quick)"
+    )
     p.add_argument("--batch", type=whole(1), default=16, help="sequences a step")
     p.add_argument("--lr", type=some, help="peak rate (default: 1e-3; 2e-3 if --quick)")
     p.add_argument("--width", type=whole(2), default=64, help="of the network, D")
@@ -384,7 +390,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Run the experiment; see `--help`."""
     p = parser()
     args = p.parse_args(argv)
-    started = time.perf_counter()
+    started, made_by = time.perf_counter(), environment()
     try:
         corpus = load(args.data, args.length, lines=args.lines, vocab=args.vocab)
         settings = _settings(args)
@@ -400,7 +406,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     folder = out / "cells" / _fingerprint(settings, corpus)
     folder.mkdir(parents=True, exist_ok=True)
     cells = {
-        len(s): Cell(len(s), corpus.V, s.tokens, test.tokens, settings, folder)
+        len(s): Cell(len(s), corpus.alphabet, s.tokens, test.tokens, settings, folder)
         for s in sorted(subsets, key=len)
     }
     try:
@@ -446,6 +452,7 @@ def main(argv: Sequence[str] | None = None) -> None:
                 "entropies_meet": found.entropies_meet._asdict(),
                 "paragraph": text,
             },
+            "environment": made_by,
         },
     )
     print(text)
@@ -456,7 +463,7 @@ def _settings(args: Namespace) -> Settings:
         times=tuple(args.times),
         sequences=min(args.sequences, 200) if args.quick else args.sequences,
         grid=args.grid,
-        steps=args.steps or (1800 if args.quick else 8000),
+        steps=args.steps or (1800 if args.quick else 12_000),
         batch=args.batch,
         lr=args.lr or (2e-3 if args.quick else 1e-3),
         width=args.width,

@@ -43,6 +43,7 @@ def adamw_step(
     m: Floats,
     v: Floats,
     g: Floats,
+    norm: float,
     *,
     step: int,
     lr: float,
@@ -51,9 +52,8 @@ def adamw_step(
     beta2: float,
     weight_decay: float,
     kappa: float,
-) -> float:
-    """Update weights, average and moments in place at step 0, 1, …; return ‖g‖ unclipped."""
-    norm = global_norm(g)
+) -> None:
+    """Update weights, average and moments in place at step 0, 1, …, given `norm` = ‖g‖."""
     factor = min(1.0, clip / norm) if norm > 0 else 1.0
     real = w.dtype.type
     _update(
@@ -71,7 +71,6 @@ def adamw_step(
         real(kappa),
         real(_EPS),
     )
-    return norm
 
 
 @layer

@@ -8,6 +8,7 @@ all, and a resumed run gives bit for bit the run that was never interrupted.
 The moving average of the weights is what is evaluated; `Trained` holds both.
 """
 
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -27,7 +28,7 @@ from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from minuddm import seams
-from minuddm.adamw import adamw_step, average_decay, learning_rate
+from minuddm.adamw import adamw_step, average_decay, global_norm, learning_rate
 from minuddm.files import write_atomically
 from minuddm.schedule import LogLinear, Schedule, stratified_times
 from minuddm.seams import Tokens
@@ -48,8 +49,8 @@ class TrainConfig:
     them out).
     """
 
-    steps: int = 4000
-    batch: int = 64
+    steps: int = 8000
+    batch: int = 16
     lr: float = 1e-3
     warmup: int = 100
     weight_decay: float = 0.0
@@ -141,7 +142,7 @@ def train(
     workers = min(seams.count(threads, "threads"), config.shards)
     with (
         threadpool_limits(1, user_api="blas"),  # the shards are the threads
-        _Pool(workers) as pool,
+        ThreadPoolExecutor(workers) if workers > 1 else contextlib.nullcontext() as pool,
         tqdm(
             total=config.steps,
             initial=state.step,
@@ -162,20 +163,6 @@ def train(
     return Trained(model, Transformer(model.config, state.average), state.losses)
 
 
-class _Pool:
-    """A thread pool, or None where one thread does all."""
-
-    def __init__(self, workers: int) -> None:
-        self._pool = ThreadPoolExecutor(workers) if workers > 1 else None
-
-    def __enter__(self) -> ThreadPoolExecutor | None:
-        return self._pool
-
-    def __exit__(self, *_: object) -> None:
-        if self._pool is not None:
-            self._pool.shutdown()
-
-
 def _step(
     model: Transformer,
     x: Tokens,
@@ -192,14 +179,19 @@ def _step(
     loss, gradient = model.loss_and_grad(
         x0, xt, alpha, dalpha, shards=config.shards, pool=pool, rng=rng
     )
-    if not math.isfinite(loss):
-        raise FloatingPointError(f"the loss is {loss} at step {state.step}; try a smaller lr")
+    norm = global_norm(gradient.flat)
+    if not (math.isfinite(loss) and math.isfinite(norm)):
+        raise FloatingPointError(
+            f"the loss is {loss} and its gradient's norm {norm} at step {state.step}; "
+            "try a smaller lr"
+        )
     adamw_step(
         state.weights.flat,
         state.average.flat,
         state.moment1.flat,
         state.moment2.flat,
         gradient.flat,
+        norm,
         step=state.step,
         lr=learning_rate(
             state.step, config.steps, min(config.warmup, config.steps // 10), config.lr

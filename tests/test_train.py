@@ -170,8 +170,23 @@ def test_a_loss_that_is_not_finite_stops_the_run_with_its_step():
         return (math.nan if len(seen) == 5 else loss), gradient
 
     model.loss_and_grad = until_four
-    with pytest.raises(FloatingPointError, match="the loss is nan at step 4"):
+    with pytest.raises(FloatingPointError, match=r"the loss is nan .* at step 4"):
         train(model, TOKENS, CONFIG)
+
+
+def test_a_gradient_that_is_not_finite_stops_the_run_before_it_reaches_the_weights():
+    model = fresh()
+    original = model.loss_and_grad
+
+    def poisoned(*args, **options):
+        loss, gradient = original(*args, **options)
+        gradient.flat[3] = math.inf
+        return loss, gradient
+
+    model.loss_and_grad = poisoned
+    with pytest.raises(FloatingPointError, match="norm inf at step 0"):
+        train(model, TOKENS, CONFIG)
+    assert np.isfinite(model.weights.flat).all()
 
 
 def test_dropout_is_reproducible_too():
