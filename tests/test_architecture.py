@@ -11,8 +11,8 @@ import pytest
 ROOT = Path(__file__).parents[1]
 FLOORS = [
     {"compiled", "seams", "files", "schedule"},
-    {"layers", "transition", "text", "adamw"},
-    {"weights", "denoiser", "nelbo"},
+    {"layers", "transition", "text", "sources", "adamw", "denoiser"},
+    {"weights", "nelbo"},
     {"transformer", "ideal"},
     {"reverse", "train"},
     {"probes"},

@@ -1,8 +1,7 @@
-"""Ideal denoisers: the exact answers that a trained network is held against.
+"""The ideal memoriser: perfect memory of a data set [T14].
 
-`DatasetIdeal` is perfect memory [T14]: its world is P sequences ξ^μ, equally likely, and nothing
-else. Position i is left out, so a pattern's evidence is its matches elsewhere, m_μ^{-i} = m_μ -
-1(ξ_i^μ = z_i), and
+Its world is P sequences ξ^μ, equally likely, and nothing else. Position i is left out, so a
+pattern's evidence is its matches elsewhere, m_μ^{-i} = m_μ - 1(ξ_i^μ = z_i), and
 
     p_i(v) ∝ Σ_μ 1[ξ_i^μ = v] e^{β m_μ^{-i}},    β = log(1 + V α/(1 - α))
 

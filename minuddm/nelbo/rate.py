@@ -1,4 +1,4 @@
-"""The objective: the continuous-time negative evidence lower bound of one token [T8].
+"""The rate of the continuous-time negative evidence lower bound of one token [T8].
 
 With a = V α, b = 1 - α, x̄_j = a p_j + b, z = x_t, and r⁰ the value of r at p = e_{x0}:
 
@@ -18,9 +18,10 @@ where q = 1 - p_{x0}, summed over the other values rather than subtracted from o
 silent there.
 
 Gradient in the logits, p = softmax. From dr: ∂ℓ/∂x̄_j = r⁰_j δ_j / x̄_j for j ≠ z, and ∂ℓ/∂x̄_z =
--Σ_j r⁰_j δ_j / x̄_z. With G = a ∂ℓ/∂x̄ the chain through softmax is p_j (G_j - Σ_k p_k G_k), which no
-constant added to G can change. As r_j = x̄_j / x̄_z, subtracting a/x̄_z leaves -a r⁰_j / x̄_j: the form
-without cancellation where x̄_z < a (z improbable, little noise), as the first is where x̄_z ≥ a.
+-Σ_j r⁰_j δ_j / x̄_z. With G = a ∂ℓ/∂x̄ the chain through softmax is p_j (G_j - Σ_k p_k G_k),
+which no constant added to G can change. As r_j = x̄_j / x̄_z, subtracting a/x̄_z leaves -a r⁰_j /
+x̄_j: the form without cancellation where x̄_z < a (z improbable, little noise), as the first is
+where x̄_z ≥ a.
 
 Numerically safe by construction: a, b and c come from float64 alphas (1 - α is never formed in
 float32); x̄ ≥ b > 0; the largest number formed is a (a + b)/b², about 2.5e21 at V = 50,000 and α
