@@ -139,7 +139,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         f"Over {len(rows)} steps of {n} chains from noise, with P = {P} stored sequences of "
         f"{args.length} tokens, the ideal memoriser's conditionals and the memory's heat "
         f"bath differ by at most {worst:.1e}, and {differing} of "
-        f"{len(rows) * n * args.length} tokens differ on the same uniforms. The mean overlap with the nearest pattern rises from "
+        f"{len(rows) * n * args.length} tokens differ on the same uniforms. The mean overlap "
+        f"with the nearest pattern rises from "
         f"{rows[0]['overlap']:.2f} at β = {rows[0]['beta']:.2f} to {rows[-1]['overlap']:.2f} at "
         f"β = {rows[-1]['beta']:.1f}: reverse diffusion with perfect memory is annealed retrieval."
     )

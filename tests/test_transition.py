@@ -41,6 +41,19 @@ def test_renaming_the_vocabulary_changes_nothing(V, alpha, seed):
     np.testing.assert_array_equal(Q, Q.T)
 
 
+@given(V=strategies.vocabularies, alpha=strategies.alphas)
+def test_the_chain_is_reversible_under_the_uniform_law(V, alpha):
+    flow = np.full(V, 1 / V)[:, None] * tr.transition(alpha, V)
+    np.testing.assert_allclose(flow, flow.T, atol=ROUND)
+
+
+@given(V=strategies.vocabularies, alpha=strategies.alphas)
+def test_the_distance_to_uniform_shrinks_in_proportion_to_alpha(V, alpha):
+    """Total variation of a row from uniform: α (1 - 1/V)."""
+    distance = 0.5 * np.abs(tr.transition(alpha, V) - 1 / V).sum(axis=1)
+    np.testing.assert_allclose(distance, alpha * (1 - 1 / V), atol=ROUND)
+
+
 @pytest.mark.parametrize("schedule", [LogLinear(), Linear(), Cosine()])
 @given(V=strategies.vocabularies, times=st.tuples(st.floats(0, 0.99), st.floats(0, 0.99)))
 def test_the_kernel_is_the_exponential_of_its_rate(schedule, V, times):

@@ -7,11 +7,11 @@ intervals    bootstrap over sequences
 transition   the number of sequences at which memory turns into generalisation
 """
 
-from minuddm.probes.entropy import ConditionalEntropy, conditional_entropy, entropy
+from minuddm.probes.entropy import ConditionalEntropy, conditional_entropy, divergence, entropy
 from minuddm.probes.intervals import Interval, bootstrap_mean
 from minuddm.probes.perplexity import held_out_nelbo
 from minuddm.probes.recovery import Recovery, recovery
-from minuddm.probes.transition import Curve, curves_meet, plateau_left
+from minuddm.probes.transition import Curve, curves_cross, curves_meet, plateau_left
 
 __all__ = [
     "ConditionalEntropy",
@@ -20,7 +20,9 @@ __all__ = [
     "Recovery",
     "bootstrap_mean",
     "conditional_entropy",
+    "curves_cross",
     "curves_meet",
+    "divergence",
     "entropy",
     "held_out_nelbo",
     "plateau_left",

@@ -32,6 +32,14 @@ def entropy(log_p: ArrayLike) -> NDArray[np.float64]:
     return np.asarray(-(p * np.where(p > 0, log_p, 0.0)).sum(axis=-1))
 
 
+def divergence(log_p: ArrayLike, log_q: ArrayLike) -> NDArray[np.float64]:
+    """Return KL(p ‖ q) = Σ p (log p - log q) over the last axis, in nats, with 0 log 0 = 0."""
+    log_p, log_q = (np.asarray(x, dtype=np.float64) for x in (log_p, log_q))
+    p = np.exp(log_p)
+    with np.errstate(invalid="ignore"):
+        return np.asarray(np.where(p > 0, p * (log_p - log_q), 0.0).sum(axis=-1))
+
+
 def conditional_entropy(
     denoiser: Denoiser, tokens: ArrayLike, alpha: float, batch: int = _BATCH
 ) -> ConditionalEntropy:

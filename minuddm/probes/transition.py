@@ -2,8 +2,9 @@
 
     plateau_left    the P at which a training curve falls through 0.95
     curves_meet     the P at which the 95 % intervals of training and test first overlap
+    curves_cross    the P at which one quantity of the same sequences falls below another
 
-Both are read with straight lines in log P; a curve that is below from the start has its smallest
+All are read with straight lines in log P; a curve that is below from the start has its smallest
 P, one that never falls has NaN. Each gets an interval by bootstrap: the sequences of every point
 are drawn anew (test sequences, which are the same at every P, jointly), and P is read again. A
 replicate that never crosses counts as beyond the largest P.
@@ -52,6 +53,21 @@ def curves_meet(curve: Curve, rng: Generator, draws: int = DRAWS) -> Interval:
         return falls_below(P, np.abs(one[:, 0] - other[:, 0]) - one[:, 1] - other[:, 1], 0.0)
 
     return _bootstrap(curve, read, rng, draws)
+
+
+def curves_cross(
+    sequences: list[int], one: Values, other: Values, rng: Generator, draws: int = DRAWS
+) -> Interval:
+    """Return the P at which the mean of `one` falls below that of `other`.
+
+    Both are measured on the same sequences at each P, which are drawn anew together.
+    """
+    gaps = [x - y for x, y in zip(one, other, strict=True)]
+
+    def read(P: NDArray[np.float64], gap: Values, _: Values) -> float:
+        return falls_below(P, [_mean_and_half(x)[0] for x in gap], 0.0)
+
+    return _bootstrap(Curve(sequences, gaps, [np.zeros(1)] * len(gaps)), read, rng, draws)
 
 
 def falls_below(P: ArrayLike, values: ArrayLike, level: float) -> float:
