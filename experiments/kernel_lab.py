@@ -156,8 +156,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         f"{len(rows)} frequencies of {n} draws each follow the laws of the kernel for V = "
         f"{args.vocab}: the largest deviation is {far.max():.1f} standard errors (of {len(far)} "
         f"points about {len(far) * 0.0455:.0f} are expected beyond 2, found {(far > 2).sum()}), "
-        f"the least chi-square p-value of the bridge is {pvalue:.2f}. The matrix exponential of the "
-        f"rate and the structured kernel differ by at most {views:.0e}."
+        f"the least chi-square p-value of the bridge is {pvalue:.2f}. The matrix exponential of "
+        f"the rate and the structured kernel differ by at most {views:.0e}."
     )
     write_table(out, COLUMNS, [{k: row[k] for k in COLUMNS} for row in rows])
     draw(out, rows)

@@ -1,242 +1,96 @@
-"""Few sequences are remembered, many are generalised: the transition, on real text.
+"""Few sequences are remembered, many are generalised: the transition, on text or on a toy source.
 
 For each of several P, nested subsets of one corpus: train a network, then restore *the same
-corrupted sequences*, from the training set and unseen, in three ways,
+corrupted sequences*, from the training set and unseen, by the network, by the ideal memoriser
+[T14], by energy descent in the token memory [T19] and, where the source is known, by the ideal
+generaliser [T15]; measure recovery, conditional entropy and the bound (`experiments/cells.py`).
 
-    network         the reverse chain with the trained conditionals [T26]
-    dataset_ideal   the reverse chain with the ideal memoriser of the P sequences [T14]
-    token_memory    energy descent in the dense associative memory of the P sequences [T19]
-
-and measure recovery, conditional entropy of the same corrupted sequences, and the bound. The
-transition is where the network's training recovery leaves 0.95, and where its training and test
-recovery meet. Each P is a job of its own; what is finished stays in `cells/` under a name made of
-all settings, and is not computed again.
+The transition is where the network's training recovery leaves 0.95, and where its training and test
+recovery meet. On a known source there is a third reading, which needs no recovery at all: where the
+network's conditionals come closer to the ideal generaliser's than to the ideal memoriser's.
 """
 
 import dataclasses
 import hashlib
-import io
 import itertools
 import json
 import sys
-import tempfile
 import time
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from joblib import Parallel, delayed
-from numpy.random import Generator, Philox
-from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
-from tqdm import tqdm
 
 from experiments import commandline
-from experiments.record import environment, write_record, write_table
-from hopfield import TokenMemory
-from minuddm import (
-    Corpus,
-    DatasetIdeal,
-    Denoiser,
-    LogLinear,
-    ModelConfig,
-    TrainConfig,
-    Transformer,
-    corrupt,
-    inverse_temperature,
-    load,
-    restore,
+from experiments.cells import (
+    SPLITS,
+    Arrays,
+    Cell,
+    Settings,
+    compute,
+    generator,
+    mean_known,
 )
-from minuddm.files import write_atomically
+from experiments.data import SOURCES, read
+from experiments.record import environment, write_record, write_table
+from minuddm import Corpus, ModelConfig
 from minuddm.probes import (
     Curve,
     Interval,
     bootstrap_mean,
-    conditional_entropy,
+    curves_cross,
     curves_meet,
-    held_out_nelbo,
     plateau_left,
-    recovery,
 )
-from minuddm.reverse import T_END
-from minuddm.train import train
 
-SCHEDULE = LogLinear()
-SPLITS = ("train", "test")
-MODELS = ("network", "dataset_ideal", "token_memory")
-SURE = 0.1  # nats: a token above it is not remembered
+TEXT_MODELS = ("network", "dataset_ideal", "token_memory")
+SOURCE_MODELS = (*TEXT_MODELS, "source_ideal")
 COLUMNS = [
     *("data", "model", "P", "t", "split", "seed", "n"),
     *("recovery", "recovery_lo", "recovery_hi", "unstable", "exact"),
     *("entropy_loo", "entropy_loo_lo", "entropy_loo_hi", "entropy_loo_median"),
     *("entropy_loo_above", "entropy_posterior", "entropy_posterior_median"),
     *("entropy_posterior_above", "clean_entropy_loo", "clean_entropy_posterior"),
-    *("nelbo", "nelbo_se"),
+    *("nelbo", "nelbo_se", "excess"),
+    *("kl_dataset_ideal", "kl_dataset_ideal_lo", "kl_dataset_ideal_hi"),
+    *("kl_source_ideal", "kl_source_ideal_lo", "kl_source_ideal_hi"),
 ]
 """Entropies are those of the corrupted sequences at the row's t, `clean_` ones of the clean
-sequences at t = 1e-5 [T28]; `above` is the share of tokens above 0.1 nat. The bound has no t."""
-
-Arrays = dict[str, NDArray[Any]]
-
-
-@dataclass(frozen=True)
-class Settings:
-    """All that a cell's numbers depend on, besides its sequences."""
-
-    times: tuple[float, ...]
-    sequences: int  # restored per split and time
-    grid: int  # steps of the reverse chain over [0, 1]
-    steps: int
-    batch: int
-    lr: float
-    width: int
-    blocks: int
-    heads: int
-    dropout: float
-    seed: int
+sequences at t = 1e-5 [T28]; `above` is the share of tokens above 0.1 nat. The bound has no t; its
+`excess` is over the entropy of the source. `kl_` is KL(ideal ‖ network) between conditionals of the
+corrupted sequences, in nats per token."""
+_INTERVALS = ("entropy_loo", "kl_dataset_ideal", "kl_source_ideal")
 
 
-@dataclass(frozen=True)
-class Cell:
-    """One P: its training sequences, the common test sequences, and where its results go."""
-
-    P: int
-    alphabet: str
-    training: NDArray[np.int32]
-    test: NDArray[np.int32]
-    settings: Settings
-    folder: Path
-
-    @property
-    def vocab(self) -> int:
-        """Return V."""
-        return len(self.alphabet)
-
-    @property
-    def path(self) -> Path:
-        """Return the file whose presence says that this cell is done."""
-        return self.folder / f"P={self.P:06d}.npz"
-
-
-def measure(cell: Cell, bar: int = 0) -> None:
-    """Train one network, measure everything, and write the cell's file."""
-    s, started = cell.settings, time.perf_counter()
-    size = ModelConfig(
-        cell.vocab, cell.training.shape[1], s.width, s.blocks, s.heads, dropout=s.dropout
-    )
-    config = TrainConfig(steps=s.steps, batch=s.batch, lr=s.lr, seed=s.seed, schedule=SCHEDULE)
-    trained = train(
-        Transformer.init(size, _rng(s.seed, "weights")),
-        cell.training,
-        config,
-        checkpoint=cell.path.with_suffix(".safetensors"),
-        about={"alphabet": cell.alphabet},
-        progress=True,
-        bar=bar,
-    )
-    seconds = time.perf_counter() - started
-    denoisers: dict[str, Denoiser] = {
-        "network": trained.average,
-        "dataset_ideal": DatasetIdeal(cell.training, cell.vocab),
-    }
-    arrays: Arrays = {"losses": trained.losses}
-    for split, x in (("train", cell.training[: s.sequences]), ("test", cell.test)):
-        for t in s.times:
-            arrays |= _at_noise(cell, denoisers, split, x, t)
-        for model, denoiser in denoisers.items():
-            arrays |= _of_the_clean(cell, model, denoiser, split, x)
-    arrays["seconds"] = np.array([seconds, time.perf_counter() - started - seconds])
-    content = io.BytesIO()
-    np.savez_compressed(content, **arrays)  # type: ignore[arg-type]
-    write_atomically(cell.path, content.getvalue())
-
-
-def _at_noise(
-    cell: Cell, denoisers: dict[str, Denoiser], split: str, x: NDArray[np.int32], t: float
-) -> Arrays:
-    """Corrupt to time t; restore and measure the same corrupted sequences with every model.
-
-    One value per sequence: where there are fewer sequences than asked for, each is corrupted
-    several times and its values are averaged.
-    """
-    s, V, alpha = cell.settings, cell.vocab, float(SCHEDULE.alpha(t))
-    repeats = max(1, s.sequences // len(x))
-    x0 = np.repeat(x, repeats, axis=0)
-    xt = corrupt(x0, alpha, V, _rng(s.seed, f"corrupt {split} {t}"))
-    arrays: Arrays = {}
-
-    def keep(model: str, name: str, values: NDArray[Any]) -> None:
-        each = np.asarray(values, dtype=float).reshape(len(x), repeats)
-        arrays[f"{model} {split} {t} {name}"] = _mean_known(each)
-
-    memory = TokenMemory(cell.training, V, float(inverse_temperature(alpha, V)))
-    restored = {"token_memory": memory.recall(xt).state}
-    for model, denoiser in denoisers.items():
-        chance = _rng(s.seed, f"restore {split} {t}")
-        restored[model] = restore(denoiser, xt, t, SCHEDULE, s.grid, chance)
-        for kind, H in conditional_entropy(denoiser, xt, alpha)._asdict().items():
-            keep(model, f"entropy_{kind}", H.mean(axis=1))
-            keep(model, f"entropy_{kind}_median", np.median(H, axis=1))
-            keep(model, f"entropy_{kind}_above", (H > SURE).mean(axis=1))
-    for model, back in restored.items():
-        for name, values in recovery(x0, xt, back)._asdict().items():
-            keep(model, name, values)
-    return arrays
-
-
-def _of_the_clean(
-    cell: Cell, model: str, denoiser: Denoiser, split: str, x: NDArray[np.int32]
-) -> Arrays:
-    """Entropies of the clean sequences at t = 1e-5, and the bound; one value per sequence."""
-    entropies = conditional_entropy(denoiser, x, float(SCHEDULE.alpha(T_END)))
-    chance = _rng(cell.settings.seed, f"bound {split}")
-    bound = held_out_nelbo(denoiser, x, cell.vocab, SCHEDULE, chance)
-    return {
-        f"{model} {split} clean_entropy_loo": entropies.loo.mean(axis=1),
-        f"{model} {split} clean_entropy_posterior": entropies.posterior.mean(axis=1),
-        f"{model} {split} nelbo": bound,
-    }
-
-
-def _rng(seed: int, purpose: str) -> Generator:
-    """Return a generator of its own for each purpose: no draw depends on another."""
-    word = int.from_bytes(hashlib.sha256(purpose.encode()).digest()[:8], "little")
-    return Generator(Philox(key=np.array([seed, word], dtype=np.uint64)))
-
-
-def _mean_known(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Mean over the last axis of what is not NaN; NaN where nothing is known."""
-    known = ~np.isnan(values)
-    total, number = np.where(known, values, 0).sum(axis=-1), known.sum(axis=-1)
-    return np.divide(total, number, out=np.full(total.shape, np.nan), where=number > 0)
-
-
-# ---- from cells to the table --------------------------------------------------------------------
-
-
-def rows(data: str, cells: dict[int, Arrays], settings: Settings) -> Iterator[dict[str, Any]]:
-    """Yield the table's rows: model × P × t × split."""
+def rows(
+    name: str, cells: dict[int, Arrays], settings: Settings, entropy: float | None
+) -> Iterator[dict[str, Any]]:
+    """Yield the table's rows: model × P × t × split; `entropy` is the source's, if it is known."""
+    models = TEXT_MODELS if entropy is None else SOURCE_MODELS
     for P, arrays in cells.items():
-        for model, split, t in itertools.product(MODELS, SPLITS, settings.times):
-            rng = _rng(settings.seed, f"bootstrap {model} {P} {split} {t}")
+        for model, split, t in itertools.product(models, SPLITS, settings.times):
+            rng = generator(settings.seed, f"bootstrap {model} {P} {split} {t}")
             recovered = arrays[f"{model} {split} {t} recovery"]
-            row = {"data": data, "model": model, "P": P, "t": t, "split": split}
+            row = {"data": name, "model": model, "P": P, "t": t, "split": split}
             row |= {"seed": settings.seed, "n": len(recovered)}
             row |= _columns("recovery", bootstrap_mean(recovered, rng))
-            loo = arrays.get(f"{model} {split} {t} entropy_loo")
-            if loo is not None:  # the energy descent has no conditionals of its own
-                row |= _columns("entropy_loo", bootstrap_mean(loo, rng))
-            for name in COLUMNS:
+            for column in COLUMNS:  # the energy descent has no conditionals, hence fewer of them
                 values = arrays.get(
-                    f"{model} {split} {t} {name}", arrays.get(f"{model} {split} {name}")
+                    f"{model} {split} {t} {column}", arrays.get(f"{model} {split} {column}")
                 )
-                if name not in row and values is not None:
-                    row[name] = float(_mean_known(values))
-                    if name == "nelbo" and np.isfinite(values).all():
-                        row["nelbo_se"] = float(values.std() / np.sqrt(len(values)))
+                if column in row or values is None:
+                    continue
+                if column in _INTERVALS:
+                    row |= _columns(column, bootstrap_mean(values, rng))
+                else:
+                    row[column] = float(mean_known(values))
+            bound = arrays.get(f"{model} {split} nelbo")
+            if bound is not None and np.isfinite(bound).all():
+                row["nelbo_se"] = float(bound.std() / np.sqrt(len(bound)))
+                if entropy is not None:
+                    row["excess"] = row["nelbo"] - entropy
             yield row
 
 
@@ -245,52 +99,65 @@ def _columns(name: str, interval: Interval) -> dict[str, float]:
 
 
 class Estimates(NamedTuple):
-    """Three readings of the transition, in P: two need the training set, and so does the third."""
+    """Readings of the transition, in P; the last one where the source is known."""
 
     leaves: Interval
-    meets: Interval
+    recoveries_meet: Interval
     entropies_meet: Interval
+    ideals_cross: Interval | None
 
 
 def estimate(cells: dict[int, Arrays], settings: Settings, t: float) -> Estimates:
-    """Return where the network's recovery leaves its plateau, and where the curves meet, at t."""
+    """Return where recovery leaves its plateau, curves meet, and one ideal takes over, at t."""
+
+    def measured(split: str, name: str) -> list[Any]:
+        return [arrays.get(f"network {split} {t} {name}") for arrays in cells.values()]
 
     def curve(name: str) -> Curve:
-        training, test = (
-            [arrays[f"network {split} {t} {name}"] for arrays in cells.values()] for split in SPLITS
-        )
-        return Curve(list(cells), training, test)
+        return Curve(list(cells), measured("train", name), measured("test", name))
 
-    rng = _rng(settings.seed, "transition")
+    rng = generator(settings.seed, "transition")
     recovered = curve("recovery")
-    return Estimates(
-        plateau_left(recovered, rng),
-        curves_meet(recovered, rng),
-        curves_meet(curve("entropy_loo"), rng),
-    )
+    leaves, meets = plateau_left(recovered, rng), curves_meet(recovered, rng)
+    entropies_meet = curves_meet(curve("entropy_loo"), rng)
+    generaliser, memoriser = (measured("train", f"kl_{x}_ideal") for x in ("source", "dataset"))
+    cross = None
+    if generaliser[0] is not None:
+        cross = curves_cross(list(cells), generaliser, memoriser, rng)
+    return Estimates(leaves, meets, entropies_meet, cross)
 
 
 def draw(out: Path, table: list[dict[str, Any]], found: Estimates, t: float) -> None:
-    """Draw recovery and entropy against P."""
+    """Draw recovery and entropy against P and, for a known source, the distance to the ideals."""
     from experiments.figures import plt, save
 
-    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4.1))
+    models = list(dict.fromkeys(row["model"] for row in table))
+    with_conditionals = [model for model in models if model != "token_memory"]
     at_t = [row for row in table if row["t"] == t]
-    _curves(left, at_t, "recovery", MODELS)
+    panels = 2 if found.ideals_cross is None else 3
+    figure, (left, right, *rest) = plt.subplots(1, panels, figsize=(5 * panels, 4.1))
+    _curves(left, at_t, "recovery", models)
     left.set_ylim(-0.02, 1.08)
     left.set_ylabel("corrupted tokens recovered (share)")
     left.set_title(f"Recovery from t = {t:g}")
-    _curves(right, at_t, "entropy_loo", MODELS[:2])
+    _curves(right, at_t, "entropy_loo", with_conditionals)
     right.set_ylim(bottom=-0.03)
     right.set_ylabel("leave-one-out entropy (nats per token)")
     right.set_title(f"Conditional entropy at t = {t:g}")
-    for interval, word in ((found.leaves, " leaves .95"), (found.meets, " meet")):
+    for axes in rest:
+        network = [row for row in at_t if row["model"] == "network"]
+        for ideal in ("dataset_ideal", "source_ideal"):
+            _curves(axes, [row | {"model": ideal} for row in network], f"kl_{ideal}", [ideal])
+        axes.set_yscale("log")
+        axes.set_ylabel("KL(ideal ‖ network) (nats per token)")
+        axes.set_title("Distance of the network to the ideals")
+    for interval, word in ((found.leaves, " leaves .95"), (found.recoveries_meet, " meet")):
         if not np.isnan(interval.value):
-            for axes in (left, right):
+            for axes in (left, right, *rest):
                 axes.axvline(interval.value, color="0.35", lw=1, ls=":")
             left.text(interval.value, 1.07, word, va="top", fontsize=8.5, color="0.3")
     figure.legend(
-        *left.get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=9
+        *left.get_legend_handles_labels(), loc="outside lower center", ncols=len(models), fontsize=9
     )
     save(out, figure)
 
@@ -327,21 +194,46 @@ def paragraph(table: list[dict[str, Any]], found: Estimates, t: float) -> str:
         return f"{of[model, P, split][name]:.2f}"
 
     memoriser = min(of["dataset_ideal", P, "train"]["recovery"] for P in counts)
+    against_the_source = ""
+    if found.ideals_cross is not None:
+        against_the_source = (
+            f" The network's conditionals come closer to the ideal generaliser's than to the "
+            f"memoriser's at P = {_show(found.ideals_cross)}; at P = {last} its bound on unseen "
+            f"sequences is {of['network', last, 'test']['excess']:.3f} nats per token above the "
+            f"source's entropy, and the ideal generaliser recovers "
+            f"{value('test', last, model='source_ideal')} where it recovers {value('test', last)}."
+        )
     return (
         f"At t = {t:g} a network trained on P = {first} sequences recovers {value('train', first)} "
         f"of the corrupted tokens of those and {value('test', first)} of unseen ones; trained on "
         f"P = {last} it recovers {value('train', last)} and {value('test', last)}. Training "
         f"recovery leaves 0.95 at P = {_show(found.leaves)}; training and test intervals first "
-        f"overlap at P = {_show(found.meets)}: between the two, memory turns into generalisation. "
-        f"The leave-one-out entropy of corrupted training sequences rises from "
+        f"overlap at P = {_show(found.recoveries_meet)}: between the two, memory turns into "
+        f"generalisation. The leave-one-out entropy of corrupted training sequences rises from "
         f"{value('train', first, 'entropy_loo')} to {value('train', last, 'entropy_loo')} nats per "
         f"token, that of unseen ones from {value('test', first, 'entropy_loo')} to "
         f"{value('test', last, 'entropy_loo')}, and the two first overlap at "
         f"P = {_show(found.entropies_meet)}. The ideal memoriser recovers at least "
         f"{memoriser:.3f} of its training tokens at every P, and "
         f"{value('test', last, model='dataset_ideal')} of unseen ones at P = {last}: forgetting "
-        f"the training set is the network's doing, not the data's."
+        f"the training set is the network's doing, not the data's.{against_the_source}"
     )
+
+
+def gaps(table: list[dict[str, Any]], t: float) -> str:
+    """Return, per P, what separates the network from both ideals, as a table to print."""
+    lines = [
+        "         P   bound - entropy (nats/token)   KL(memoriser ‖ net)   KL(generaliser ‖ net)",
+        "                training         unseen   training     unseen    training      unseen",
+    ]
+    of = {(r["P"], r["split"]): r for r in table if r["t"] == t and r["model"] == "network"}
+    for P in sorted({P for P, _ in of}):
+        both = [of[P, split] for split in SPLITS]
+        cells = [f"{row['excess']:15.3f}" for row in both]
+        cells += [f"{row['kl_dataset_ideal']:11.3f}" for row in both]
+        cells += [f"{row['kl_source_ideal']:12.3f}" for row in both]
+        lines.append(f"{P:10d}{''.join(cells)}")
+    return "\n".join(lines)
 
 
 def _show(interval: Interval) -> str:
@@ -357,16 +249,19 @@ def parser() -> commandline.CommandLine:
     """Return the command line of this experiment."""
     p = commandline.CommandLine("transition", (__doc__ or "").split("\n\n")[0])
     whole, some = commandline.whole, commandline.positive
-    p.add_argument("--data", default="pydoc", help="pydoc, names, or a UTF-8 text file")
+    p.add_argument("--data", default="pydoc", help="pydoc, names, markov, hierarchy, or a file")
+    p.add_argument("--rules", type=whole(1, 8), default=2, help="per symbol of the hierarchy")
     p.add_argument("--lines", action="store_true", help="one sequence a line, not windows")
-    p.add_argument("--length", type=whole(2, 1024), default=32, help="tokens per sequence, L")
+    p.add_argument(
+        "--length", type=whole(2, 1024), help="tokens per sequence, L (default: 32; hierarchy: 16)"
+    )
     p.add_argument("--vocab", type=whole(2, 4096), default=256, help="largest alphabet, V")
     p.add_argument(
         "--subsets",
         type=whole(1),
         nargs="+",
         metavar="P",
-        help="training set sizes (default: 8 from 16 to 10,000 or all there are; 4 if --quick)",
+        help="training set sizes (default: 8 from 16 to 10,000, on a source 65,536; --quick: 4)",
     )
     p.add_argument(
         "--times", type=commandline.time, nargs="+", metavar="t", default=[0.1, 0.25, 0.5],
@@ -392,11 +287,17 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = p.parse_args(argv)
     started, made_by = time.perf_counter(), environment()
     try:
-        corpus = load(args.data, args.length, lines=args.lines, vocab=args.vocab)
-        settings = _settings(args)
-        ModelConfig(
-            corpus.V, args.length, args.width, args.blocks, args.heads, dropout=args.dropout
+        data = read(
+            args.data,
+            args.length,
+            lines=args.lines,
+            vocab=args.vocab,
+            rules=args.rules,
+            seed=args.seed,
         )
+        corpus, settings = data.corpus, _settings(args)
+        length = corpus.tokens.shape[1]
+        ModelConfig(corpus.V, length, args.width, args.blocks, args.heads, dropout=args.dropout)
         training, test = corpus.split(_test_size(settings.sequences, len(corpus)), args.seed)
         subsets = [training.subset(P) for P in args.subsets or _default_subsets(training, args)]
     except (ValueError, TypeError) as error:
@@ -406,7 +307,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     folder = out / "cells" / _fingerprint(settings, corpus)
     folder.mkdir(parents=True, exist_ok=True)
     cells = {
-        len(s): Cell(len(s), corpus.alphabet, s.tokens, test.tokens, settings, folder)
+        len(s): Cell(len(s), corpus.alphabet, s.tokens, test.tokens, settings, folder, data.ideal)
         for s in sorted(subsets, key=len)
     }
     try:
@@ -414,8 +315,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     except (ValueError, FloatingPointError) as error:
         p.error(str(error))
     arrays = {P: dict(np.load(cell.path)) for P, cell in cells.items()}
-    data = Path(corpus.name).name
-    table = list(rows(data, arrays, settings))
+    name = Path(corpus.name).name
+    table = list(rows(name, arrays, settings, data.entropy))
     t = settings.times[0]
     found = estimate(arrays, settings, t)
     text = paragraph(table, found, t)
@@ -428,11 +329,12 @@ def main(argv: Sequence[str] | None = None) -> None:
             "claim": (__doc__ or "").split("\n\n")[0],
             "command": "python -m experiments.transition " + " ".join(argv or sys.argv[1:]),
             "data": {
-                "name": data,
+                "name": name,
                 "sha256": corpus.sha256,
                 "sequences": len(corpus),
                 "V": corpus.V,
-                "L": args.length,
+                "L": length,
+                "entropy": data.entropy,
                 "training": len(training),
                 "test": len(test),
                 "unknown_characters": sum(corpus.unknown.values()),
@@ -447,14 +349,14 @@ def main(argv: Sequence[str] | None = None) -> None:
             "cell_seconds": {P: a["seconds"].tolist() for P, a in arrays.items()},
             "headline": {
                 "t": t,
-                "leaves_0.95": found.leaves._asdict(),
-                "recoveries_meet": found.meets._asdict(),
-                "entropies_meet": found.entropies_meet._asdict(),
+                **{name: x and x._asdict() for name, x in found._asdict().items()},
                 "paragraph": text,
             },
             "environment": made_by,
         },
     )
+    if data.entropy is not None:
+        print(gaps(table, t))
     print(text)
 
 
@@ -480,7 +382,8 @@ def _test_size(sequences: int, available: int) -> int:
 
 
 def _default_subsets(training: Corpus, args: Namespace) -> list[int]:
-    most = min(len(training), 1024 if args.quick else 10_000)
+    plenty = 65_536 if args.data in SOURCES else 10_000
+    most = min(len(training), 1024 if args.quick else plenty)
     if most <= 16:
         return [most]
     return sorted({round(P) for P in np.geomspace(16, most, 4 if args.quick else 8)})
@@ -501,36 +404,6 @@ def _report(corpus: Corpus, training: Corpus, test: Corpus) -> None:
     if corpus.dropped:
         notes.append(f"{corpus.dropped} lines too long, left out")
     print(f"{corpus.name}: {'; '.join(notes)}", file=sys.stderr)
-
-
-def compute(cells: list[Cell], jobs: int) -> None:
-    """Measure the cells, the largest P first, each in a process of its own with one thread."""
-    if not cells:
-        return
-    _compile(cells[0])
-    order = sorted(cells, key=lambda cell: -cell.P)
-    work = Parallel(n_jobs=min(jobs, len(order)), return_as="generator_unordered")(
-        delayed(_measure_alone)(cell, 1 + k % jobs) for k, cell in enumerate(order)
-    )
-    for _ in tqdm(work, total=len(order), desc="cells", unit="cell", disable=None):
-        pass
-
-
-def _measure_alone(cell: Cell, bar: int) -> None:
-    with threadpool_limits(1):
-        measure(cell, bar)
-
-
-def _compile(cell: Cell) -> None:
-    """Measure a tiny cell first: compiled code is cached, and no worker has to compile again."""
-    small = dataclasses.replace(cell.settings, steps=1, sequences=2, grid=2, batch=2)
-    with tempfile.TemporaryDirectory() as folder:
-        measure(
-            dataclasses.replace(
-                cell, training=cell.training[:2], test=cell.test[:2], settings=small,
-                folder=Path(folder),
-            )
-        )  # fmt: skip
 
 
 if __name__ == "__main__":

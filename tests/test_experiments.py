@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from experiments import transition
+from experiments import cells, kernel_lab, keystone, transition
 from experiments.commandline import CommandLine
 
 ROOT = Path(__file__).parents[1]
@@ -74,7 +74,7 @@ def test_a_run_leaves_a_record_a_table_and_two_figures(text, tmp_path, capsys):
 def test_a_second_run_computes_nothing_and_says_the_same(text, tmp_path, capsys, monkeypatch):
     transition.main(small(text, tmp_path / "out"))
     table = (tmp_path / "out" / "table.csv").read_bytes()
-    monkeypatch.setattr(transition, "measure", None)
+    monkeypatch.setattr(cells, "measure", None)
     transition.main(small(text, tmp_path / "out"))
     first, second = capsys.readouterr().out.strip().split("\n")
     assert first == second
@@ -99,6 +99,42 @@ def test_every_model_restores_the_same_corrupted_sequences(text, tmp_path):
     for row in rows:
         if row["model"] != "network":
             assert float(row["recovery"]) > 0.9
+
+
+@pytest.mark.parametrize("source", ["markov", "hierarchy"])
+def test_a_known_source_adds_its_ideal_and_the_distance_to_both_ideals(source, tmp_path, capsys):
+    out = tmp_path / "out"
+    transition.main(["--data", source, "--out", str(out), *SMALL])
+    printed = capsys.readouterr().out
+    assert "KL(memoriser ‖ net)" in printed
+    assert "ideal generaliser" in printed
+    with (out / "table.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert {row["model"] for row in rows} == set(transition.SOURCE_MODELS)
+    for row in rows:
+        if row["model"] == "network":
+            assert float(row["kl_dataset_ideal"]) > 0
+            assert float(row["kl_source_ideal"]) > 0
+            assert float(row["excess"]) > 0
+        if row["model"] == "source_ideal" and row["split"] == "test":
+            assert abs(float(row["excess"])) < 4 * float(row["nelbo_se"])
+    record = json.loads((out / "record.json").read_text())
+    assert record["headline"]["ideals_cross"] is not None
+
+
+@pytest.mark.parametrize("experiment", [kernel_lab, keystone])
+def test_small_experiments_leave_their_records(experiment, tmp_path, capsys):
+    experiment.main(["--quick", "--out", str(tmp_path)])
+    paragraph = capsys.readouterr().out.strip()
+    record = json.loads((tmp_path / "record.json").read_text())
+    assert record["headline"]["paragraph"] == paragraph
+    assert (tmp_path / "figure.svg").exists()
+    if experiment is keystone:
+        assert record["headline"]["tokens_differing"] == 0
+        assert record["headline"]["largest_difference"] < 1e-10
+    else:
+        assert record["headline"]["largest_deviation_in_standard_errors"] < 4.5
+        assert record["headline"]["least_p_value_of_the_bridge"] > 1e-4
 
 
 def test_an_interrupt_leaves_what_a_second_call_goes_on_from(text, tmp_path):
@@ -147,6 +183,7 @@ def test_an_interrupt_leaves_what_a_second_call_goes_on_from(text, tmp_path):
         (["--steps", "many"], "'many' is not a whole number"),
         (["--seed", "-1"], "must be at least 0"),
         (["--fast"], "unrecognized arguments: --fast"),
+        (["--data", "hierarchy", "--length", "8"], "hierarchy have length 16, got 8"),
         (["--data", "{short}", "--length", "3", "--out", "{empty}/x"], "cannot be written"),
     ],
 )

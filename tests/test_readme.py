@@ -55,7 +55,7 @@ def test_the_claims_are_the_records():
     assert record["environment"]["dirty"] is False
     claims = {row[0]: row for row in table_rows("claim")}
     for claim, key in (
-        ("training recovery leaves 0.95", "leaves_0.95"),
+        ("training recovery leaves 0.95", "leaves"),
         ("training and unseen recovery meet", "recoveries_meet"),
         ("their entropies meet, at the same place", "entropies_meet"),
     ):

@@ -1,0 +1,238 @@
+"""One cell of a sweep: train one network on P sequences, and measure it beside the ideals.
+
+The *same corrupted sequences*, from the training set and unseen, are restored by
+
+    network         the reverse chain with the trained conditionals [T26]
+    dataset_ideal   the reverse chain with the ideal memoriser of the P sequences [T14]
+    token_memory    energy descent in the dense associative memory of the P sequences [T19]
+    source_ideal    the reverse chain with the ideal generaliser, where the source is known [T15]
+
+A cell is a job of its own, in a process of its own with one thread. What it measured is a file
+whose name is made of all settings, written whole or not at all, so what is finished is never
+computed again.
+"""
+
+import dataclasses
+import hashlib
+import io
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from joblib import Parallel, delayed
+from numpy.random import Generator, Philox
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+from tqdm import tqdm
+
+from hopfield import TokenMemory
+from minuddm import (
+    DatasetIdeal,
+    Denoiser,
+    LogLinear,
+    ModelConfig,
+    TrainConfig,
+    Transformer,
+    corrupt,
+    inverse_temperature,
+    restore,
+)
+from minuddm.files import write_atomically
+from minuddm.probes import conditional_entropy, divergence, held_out_nelbo, recovery
+from minuddm.reverse import T_END
+from minuddm.train import train
+
+SCHEDULE = LogLinear()
+SPLITS = ("train", "test")
+_BATCH = 256  # sequences whose conditionals are held at a time
+SURE = 0.1  # nats: a token above it is not remembered
+
+Arrays = dict[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All that a cell's numbers depend on, besides its sequences."""
+
+    times: tuple[float, ...]
+    sequences: int  # restored per split and time
+    grid: int  # steps of the reverse chain over [0, 1]
+    steps: int
+    batch: int
+    lr: float
+    width: int
+    blocks: int
+    heads: int
+    dropout: float
+    seed: int
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One P: its training sequences, the common test sequences, and where its results go."""
+
+    P: int
+    alphabet: str
+    training: NDArray[np.int32]
+    test: NDArray[np.int32]
+    settings: Settings
+    folder: Path
+    ideal: Denoiser | None = None
+
+    @property
+    def vocab(self) -> int:
+        """Return V."""
+        return len(self.alphabet)
+
+    @property
+    def path(self) -> Path:
+        """Return the file whose presence says that this cell is done."""
+        return self.folder / f"P={self.P:06d}.npz"
+
+
+def measure(cell: Cell, bar: int = 0) -> None:
+    """Train one network, measure everything, and write the cell's file."""
+    s, started = cell.settings, time.perf_counter()
+    size = ModelConfig(
+        cell.vocab, cell.training.shape[1], s.width, s.blocks, s.heads, dropout=s.dropout
+    )
+    config = TrainConfig(steps=s.steps, batch=s.batch, lr=s.lr, seed=s.seed, schedule=SCHEDULE)
+    trained = train(
+        Transformer.init(size, generator(s.seed, "weights")),
+        cell.training,
+        config,
+        checkpoint=cell.path.with_suffix(".safetensors"),
+        about={"alphabet": cell.alphabet},
+        progress=True,
+        bar=bar,
+    )
+    seconds = time.perf_counter() - started
+    denoisers: dict[str, Denoiser] = {
+        "network": trained.average,
+        "dataset_ideal": DatasetIdeal(cell.training, cell.vocab),
+    }
+    if cell.ideal is not None:
+        denoisers["source_ideal"] = cell.ideal
+    arrays: Arrays = {"losses": trained.losses}
+    for split, x in (("train", cell.training[: s.sequences]), ("test", cell.test)):
+        for t in s.times:
+            arrays |= _at_noise(cell, denoisers, split, x, t)
+        for model, denoiser in denoisers.items():
+            arrays |= _of_the_clean(cell, model, denoiser, split, x)
+    arrays["seconds"] = np.array([seconds, time.perf_counter() - started - seconds])
+    content = io.BytesIO()
+    np.savez_compressed(content, **arrays)  # type: ignore[arg-type]
+    write_atomically(cell.path, content.getvalue())
+
+
+def _at_noise(
+    cell: Cell, denoisers: dict[str, Denoiser], split: str, x: NDArray[np.int32], t: float
+) -> Arrays:
+    """Corrupt to time t; restore and measure the same corrupted sequences with every model.
+
+    One value per sequence: where there are fewer sequences than asked for, each is corrupted
+    several times and its values are averaged.
+    """
+    s, V, alpha = cell.settings, cell.vocab, float(SCHEDULE.alpha(t))
+    repeats = max(1, s.sequences // len(x))
+    x0 = np.repeat(x, repeats, axis=0)
+    xt = corrupt(x0, alpha, V, generator(s.seed, f"corrupt {split} {t}"))
+    arrays: Arrays = {}
+
+    def keep(model: str, name: str, values: NDArray[Any]) -> None:
+        each = np.asarray(values, dtype=float).reshape(len(x), repeats)
+        arrays[f"{model} {split} {t} {name}"] = mean_known(each)
+
+    memory = TokenMemory(cell.training, V, float(inverse_temperature(alpha, V)))
+    restored = {"token_memory": memory.recall(xt).state}
+    for model, denoiser in denoisers.items():
+        chance = generator(s.seed, f"restore {split} {t}")
+        restored[model] = restore(denoiser, xt, t, SCHEDULE, s.grid, chance)
+        for kind, H in conditional_entropy(denoiser, xt, alpha)._asdict().items():
+            keep(model, f"entropy_{kind}", H.mean(axis=1))
+            keep(model, f"entropy_{kind}_median", np.median(H, axis=1))
+            keep(model, f"entropy_{kind}_above", (H > SURE).mean(axis=1))
+    for model, apart in _distances(denoisers, xt, alpha).items():
+        keep("network", f"kl_{model}", apart)
+    for model, back in restored.items():
+        for name, values in recovery(x0, xt, back)._asdict().items():
+            keep(model, name, values)
+    return arrays
+
+
+def _distances(
+    denoisers: dict[str, Denoiser], xt: NDArray[np.int32], alpha: float
+) -> dict[str, NDArray[np.float64]]:
+    """Mean KL(ideal ‖ network) of each sequence's conditionals, in nats per token, (B,).
+
+    In this direction it is finite: the ideals exclude values, the network none.
+    """
+    apart = {name: np.empty(len(xt)) for name in denoisers if name != "network"}
+    for start in range(0, len(xt), _BATCH):
+        part = xt[start : start + _BATCH]
+        alphas = np.full(len(part), alpha)
+        log_q = denoisers["network"](part, alphas)
+        for name, values in apart.items():
+            log_p = denoisers[name](part, alphas)
+            values[start : start + _BATCH] = divergence(log_p, log_q).mean(axis=1)
+    return apart
+
+
+def _of_the_clean(
+    cell: Cell, model: str, denoiser: Denoiser, split: str, x: NDArray[np.int32]
+) -> Arrays:
+    """Entropies of the clean sequences at t = 1e-5, and the bound; one value per sequence."""
+    entropies = conditional_entropy(denoiser, x, float(SCHEDULE.alpha(T_END)))
+    chance = generator(cell.settings.seed, f"bound {split}")
+    bound = held_out_nelbo(denoiser, x, cell.vocab, SCHEDULE, chance)
+    return {
+        f"{model} {split} clean_entropy_loo": entropies.loo.mean(axis=1),
+        f"{model} {split} clean_entropy_posterior": entropies.posterior.mean(axis=1),
+        f"{model} {split} nelbo": bound,
+    }
+
+
+def generator(seed: int, purpose: str) -> Generator:
+    """Return a generator of its own for each purpose: no draw depends on another."""
+    word = int.from_bytes(hashlib.sha256(purpose.encode()).digest()[:8], "little")
+    return Generator(Philox(key=np.array([seed, word], dtype=np.uint64)))
+
+
+def mean_known(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Mean over the last axis of what is not NaN; NaN where nothing is known."""
+    known = ~np.isnan(values)
+    total, number = np.where(known, values, 0).sum(axis=-1), known.sum(axis=-1)
+    return np.divide(total, number, out=np.full(total.shape, np.nan), where=number > 0)
+
+
+def compute(cells: list[Cell], jobs: int) -> None:
+    """Measure the cells, the largest P first, each in a process of its own with one thread."""
+    if not cells:
+        return
+    _compile(cells[0])
+    order = sorted(cells, key=lambda cell: -cell.P)
+    work = Parallel(n_jobs=min(jobs, len(order)), return_as="generator_unordered")(
+        delayed(_measure_alone)(cell, 1 + k % jobs) for k, cell in enumerate(order)
+    )
+    for _ in tqdm(work, total=len(order), desc="cells", unit="cell", disable=None):
+        pass
+
+
+def _measure_alone(cell: Cell, bar: int) -> None:
+    with threadpool_limits(1):
+        measure(cell, bar)
+
+
+def _compile(cell: Cell) -> None:
+    """Measure a tiny cell first: compiled code is cached, and no worker has to compile again."""
+    small = dataclasses.replace(cell.settings, steps=1, sequences=2, grid=2, batch=2)
+    with tempfile.TemporaryDirectory() as folder:
+        measure(
+            dataclasses.replace(
+                cell, training=cell.training[:2], test=cell.test[:2], settings=small,
+                folder=Path(folder),
+            )
+        )  # fmt: skip

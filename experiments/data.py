@@ -1,0 +1,66 @@
+"""What an experiment is run on: a text, or a toy source whose law is known.
+
+A source gives more than sequences: its entropy, and the ideal generaliser that no model beats.
+"""
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+
+from minuddm import Corpus, Denoiser, load
+from minuddm.ideal import HierarchyIdeal, MarkovIdeal
+from minuddm.seams import Tokens
+from minuddm.sources import MarkovChain, RandomHierarchy
+
+SOURCES = ("markov", "hierarchy")
+_SYMBOLS = "abcdefghijklmnopqrstuvwxyz"
+
+
+@dataclass(frozen=True)
+class Data:
+    """Different sequences, and, where the law behind them is known, its ideal and its entropy.
+
+    entropy is in nats per token.
+    """
+
+    corpus: Corpus
+    ideal: Denoiser | None = None
+    entropy: float | None = None
+
+
+def read(name: str, length: int | None, *, lines: bool, vocab: int, rules: int, seed: int) -> Data:
+    """Return the data of a name: a text (`minuddm.load`), `markov` or `hierarchy`.
+
+    Raises `ValueError` with one line for what cannot be had.
+    """
+    if name == "markov":
+        return markov(length or 32, seed)
+    if name == "hierarchy":
+        if length not in (None, 16):
+            raise ValueError(f"sequences of the hierarchy have length 16, got {length}")
+        return hierarchy(rules, seed)
+    return Data(load(name, length or 32, lines=lines, vocab=vocab))
+
+
+def markov(length: int, seed: int, V: int = 16, n: int = 70_000) -> Data:
+    """Return sequences of a random Markov chain over V values."""
+    rng = np.random.default_rng(seed)
+    chain = MarkovChain.random(V, rng)
+    corpus = _corpus("markov", _SYMBOLS[:V], chain.sample(n, length, rng))
+    return Data(corpus, MarkovIdeal(chain), chain.entropy(length))
+
+
+def hierarchy(rules: int, seed: int, n: int = 90_000) -> Data:
+    """Return sequences of a random hierarchy: 8 symbols, branching 2, depth 4."""
+    rng = np.random.default_rng(seed)
+    source = RandomHierarchy.random(8, rules, 2, 4, rng)
+    corpus = _corpus(f"hierarchy, {rules} rules", _SYMBOLS[:8], source.sample(n, rng))
+    return Data(corpus, HierarchyIdeal(source), source.entropy())
+
+
+def _corpus(name: str, alphabet: str, tokens: Tokens) -> Corpus:
+    """Keep the first of equal sequences, so that no test sequence is a training sequence."""
+    _, first = np.unique(tokens, axis=0, return_index=True)
+    different = np.ascontiguousarray(tokens[np.sort(first)])
+    return Corpus(different, alphabet, name, hashlib.sha256(different.tobytes()).hexdigest())
