@@ -33,8 +33,8 @@ class CommandLine(argparse.ArgumentParser):
             "--out",
             type=Path,
             metavar="FOLDER",
-            help=f"where the record goes (default: {results.name}/{name} beside the experiments, "
-            f"{name}-quick with --quick)",
+            help=f"where the record goes (default: experiments/{results.name}/{name} with, after "
+            "dashes, the data where it is not the default, and quick)",
         )
         self.add_argument("--seed", type=whole(0), default=0, help="of every random draw")
         self.add_argument(
@@ -47,9 +47,13 @@ class CommandLine(argparse.ArgumentParser):
         print(f"{self.prog}: error: {' '.join(message.split())}", file=sys.stderr)
         sys.exit(2)
 
-    def folder(self, args: argparse.Namespace) -> Path:
-        """Return the output folder, created; leave with status 2 if it cannot be written."""
-        out: Path = args.out or self._results / (self._name + ("-quick" if args.quick else ""))
+    def folder(self, args: argparse.Namespace, variant: str = "") -> Path:
+        """Return the output folder, created; leave with status 2 if it cannot be written.
+
+        Without --out it is named after the experiment, its variant, and --quick.
+        """
+        parts = [self._name, *([variant] if variant else []), *(["quick"] if args.quick else [])]
+        out: Path = args.out or self._results / "-".join(parts)
         try:
             out.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=out):

@@ -5,6 +5,8 @@ A source gives more than sequences: its entropy, and the ideal generaliser that 
 
 import hashlib
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -41,6 +43,21 @@ def read(name: str, length: int | None, *, lines: bool, vocab: int, rules: int, 
             raise ValueError(f"sequences of the hierarchy have length 16, got {length}")
         return hierarchy(rules, seed)
     return Data(load(name, length or 32, lines=lines, vocab=vocab))
+
+
+def describe(data: Data) -> dict[str, Any]:
+    """Return what a record says of its data."""
+    corpus = data.corpus
+    return {
+        "name": Path(corpus.name).name,
+        "sha256": corpus.sha256,
+        "sequences": len(corpus),
+        "V": corpus.V,
+        "L": corpus.tokens.shape[1],
+        "entropy": data.entropy,
+        "unknown_characters": sum(corpus.unknown.values()),
+        "dropped_lines": corpus.dropped,
+    }
 
 
 def markov(length: int, seed: int, V: int = 16, n: int = 70_000) -> Data:

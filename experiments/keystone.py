@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments import commandline
+from experiments.data import Data, describe
 from experiments.record import environment, write_record, write_table
 from hopfield import TokenMemory
 from minuddm import DatasetIdeal, LogLinear, inverse_temperature, load
@@ -151,7 +152,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         {
             "experiment": "keystone",
             "claim": (__doc__ or "").split("\n\n")[0],
-            "data": {"name": args.data, "sha256": corpus.sha256, "V": corpus.V, "L": args.length},
+            "data": describe(Data(corpus)),
             "settings": {"P": P, "chains": n, "steps": args.steps, "seed": args.seed},
             "wall_seconds": time.perf_counter() - started,
             "headline": {

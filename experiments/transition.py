@@ -33,7 +33,7 @@ from experiments.cells import (
     generator,
     mean_known,
 )
-from experiments.data import SOURCES, read
+from experiments.data import SOURCES, Data, describe, read
 from experiments.record import environment, write_record, write_table
 from minuddm import Corpus, ModelConfig
 from minuddm.probes import (
@@ -287,22 +287,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = p.parse_args(argv)
     started, made_by = time.perf_counter(), environment()
     try:
-        data = read(
-            args.data,
-            args.length,
-            lines=args.lines,
-            vocab=args.vocab,
-            rules=args.rules,
-            seed=args.seed,
-        )
-        corpus, settings = data.corpus, _settings(args)
+        data, settings = _data(args), _settings(args)
+        corpus = data.corpus
         length = corpus.tokens.shape[1]
         ModelConfig(corpus.V, length, args.width, args.blocks, args.heads, dropout=args.dropout)
         training, test = corpus.split(_test_size(settings.sequences, len(corpus)), args.seed)
         subsets = [training.subset(P) for P in args.subsets or _default_subsets(training, args)]
     except (ValueError, TypeError) as error:
         p.error(str(error))
-    out = p.folder(args)
+    out = p.folder(args, variant="" if args.data == "pydoc" else Path(args.data).stem)
     _report(corpus, training, test)
     folder = out / "cells" / _fingerprint(settings, corpus)
     folder.mkdir(parents=True, exist_ok=True)
@@ -315,8 +308,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     except (ValueError, FloatingPointError) as error:
         p.error(str(error))
     arrays = {P: dict(np.load(cell.path)) for P, cell in cells.items()}
-    name = Path(corpus.name).name
-    table = list(rows(name, arrays, settings, data.entropy))
+    table = list(rows(Path(corpus.name).name, arrays, settings, data.entropy))
     t = settings.times[0]
     found = estimate(arrays, settings, t)
     text = paragraph(table, found, t)
@@ -328,18 +320,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             "experiment": "transition",
             "claim": (__doc__ or "").split("\n\n")[0],
             "command": "python -m experiments.transition " + " ".join(argv or sys.argv[1:]),
-            "data": {
-                "name": name,
-                "sha256": corpus.sha256,
-                "sequences": len(corpus),
-                "V": corpus.V,
-                "L": length,
-                "entropy": data.entropy,
-                "training": len(training),
-                "test": len(test),
-                "unknown_characters": sum(corpus.unknown.values()),
-                "dropped_lines": corpus.dropped,
-            },
+            "data": describe(data) | {"training": len(training), "test": len(test)},
             "settings": dataclasses.asdict(settings),
             "evaluated_weights": "moving average, limit 0.999",
             "intervals": "95 %, percentile bootstrap over sequences, 1000 draws",
@@ -358,6 +339,17 @@ def main(argv: Sequence[str] | None = None) -> None:
     if data.entropy is not None:
         print(gaps(table, t))
     print(text)
+
+
+def _data(args: Namespace) -> Data:
+    return read(
+        args.data,
+        args.length,
+        lines=args.lines,
+        vocab=args.vocab,
+        rules=args.rules,
+        seed=args.seed,
+    )
 
 
 def _settings(args: Namespace) -> Settings:
