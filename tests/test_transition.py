@@ -167,8 +167,12 @@ def test_the_mode_of_the_bridge_is_its_peak(data, V, times):
         log_p = np.log(p)[None, None]
     mode = int(tr.mode_of_bridge([[z]], log_p, *times)[0, 0])
     assert q[mode] >= q.max() - 1e-12
-    if q[z] == q.max():
-        assert mode == z or q[mode] > q[z]
+
+
+@pytest.mark.parametrize("z", [0, 1])
+def test_a_tie_keeps_the_present_token(z):
+    log_p = np.log(np.full((1, 1, 2), 0.5))
+    assert tr.mode_of_bridge([[z]], log_p, 0.5, 0.0)[0, 0] == z
 
 
 @given(alpha=strategies.inner_alphas, V=strategies.vocabularies)
