@@ -15,6 +15,7 @@ computed again.
 import dataclasses
 import hashlib
 import io
+import json
 import tempfile
 import time
 from dataclasses import dataclass
@@ -50,6 +51,7 @@ SPLITS = ("train", "test")
 _BATCH = 256  # sequences whose conditionals are held at a time
 SURE = 0.1  # nats: a token above it is not remembered
 
+FORMAT = 2  # of a cell's file: to be raised when what a cell measures changes
 Arrays = dict[str, NDArray[Any]]
 
 
@@ -68,6 +70,31 @@ class Settings:
     heads: int
     dropout: float
     seed: int
+
+    def model(self, V: int, L: int) -> ModelConfig:
+        """Return the network's size."""
+        return ModelConfig(V, L, self.width, self.blocks, self.heads, dropout=self.dropout)
+
+    def training(self) -> TrainConfig:
+        """Return how it is trained."""
+        return TrainConfig(
+            steps=self.steps, batch=self.batch, lr=self.lr, seed=self.seed, schedule=SCHEDULE
+        )
+
+    def describe(self, V: int, L: int) -> dict[str, Any]:
+        """Return everything a result depends on, defaults included, for records and file names."""
+        return {
+            "cell_format": FORMAT,
+            "measured": dataclasses.asdict(self),
+            "model": dataclasses.asdict(self.model(V, L)),
+            "training": {k: v for k, v in vars(self.training()).items() if k != "schedule"},
+            "schedule": repr(SCHEDULE),
+        }
+
+    def fingerprint(self, tokens: NDArray[np.int32], V: int) -> str:
+        """Name the settings and the sequences: only equal cells are ever taken for done."""
+        content = json.dumps(self.describe(V, tokens.shape[1])).encode() + tokens.tobytes()
+        return hashlib.sha256(content).hexdigest()[:12]
 
 
 @dataclass(frozen=True)
@@ -96,14 +123,11 @@ class Cell:
 def measure(cell: Cell, bar: int = 0) -> None:
     """Train one network, measure everything, and write the cell's file."""
     s, started = cell.settings, time.perf_counter()
-    size = ModelConfig(
-        cell.vocab, cell.training.shape[1], s.width, s.blocks, s.heads, dropout=s.dropout
-    )
-    config = TrainConfig(steps=s.steps, batch=s.batch, lr=s.lr, seed=s.seed, schedule=SCHEDULE)
+    size = s.model(cell.vocab, cell.training.shape[1])
     trained = train(
         Transformer.init(size, generator(s.seed, "weights")),
         cell.training,
-        config,
+        s.training(),
         checkpoint=cell.path.with_suffix(".safetensors"),
         about={"alphabet": cell.alphabet},
         progress=True,

@@ -16,6 +16,7 @@ from joblib.externals.loky import get_reusable_executor
 
 RESULTS = Path(__file__).parent / "results"
 INTERRUPTED = 130
+SOONEST = 1e-3  # the earliest time at which a corruption is measured
 
 
 class CommandLine(argparse.ArgumentParser):
@@ -36,7 +37,9 @@ class CommandLine(argparse.ArgumentParser):
             help=f"where the record goes (default: experiments/{results.name}/{name} with, after "
             "dashes, the data where it is not the default, and quick)",
         )
-        self.add_argument("--seed", type=whole(0), default=0, help="of every random draw")
+        self.add_argument(
+            "--seed", type=whole(0, 2**63 - 1), default=0, help="of every random draw"
+        )
         self.add_argument(
             "--jobs", type=whole(1), default=joblib.cpu_count(), help="processes, one thread each"
         )
@@ -87,6 +90,10 @@ def time(text: str) -> float:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
     if not 0 < value <= 1:
         raise argparse.ArgumentTypeError(f"a time must lie in (0, 1], got {text}")
+    if value < SOONEST:
+        raise argparse.ArgumentTypeError(
+            f"a time must be at least {SOONEST} for tokens to change, got {text}"
+        )
     return value
 
 

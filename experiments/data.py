@@ -16,6 +16,7 @@ from minuddm.seams import Tokens
 from minuddm.sources import MarkovChain, RandomHierarchy
 
 SOURCES = ("markov", "hierarchy")
+_FEW = 1e-3  # share of repeated sequences that may be removed from a law that is not uniform
 _SYMBOLS = "abcdefghijklmnopqrstuvwxyz"
 
 
@@ -65,11 +66,19 @@ def markov(length: int, seed: int, V: int = 16, n: int = 70_000) -> Data:
     rng = np.random.default_rng(seed)
     chain = MarkovChain.random(V, rng)
     corpus = _corpus("markov", _SYMBOLS[:V], chain.sample(n, length, rng))
+    if len(corpus) < (1 - _FEW) * n:  # the law without repetitions would be another law
+        raise ValueError(
+            f"markov sequences of length {length} repeat too often: {len(corpus)} different ones "
+            f"among {n}; choose a larger length"
+        )
     return Data(corpus, MarkovIdeal(chain), chain.entropy(length))
 
 
 def hierarchy(rules: int, seed: int, n: int = 90_000) -> Data:
-    """Return sequences of a random hierarchy: 8 symbols, branching 2, depth 4."""
+    """Return sequences of a random hierarchy: 8 symbols, branching 2, depth 4.
+
+    Its law is uniform over its support, and stays so when repetitions are removed.
+    """
     rng = np.random.default_rng(seed)
     source = RandomHierarchy.random(8, rules, 2, 4, rng)
     corpus = _corpus(f"hierarchy, {rules} rules", _SYMBOLS[:8], source.sample(n, rng))

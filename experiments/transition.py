@@ -10,10 +10,7 @@ recovery meet. On a known source there is a third reading, which needs no recove
 network's conditionals come closer to the ideal generaliser's than to the ideal memoriser's.
 """
 
-import dataclasses
-import hashlib
 import itertools
-import json
 import sys
 import time
 from argparse import Namespace
@@ -36,7 +33,7 @@ from experiments.cells import (
 )
 from experiments.data import SOURCES, Data, describe, read
 from experiments.record import environment, write_record, write_table
-from minuddm import Corpus, ModelConfig
+from minuddm import Corpus
 from minuddm.probes import (
     Curve,
     Interval,
@@ -59,7 +56,8 @@ COLUMNS = [
     *("kl_source_ideal", "kl_source_ideal_lo", "kl_source_ideal_hi"),
 ]
 """Entropies are those of the corrupted sequences at the row's t, `clean_` ones of the clean
-sequences at t = 1e-5 [T28]; `above` is the share of tokens above 0.1 nat. The bound has no t; its
+sequences at t = 1e-5 [T28]; `median` is the mean of the medians of sequences, `above` the share of
+tokens above 0.1 nat. The bound has no t; its
 `excess` is over the entropy of the source. `kl_` is KL(ideal ‖ network) between conditionals of the
 corrupted sequences, in nats per token."""
 _INTERVALS = ("entropy_loo", "kl_dataset_ideal", "kl_source_ideal")
@@ -172,11 +170,16 @@ def draw(out: Path, table: list[dict[str, Any]], found: Estimates, t: float) -> 
         axes.set_yscale("log")
         axes.set_ylabel("KL(ideal ‖ network) (nats per token)")
         axes.set_title("Distance of the network to the ideals")
-    for interval, word in ((found.leaves, " leaves .95"), (found.recoveries_meet, " meet")):
-        if not np.isnan(interval.value):
+    for interval, word in (
+        (found.leaves, " leaves .95"),
+        (found.recoveries_meet, " meet"),
+        (found.ideals_cross, " ideals cross"),
+    ):
+        if interval is not None and not np.isnan(interval.value):
             for axes in (left, right, *rest):
                 axes.axvline(interval.value, color="0.35", lw=1, ls=":")
-            left.text(interval.value, 1.07, word, va="top", fontsize=8.5, color="0.3")
+            height = 1.02 if word == " ideals cross" else 1.07  # two may lie close together
+            left.text(interval.value, height, word, va="top", fontsize=8.5, color="0.3")
     figure.legend(
         *left.get_legend_handles_labels(), loc="outside lower center", ncols=len(models), fontsize=9
     )
@@ -215,12 +218,15 @@ def paragraph(table: list[dict[str, Any]], found: Estimates, t: float) -> str:
         return f"{of[model, P, split][name]:.2f}"
 
     memoriser = min(of["dataset_ideal", P, "train"]["recovery"] for P in counts)
+    between = ""
+    if first < found.leaves.value < found.recoveries_meet.value:
+        between = ": between the two, memory turns into generalisation"
     against_the_source = ""
     if found.ideals_cross is not None:
         against_the_source = (
             f" The network's conditionals come closer to the ideal generaliser's than to the "
-            f"memoriser's at P = {_show(found.ideals_cross)}; at P = {last} its bound on unseen "
-            f"sequences is {of['network', last, 'test']['excess']:.4f} ± "
+            f"memoriser's at P = {_show(found.ideals_cross, first)}; at P = {last} its bound on "
+            f"unseen sequences is {of['network', last, 'test']['excess']:.4f} ± "
             f"{2 * of['network', last, 'test']['excess_se']:.4f} nats per token above the source's "
             f"entropy, and the ideal generaliser recovers "
             f"{value('test', last, model='source_ideal')} where it recovers {value('test', last)}."
@@ -229,16 +235,16 @@ def paragraph(table: list[dict[str, Any]], found: Estimates, t: float) -> str:
         f"At t = {t:g} a network trained on P = {first} sequences recovers {value('train', first)} "
         f"of the corrupted tokens of those and {value('test', first)} of unseen ones; trained on "
         f"P = {last} it recovers {value('train', last)} and {value('test', last)}. Training "
-        f"recovery leaves 0.95 at P = {_show(found.leaves)}; training and test intervals first "
-        f"overlap at P = {_show(found.recoveries_meet)}: between the two, memory turns into "
-        f"generalisation. The leave-one-out entropy of corrupted training sequences rises from "
+        f"recovery leaves 0.95 at P = {_show(found.leaves, first)}; training and test intervals "
+        f"first overlap at P = {_show(found.recoveries_meet, first)}{between}. "
+        f"The leave-one-out entropy of corrupted training sequences goes from "
         f"{value('train', first, 'entropy_loo')} to {value('train', last, 'entropy_loo')} nats per "
         f"token, that of unseen ones from {value('test', first, 'entropy_loo')} to "
         f"{value('test', last, 'entropy_loo')}, and the two first overlap at "
-        f"P = {_show(found.entropies_meet)}. The ideal memoriser recovers at least "
+        f"P = {_show(found.entropies_meet, first)}. The ideal memoriser recovers at least "
         f"{memoriser:.3f} of its training tokens at every P, and "
-        f"{value('test', last, model='dataset_ideal')} of unseen ones at P = {last}: forgetting "
-        f"the training set is the network's doing, not the data's.{against_the_source}"
+        f"{value('test', last, model='dataset_ideal')} of unseen ones at P = {last}."
+        f"{against_the_source}"
     )
 
 
@@ -258,9 +264,12 @@ def gaps(table: list[dict[str, Any]], t: float) -> str:
     return "\n".join(lines)
 
 
-def _show(interval: Interval) -> str:
+def _show(interval: Interval, least: int) -> str:
+    """Say where a crossing is, or that it lies outside what was measured."""
     if np.isnan(interval.value):
         return "none of those measured"
+    if interval.value <= least:
+        return f"{least} or below"
     return f"{interval.value:.0f} (95 % interval {interval.low:.0f} to {interval.high:.0f})"
 
 
@@ -312,14 +321,14 @@ def main(argv: Sequence[str] | None = None) -> None:
         data, settings = _data(args), _settings(args)
         corpus = data.corpus
         length = corpus.tokens.shape[1]
-        ModelConfig(corpus.V, length, args.width, args.blocks, args.heads, dropout=args.dropout)
+        described = settings.describe(corpus.V, length)  # refuses what cannot be built
         training, test = corpus.split(_test_size(settings.sequences, len(corpus)), args.seed)
         subsets = [training.subset(P) for P in args.subsets or _default_subsets(training, args)]
     except (ValueError, TypeError) as error:
         p.error(str(error))
-    out = p.folder(args, variant="" if args.data == "pydoc" else Path(args.data).stem)
+    out = p.folder(args, variant=_variant(args))
     _report(corpus, training, test)
-    folder = out / "cells" / _fingerprint(settings, corpus)
+    folder = out / "cells" / settings.fingerprint(corpus.tokens, corpus.V)
     folder.mkdir(parents=True, exist_ok=True)
     cells = {
         len(s): Cell(len(s), corpus.alphabet, s.tokens, test.tokens, settings, folder, data.ideal)
@@ -343,9 +352,9 @@ def main(argv: Sequence[str] | None = None) -> None:
             "claim": (__doc__ or "").split("\n\n")[0],
             "command": "python -m experiments.transition " + " ".join(argv or sys.argv[1:]),
             "data": describe(data) | {"training": len(training), "test": len(test)},
-            "settings": dataclasses.asdict(settings),
-            "evaluated_weights": "moving average, limit 0.999",
-            "intervals": "95 %, percentile bootstrap over sequences, 1000 draws",
+            "settings": described,
+            "evaluated_weights": "moving average",
+            "intervals": "95 %, percentile bootstrap over sequences, 1000 draws; one training seed",
             "jobs": args.jobs,
             "threads_per_job": 1,
             "wall_seconds": time.perf_counter() - started,
@@ -361,6 +370,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     if data.entropy is not None:
         print(gaps(table, t))
     print(text)
+
+
+def _variant(args: Namespace) -> str:
+    """Name the output folder after data that are not the default."""
+    if args.data == "hierarchy" and args.rules != 2:
+        return f"hierarchy-{args.rules}-rules"
+    return "" if args.data == "pydoc" else Path(args.data).stem
 
 
 def _data(args: Namespace) -> Data:
@@ -401,12 +417,6 @@ def _default_subsets(training: Corpus, args: Namespace) -> list[int]:
     if most <= 16:
         return [most]
     return sorted({round(P) for P in np.geomspace(16, most, 4 if args.quick else 8)})
-
-
-def _fingerprint(settings: Settings, corpus: Corpus) -> str:
-    """Name the settings and the sequences, so that only equal cells are ever taken for done."""
-    content = json.dumps(dataclasses.asdict(settings)).encode() + corpus.tokens.tobytes()
-    return hashlib.sha256(content).hexdigest()[:12]
 
 
 def _report(corpus: Corpus, training: Corpus, test: Corpus) -> None:

@@ -55,7 +55,7 @@ def test_a_run_leaves_a_record_a_table_and_two_figures(text, tmp_path, capsys):
     assert record["headline"]["paragraph"] == paragraph
     assert record["data"]["name"] == "text.txt"
     assert len(record["data"]["sha256"]) == 64
-    assert record["settings"]["seed"] == 0
+    assert record["settings"]["training"]["seed"] == 0
     assert record["environment"]["numpy"]
     assert str(tmp_path) not in json.dumps(record["data"])
     with (out / "table.csv").open() as file:

@@ -5,9 +5,10 @@
     curves_cross    the P at which one quantity of the same sequences falls below another
 
 All are read with straight lines in log P; a curve that is below from the start has its smallest
-P, one that never falls has NaN. Each gets an interval by bootstrap: the sequences of every point
-are drawn anew (test sequences, which are the same at every P, jointly), and P is read again. A
-replicate that never crosses counts as beyond the largest P.
+P, one that never falls has NaN. Each gets an interval by bootstrap: sequences are drawn anew, the
+same ones at every P that measured the same ones, and P is read again. A replicate that never
+crosses counts as beyond the largest P. The intervals are over sequences only: one network is
+trained at each P.
 """
 
 from collections.abc import Callable
@@ -20,6 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 from minuddm.probes.intervals import DRAWS, Interval
 
 PLATEAU = 0.95
+_TOUCHING = float(np.nextafter(0, 1))  # below it: overlapping or just touching
 _Z = 1.96  # half-width of a 95 % interval, in standard errors
 
 Values = list[NDArray[np.float64]]
@@ -50,7 +52,8 @@ def curves_meet(curve: Curve, rng: Generator, draws: int = DRAWS) -> Interval:
 
     def read(P: NDArray[np.float64], training: Values, test: Values) -> float:
         one, other = (np.array([_mean_and_half(x) for x in xs]) for xs in (training, test))
-        return falls_below(P, np.abs(one[:, 0] - other[:, 0]) - one[:, 1] - other[:, 1], 0.0)
+        apart = np.abs(one[:, 0] - other[:, 0]) - one[:, 1] - other[:, 1]
+        return falls_below(P, apart, _TOUCHING)
 
     return _bootstrap(curve, read, rng, draws)
 
@@ -67,7 +70,7 @@ def curves_cross(
     def read(P: NDArray[np.float64], gap: Values, _: Values) -> float:
         return falls_below(P, [_mean_and_half(x)[0] for x in gap], 0.0)
 
-    return _bootstrap(Curve(sequences, gaps, [np.zeros(1)] * len(gaps)), read, rng, draws)
+    return _bootstrap(Curve(sequences, gaps, gaps), read, rng, draws)
 
 
 def falls_below(P: ArrayLike, values: ArrayLike, level: float) -> float:
@@ -96,9 +99,10 @@ def _bootstrap(
     if any(len(test) != n for test in curve.test):
         raise ValueError("the test sequences must be the same at every P")
     replicates = np.empty(draws)
+    most = max(len(x) for x in curve.training)
     for d in range(draws):
-        training = [x[rng.integers(len(x), size=len(x))] for x in curve.training]
-        same = rng.integers(n, size=n)
+        u, same = rng.random(most), rng.integers(n, size=n)
+        training = [x[(u[: len(x)] * len(x)).astype(int)] for x in curve.training]
         replicates[d] = read(P, training, [x[same] for x in curve.test])
     ordered = np.sort(np.where(np.isnan(replicates), np.inf, replicates))
     low, high = (float(ordered[round(q * (draws - 1))]) for q in (0.025, 0.975))
