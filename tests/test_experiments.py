@@ -181,7 +181,7 @@ def test_an_interrupt_leaves_what_a_second_call_goes_on_from(text, tmp_path):
         (["--dropout", "1"], "dropout must lie in [0, 1), got 1.0"),
         (["--lr", "-1"], "must be positive and finite"),
         (["--steps", "many"], "'many' is not a whole number"),
-        (["--seed", "-1"], "must be at least 0"),
+        (["--seed", "-1"], "must be in 0 … 9223372036854775807, got -1"),
         (["--fast"], "unrecognized arguments: --fast"),
         (["--data", "hierarchy", "--length", "8"], "hierarchy have length 16, got 8"),
         (["--data", "{short}", "--length", "3", "--out", "{empty}/x"], "cannot be written"),

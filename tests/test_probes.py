@@ -8,7 +8,9 @@ from minuddm.probes import (
     Curve,
     bootstrap_mean,
     conditional_entropy,
+    curves_cross,
     curves_meet,
+    divergence,
     entropy,
     held_out_nelbo,
     plateau_left,
@@ -61,6 +63,14 @@ def test_entropy_of_certainty_is_zero_and_of_ignorance_log_v():
     with np.errstate(divide="ignore"):
         np.testing.assert_array_equal(entropy(np.log([1.0, 0.0, 0.0])), 0)
     assert entropy(np.full(7, -np.log(7))) == pytest.approx(np.log(7))
+
+
+def test_divergence_is_zero_for_itself_and_log_v_for_ignorance_of_a_certainty():
+    with np.errstate(divide="ignore"):
+        certain, uniform_law = np.log([1.0, 0, 0, 0]), np.full(4, -np.log(4))
+    assert divergence(certain, certain) == 0
+    assert divergence(certain, uniform_law) == pytest.approx(np.log(4))
+    assert divergence(uniform_law, certain) == np.inf
 
 
 def test_near_the_end_the_posterior_is_certain_whatever_the_conditional():
@@ -157,12 +167,27 @@ def test_a_curve_that_never_falls_has_no_transition():
 
 
 @pytest.mark.parametrize(
-    ("curve", "message"),
+    "curve",
     [
-        (Curve([1, 1], [np.ones(2)] * 2, [np.ones(2)] * 2), "rising P"),
-        (Curve([1, 2], [np.ones(2)] * 2, [np.ones(2), np.ones(3)]), "the same at every P"),
+        Curve([1, 1], [np.ones(2)] * 2, [np.ones(2)] * 2),
+        Curve([1, 2], [np.ones(2)], [np.ones(2)] * 2),
     ],
 )
-def test_curves_must_fit_together(curve, message):
-    with pytest.raises(ValueError, match=message):
-        plateau_left(curve, np.random.default_rng(0))
+def test_curves_need_a_value_for_each_rising_count(curve):
+    with pytest.raises(ValueError, match="one array of values for each rising P"):
+        curves_meet(curve, np.random.default_rng(0))
+
+
+def test_intervals_that_just_touch_have_met():
+    flat = [np.zeros(5)] * 2
+    assert curves_meet(Curve([3, 9], flat, flat), np.random.default_rng(13)).value == 3
+
+
+def test_one_quantity_takes_over_from_another():
+    rng = np.random.default_rng(14)
+    noise = rng.normal(size=300) * 0.01
+    one, other = [2 + noise, 1 + noise, 0 + noise], [noise, 1 - 0.5 + noise, 2 + noise]
+    cross = curves_cross([10, 100, 1000], one, other, rng)
+    # the gap goes 2, 0.5, -2: a fifth of the way from 100 to 1000
+    assert cross.value == pytest.approx(100 * 10**0.2)
+    assert cross.low == pytest.approx(cross.high)  # the same sequences: their noise cancels

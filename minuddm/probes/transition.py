@@ -41,10 +41,10 @@ class Curve(NamedTuple):
 def plateau_left(curve: Curve, rng: Generator, draws: int = DRAWS) -> Interval:
     """Return the P at which the training mean falls through 0.95."""
 
-    def read(P: NDArray[np.float64], training: Values, test: Values) -> float:
+    def read(P: NDArray[np.float64], training: Values) -> float:
         return falls_below(P, [_mean_and_half(x)[0] for x in training], PLATEAU)
 
-    return _bootstrap(curve, read, rng, draws)
+    return _bootstrap(curve.sequences, [curve.training], read, rng, draws)
 
 
 def curves_meet(curve: Curve, rng: Generator, draws: int = DRAWS) -> Interval:
@@ -55,7 +55,7 @@ def curves_meet(curve: Curve, rng: Generator, draws: int = DRAWS) -> Interval:
         apart = np.abs(one[:, 0] - other[:, 0]) - one[:, 1] - other[:, 1]
         return falls_below(P, apart, _TOUCHING)
 
-    return _bootstrap(curve, read, rng, draws)
+    return _bootstrap(curve.sequences, [curve.training, curve.test], read, rng, draws)
 
 
 def curves_cross(
@@ -65,12 +65,12 @@ def curves_cross(
 
     Both are measured on the same sequences at each P, which are drawn anew together.
     """
+
+    def read(P: NDArray[np.float64], gaps: Values) -> float:
+        return falls_below(P, [_mean_and_half(x)[0] for x in gaps], 0.0)
+
     gaps = [x - y for x, y in zip(one, other, strict=True)]
-
-    def read(P: NDArray[np.float64], gap: Values, _: Values) -> float:
-        return falls_below(P, [_mean_and_half(x)[0] for x in gap], 0.0)
-
-    return _bootstrap(Curve(sequences, gaps, gaps), read, rng, draws)
+    return _bootstrap(sequences, [gaps], read, rng, draws)
 
 
 def falls_below(P: ArrayLike, values: ArrayLike, level: float) -> float:
@@ -87,26 +87,30 @@ def falls_below(P: ArrayLike, values: ArrayLike, level: float) -> float:
 
 
 def _bootstrap(
-    curve: Curve,
-    read: Callable[[NDArray[np.float64], Values, Values], float],
+    sequences: list[int],
+    curves: list[Values],
+    read: Callable[..., float],
     rng: Generator,
     draws: int,
 ) -> Interval:
-    P = np.asarray(curve.sequences, dtype=np.float64)
-    if not (len(P) == len(curve.training) == len(curve.test)) or (np.diff(P) <= 0).any():
-        raise ValueError("a curve needs one training and one test array for each rising P")
-    n = len(curve.test[0])
-    if any(len(test) != n for test in curve.test):
-        raise ValueError("the test sequences must be the same at every P")
+    """Read P from the curves, and from `draws` replicates of them.
+
+    One vector of uniforms a curve and replicate: points with equally many sequences draw the same
+    ones.
+    """
+    P = np.asarray(sequences, dtype=np.float64)
+    if any(len(curve) != len(P) for curve in curves) or (np.diff(P) <= 0).any():
+        raise ValueError("a curve needs one array of values for each rising P")
     replicates = np.empty(draws)
-    most = max(len(x) for x in curve.training)
     for d in range(draws):
-        u, same = rng.random(most), rng.integers(n, size=n)
-        training = [x[(u[: len(x)] * len(x)).astype(int)] for x in curve.training]
-        replicates[d] = read(P, training, [x[same] for x in curve.test])
+        drawn = []
+        for curve in curves:
+            u = rng.random(max(len(x) for x in curve))
+            drawn.append([x[(u[: len(x)] * len(x)).astype(int)] for x in curve])
+        replicates[d] = read(P, *drawn)
     ordered = np.sort(np.where(np.isnan(replicates), np.inf, replicates))
     low, high = (float(ordered[round(q * (draws - 1))]) for q in (0.025, 0.975))
-    return Interval(read(P, curve.training, curve.test), low, high)
+    return Interval(read(P, *curves), low, high)
 
 
 def _mean_and_half(values: NDArray[np.float64]) -> tuple[float, float]:
