@@ -43,7 +43,7 @@ def read(name: str, length: int | None, *, lines: bool, vocab: int, rules: int, 
         if length not in (None, 16):
             raise ValueError(f"sequences of the hierarchy have length 16, got {length}")
         return hierarchy(rules, seed)
-    return Data(load(name, length or 32, lines=lines, vocab=vocab))
+    return Data(load(name, length, lines=lines, vocab=vocab))
 
 
 def describe(data: Data) -> dict[str, Any]:

@@ -8,7 +8,8 @@ memoriser, once with p taken out of the heat bath,
     p_i(v) = (P_β(x_i = v | rest) - (1 - α_t)/V) / α_t
 
 and compare every conditional and every token of every step. Under the cooling schedule β_t the
-state falls from noise into a stored pattern.
+state falls from noise into a stored pattern. Beside them runs the memory's own dynamics: at every
+step all sites are drawn from their heat bath at β_t, with no bridge; it condenses too.
 """
 
 import time
@@ -32,6 +33,7 @@ COLUMNS = [
     "alpha",
     "beta",
     "overlap",
+    "heat_bath_overlap",
     "overlap_lo",
     "overlap_hi",
     "conditional_error",
@@ -55,6 +57,20 @@ class HeatBath:
         with np.errstate(divide="ignore"):
             return np.asarray(np.log(p / p.sum(axis=-1, keepdims=True)))
 
+    def sample(
+        self, tokens: NDArray[np.int32], alpha: float, rng: np.random.Generator
+    ) -> NDArray[np.int32]:
+        """Draw every token anew from its heat bath, all at once."""
+        memory = TokenMemory(self.patterns, self.V, float(inverse_temperature(alpha, self.V)))
+        cumulative = memory.conditionals(tokens).cumsum(axis=-1)
+        u = rng.random((*tokens.shape, 1)) * cumulative[..., -1:]
+        return np.asarray((cumulative <= u).sum(axis=-1), dtype=np.int32)
+
+
+def _overlap(x: NDArray[np.int32], patterns: NDArray[np.int32]) -> NDArray[np.float64]:
+    """Return the share of tokens that each state has in common with its nearest pattern."""
+    return np.asarray((x[:, None, :] == patterns[None]).mean(axis=2).max(axis=1))
+
 
 def follow(
     patterns: NDArray[np.int32], V: int, n: int, steps: int, seed: int
@@ -62,14 +78,16 @@ def follow(
     """Run both chains on the same uniforms; return a row a step, and overlaps (steps, n)."""
     memoriser, heat_bath = DatasetIdeal(patterns, V), HeatBath(patterns, V)
     one_rng, other_rng = np.random.default_rng(seed), np.random.default_rng(seed)
+    bath_rng = np.random.default_rng([seed, 1])
     one = one_rng.integers(V, size=(n, patterns.shape[1])).astype(np.int32)
     other = other_rng.integers(V, size=one.shape).astype(np.int32)
+    bath = one.copy()  # the memory's own dynamics: every site drawn from its heat bath at β_t
     times = time_grid(1.0, steps)
     alphas = np.append(SCHEDULE.alpha(times), 1.0)
     rows, overlaps = [], []
     for t, alpha_t, alpha_s in zip(times, alphas[:-1], alphas[1:], strict=True):
         alpha = np.full(n, alpha_t)
-        overlap = (one[:, None, :] == patterns[None]).mean(axis=2).max(axis=1)
+        overlap = _overlap(one, patterns)
         log_p, log_q = memoriser(one, alpha), heat_bath(other, alpha)
         rows.append(
             {
@@ -77,6 +95,7 @@ def follow(
                 "alpha": float(alpha_t),
                 "beta": float(inverse_temperature(alpha_t, V)),
                 "overlap": float(overlap.mean()),
+                "heat_bath_overlap": float(_overlap(bath, patterns).mean()),
                 "overlap_lo": float(np.quantile(overlap, 0.025)),
                 "overlap_hi": float(np.quantile(overlap, 0.975)),
                 "conditional_error": float(np.abs(np.exp(log_p) - np.exp(log_q)).max()),
@@ -86,6 +105,7 @@ def follow(
         overlaps.append(overlap)
         one = sample_bridge(one, log_p, alpha_s, alpha_t, one_rng)
         other = sample_bridge(other, log_q, alpha_s, alpha_t, other_rng)
+        bath = heat_bath.sample(bath, alpha_t, bath_rng)
     rows[-1]["tokens_differing"] += int((one != other).sum())
     return rows, np.array(overlaps)
 
@@ -100,7 +120,10 @@ def draw(out: Any, rows: list[dict[str, float]], overlaps: NDArray[np.float64]) 
     left.set_ylabel("inverse temperature β")
     left.set_title("Cooling")
     middle.plot(t, overlaps[:, :25], color=COLOUR["dataset_ideal"], lw=0.7, alpha=0.45)
-    middle.plot(t, [row["overlap"] for row in rows], color="0.2", lw=2)
+    middle.plot(t, [row["overlap"] for row in rows], color="0.2", lw=2, label="reverse chain")
+    bath = [row["heat_bath_overlap"] for row in rows]
+    middle.plot(t, bath, color=COLOUR["token_memory"], lw=2, ls="--", label="heat bath at β")
+    middle.legend(fontsize=9)
     middle.set_ylabel("overlap with the nearest pattern")
     middle.set_title("Retrieval: 25 chains and the mean")
     error = np.maximum([row["conditional_error"] for row in rows], 1e-17)
@@ -143,7 +166,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         f"{len(rows) * n * args.length} tokens differ on the same uniforms. The mean overlap "
         f"with the nearest pattern rises from "
         f"{rows[0]['overlap']:.2f} at β = {rows[0]['beta']:.2f} to {rows[-1]['overlap']:.2f} at "
-        f"β = {rows[-1]['beta']:.1f}: reverse diffusion with perfect memory is annealed retrieval."
+        f"β = {rows[-1]['beta']:.1f} ({rows[-1]['heat_bath_overlap']:.2f} for the heat bath): "
+        f"reverse diffusion with perfect memory is annealed retrieval."
     )
     write_table(out, COLUMNS, rows)
     draw(out, rows, overlaps)

@@ -284,7 +284,9 @@ def parser() -> commandline.CommandLine:
     p.add_argument("--rules", type=whole(1, 8), default=2, help="per symbol of the hierarchy")
     p.add_argument("--lines", action="store_true", help="one sequence a line, not windows")
     p.add_argument(
-        "--length", type=whole(2, 1024), help="tokens per sequence, L (default: 32; hierarchy: 16)"
+        "--length",
+        type=whole(2, 1024),
+        help="tokens per sequence, L (default: 32, or the longest line; hierarchy: 16)",
     )
     p.add_argument("--vocab", type=whole(2, 4096), default=256, help="largest alphabet, V")
     p.add_argument(

@@ -7,6 +7,7 @@ Everything here is *the conditional of one token given the rest*. Reading order:
     nelbo                     the objective, and what it teaches: the leave-one-out conditional
     layers/, transformer      the network, forward and backward
     adamw, train              how it learns
+    sources                   toy sources whose law is known
     ideal                     the exact answers it is held against
     reverse, probes/          restoring corrupted text, and measuring what came back
     text                      where tokens come from
@@ -23,7 +24,7 @@ from minuddm.ideal import DatasetIdeal
 from minuddm.reverse import generate, restore
 from minuddm.schedule import Cosine, Linear, LogLinear, Schedule
 from minuddm.text import Corpus, load
-from minuddm.train import TrainConfig, load_model
+from minuddm.train import TrainConfig, load_about, load_model
 from minuddm.transformer import Transformer
 from minuddm.transition import bridge, corrupt, inverse_temperature
 from minuddm.weights import ModelConfig
@@ -46,6 +47,7 @@ __all__ = [
     "generate",
     "inverse_temperature",
     "load",
+    "load_about",
     "load_model",
     "posterior",
     "restore",

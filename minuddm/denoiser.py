@@ -32,12 +32,7 @@ def posterior(log_p: ArrayLike, xt: ArrayLike, alpha: ArrayLike) -> Floats:
 
     alpha, a number or one per sequence, must be below 1: at α = 1 there is nothing left to infer.
     """
-    log_p = np.asarray(log_p)
-    z = seams.tokens(xt, log_p.shape[-1], "xt")
-    log_p = seams.log_probabilities(log_p, z)
-    a = seams.against(seams.alphas(alpha), z)[..., None]
-    if (a == 1).any():
-        raise ValueError("the posterior needs alpha in [0, 1), got 1")
+    z, log_p, a = _arguments(log_p, xt, alpha)
     V = log_p.shape[-1]
     seen = np.arange(V) == z[..., None]
     joint = log_p + np.where(seen, np.log(a + (1 - a) / V), np.log((1 - a) / V))
@@ -47,10 +42,21 @@ def posterior(log_p: ArrayLike, xt: ArrayLike, alpha: ArrayLike) -> Floats:
 
 
 def score_ratios(log_p: ArrayLike, xt: ArrayLike, alpha: ArrayLike) -> NDArray[np.float64]:
-    """Return p_t(z with z_i → j) / p_t(z), shape (..., V), from LOO log-probabilities [T12]."""
-    log_p = np.asarray(log_p)
-    z = seams.tokens(xt, log_p.shape[-1], "xt")
-    log_p = seams.log_probabilities(log_p, z)
-    a = seams.against(seams.alphas(alpha), z)[..., None]
+    """Return p_t(z with z_i → j) / p_t(z), shape (..., V), from LOO log-probabilities [T12].
+
+    alpha, a number or one per sequence, must be below 1.
+    """
+    z, log_p, a = _arguments(log_p, xt, alpha)
     x_bar = log_p.shape[-1] * a * np.exp(log_p.astype(np.float64)) + 1 - a
     return np.asarray(x_bar / np.take_along_axis(x_bar, z[..., None], -1))
+
+
+def _arguments(
+    log_p: ArrayLike, xt: ArrayLike, alpha: ArrayLike
+) -> tuple[Tokens, Floats, NDArray[np.float64]]:
+    log_p = np.asarray(log_p)
+    z = seams.tokens(xt, seams.vocabulary(log_p.shape[-1] if log_p.ndim else 0), "xt")
+    a = seams.against(seams.alphas(alpha), z)[..., None]
+    if (a == 1).any():
+        raise ValueError("without noise there is nothing to infer: alpha must lie in [0, 1), got 1")
+    return z, seams.log_probabilities(log_p, z), a

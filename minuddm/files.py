@@ -1,8 +1,6 @@
 """Files that are there whole or not at all."""
 
-import contextlib
 import os
-import tempfile
 from pathlib import Path
 
 
@@ -12,17 +10,15 @@ def write_atomically(path: Path, content: bytes) -> None:
     A reader, or a run that resumes after a power cut, sees the old file or the new one, never a
     part.
     """
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    partial = path.with_name(f".{path.name}.partial")  # one name: a killed run leaves one at most
     try:
-        with os.fdopen(handle, "wb") as file:
+        with partial.open("wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
+        partial.replace(path)
     except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            Path(temporary).unlink()
+        partial.unlink(missing_ok=True)
         raise
     directory = os.open(path.parent, os.O_RDONLY)
     try:

@@ -84,16 +84,20 @@ class Cosine:
     """α = 1 - cos(π(1 - t)/2) = 1 - sin(πt/2), slow at the noisy end (Shi et al. 2024, MD4)."""
 
     def alpha(self, t: ArrayLike) -> NDArray[np.float64]:
-        """Return 1 - sin(πt/2)."""
-        return np.asarray(1 - np.sin(np.pi / 2 * _within(t, 0, "t")))
+        """Return 1 - sin(πt/2) or, near t = 1, the same as 2 sin²(π(1 - t)/4): both ends exact."""
+        t = _within(t, 0, "t")
+        late = 2 * np.sin(np.pi / 4 * (1 - t)) ** 2
+        return np.asarray(np.where(t < 0.5, 1 - np.sin(np.pi / 2 * t), late))
 
     def dalpha(self, t: ArrayLike) -> NDArray[np.float64]:
-        """Return -(π/2) cos(πt/2)."""
-        return np.asarray(-np.pi / 2 * np.cos(np.pi / 2 * _within(t, 0, "t")))
+        """Return -(π/2) cos(πt/2), written as a sine that vanishes exactly at t = 1."""
+        return np.asarray(-np.pi / 2 * np.sin(np.pi / 2 * (1 - _within(t, 0, "t"))))
 
     def time(self, alpha: ArrayLike) -> NDArray[np.float64]:
-        """Return (2/π) arcsin(1 - α)."""
-        return np.asarray(2 / np.pi * np.arcsin(1 - _within(alpha, 0, "alpha")))
+        """Return (2/π) arcsin(1 - α) or, for small α, the same as 1 - (4/π) arcsin √(α/2)."""
+        a = _within(alpha, 0, "alpha")
+        late = 1 - 4 / np.pi * np.arcsin(np.sqrt(a / 2))
+        return np.asarray(np.where(a > 0.25, 2 / np.pi * np.arcsin(1 - a), late))
 
 
 def stratified_times(

@@ -22,7 +22,8 @@ def vocabulary(V: int) -> int:
     if isinstance(V, bool) or not isinstance(V, int | np.integer):
         raise TypeError(f"the vocabulary size V must be an integer, got {V!r}")
     if not 2 <= V <= _MAX_VOCABULARY:
-        raise ValueError(f"the vocabulary size V must be at least 2, got {V}")
+        allowed = "at least 2" if V < 2 else f"at most {_MAX_VOCABULARY}"
+        raise ValueError(f"the vocabulary size V must be {allowed}, got {V}")
     return int(V)
 
 
@@ -45,6 +46,8 @@ def tokens(x: ArrayLike, V: int, name: str = "tokens", ndim: int | None = None) 
         raise TypeError(f"{name} must be integers, got dtype {array.dtype}")
     if ndim is not None and array.ndim != ndim:
         raise ValueError(f"{name} must have {ndim} axes, got shape {array.shape}")
+    if array.ndim > 1 and array.shape[-1] == 0:
+        raise ValueError(f"{name} must have at least one token a sequence, got {array.shape}")
     if array.size and (array.min() < 0 or array.max() >= V):
         outside = array.min() if array.min() < 0 else array.max()
         raise ValueError(f"{name} must lie in 0 … {V - 1}, got {outside}")
@@ -77,12 +80,12 @@ def against(alpha: NDArray[np.float64], x: NDArray[Any]) -> NDArray[np.float64]:
 
 
 def log_probabilities(log_p: ArrayLike, x: NDArray[Any], name: str = "log_p") -> Floats:
-    """Return log-probabilities (..., V) over tokens x (...), floating and without NaN."""
+    """Return log-probabilities (..., V) over tokens x (...); minus infinity may occur, +∞ not."""
     array = np.asarray(log_p)
     if array.dtype not in (np.float32, np.float64):
         raise TypeError(f"{name} must be float32 or float64, got dtype {array.dtype}")
     if array.ndim != x.ndim + 1 or array.shape[:-1] != x.shape:
         raise ValueError(f"{name} must have shape {x.shape} + (V,), got {array.shape}")
-    if np.isnan(array).any():
-        raise ValueError(f"{name} must not hold NaN")
+    if array.size and not np.isfinite(array.max(axis=-1)).all():
+        raise ValueError(f"{name} must hold no NaN, no infinity, and a finite value for each token")
     return np.asarray(array, order="C")

@@ -23,6 +23,7 @@ from minuddm import seams
 from minuddm.compiled import sweep
 from minuddm.seams import Tokens
 
+_MOST_SIDES = 2**24  # right sides in the table that inverts a level
 _SUM = 1e-9  # how far a row may be from summing to one
 
 
@@ -99,9 +100,9 @@ class RandomHierarchy:
         self.rules = seams.tokens(table, self.V, "rules")
         self.L = self.branching**self.depth
         self.rewritings = sum(self.branching**k for k in range(self.depth))
-        if self.V**self.branching > 2**24:
+        if self.V**self.branching > _MOST_SIDES:
             raise ValueError(
-                f"symbols ** branching must be at most {2**24}, got {self.V**self.branching}"
+                f"symbols ** branching must be at most {_MOST_SIDES}, got {self.V}^{self.branching}"
             )
         self._parents = np.stack([self._inverse(level) for level in range(self.depth)])
 
@@ -112,6 +113,8 @@ class RandomHierarchy:
         """Return a grammar whose right sides are drawn without repetition, uniformly."""
         v, m = seams.vocabulary(symbols), seams.count(rules, "rules")
         s, d = seams.count(branching, "branching", 2), seams.count(depth, "depth")
+        if v**s > _MOST_SIDES:
+            raise ValueError(f"symbols ** branching must be at most {_MOST_SIDES}, got {v}^{s}")
         if v * m > v**s:
             raise ValueError(
                 f"{v} symbols with {m} rules each need {v * m} different right sides; "

@@ -22,6 +22,8 @@ from minuddm.seams import Tokens
 
 PAD = "\n"
 """Fills a line up to L; it cannot occur inside a line."""
+WINDOW = 32
+"""The default length L."""
 _MAX_LENGTH = 4096
 _MAX_ALPHABET = 4096
 
@@ -30,7 +32,7 @@ _MAX_ALPHABET = 4096
 class Corpus:
     """Different sequences (N, L) over an alphabet; token v is the character alphabet[v].
 
-    sha256 is that of the text as it was read; unknown counts the characters that the alphabet left
+    sha256 is that of the bytes that were read; unknown counts the characters that the alphabet left
     out; dropped counts the lines longer than L.
     """
 
@@ -75,18 +77,23 @@ class Corpus:
 
 
 def load(
-    name_or_path: str | Path, length: int = 32, *, lines: bool = False, vocab: int = 256
+    name_or_path: str | Path,
+    length: int | None = None,
+    *,
+    lines: bool = False,
+    vocab: int = 256,
 ) -> Corpus:
     """Return the corpus of a name (`pydoc`, `names`) or of a UTF-8 text file.
 
     `pydoc` is the English of Python's own help pages (`pydoc_data.topics`), lower-cased, letters,
     space and full stop, repeated paragraphs removed. `names` are the surnames that the package
-    `names` ships. A file is cut into windows of `length` characters or, with `lines`, one
-    sequence a line, padded; lines longer than `length` are dropped and counted. The alphabet is
-    that of the text, its `vocab` most frequent characters if it has more; the others are left out
-    and counted. Raises `ValueError` with one line for what cannot be used.
+    `names` ships. A file is cut into windows of `length` characters (32 if not given) or, with
+    `lines`, one sequence a line, padded to `length` (to the longest line, but 32 at most, if not
+    given); longer lines are dropped and counted. The alphabet is that of the text, its `vocab` most
+    frequent characters if it has more; the others are left out and counted. Raises `ValueError`
+    with one line for what cannot be used.
     """
-    if not 2 <= seams.count(length, "length") <= _MAX_LENGTH:
+    if length is not None and not 2 <= seams.count(length, "length") <= _MAX_LENGTH:
         raise ValueError(f"length must lie in 2 … {_MAX_LENGTH}, got {length}")
     if not 2 <= seams.count(vocab, "vocab") <= _MAX_ALPHABET:
         raise ValueError(f"vocab must lie in 2 … {_MAX_ALPHABET}, got {vocab}")
@@ -96,8 +103,11 @@ def load(
     elif name == "names":
         raw, text, lines = *_names(), True
     else:
-        raw = text = _read(Path(name_or_path))
-    digest = hashlib.sha256(raw.encode()).hexdigest()
+        raw, text = _read(Path(name_or_path))
+    digest = hashlib.sha256(raw).hexdigest()
+    if length is None:
+        longest = max(len(line) for line in text.split("\n"))
+        length = max(2, min(longest, WINDOW)) if lines else WINDOW
     counts = Counter(text)
     if lines:
         del counts[PAD]
@@ -135,13 +145,13 @@ def _lines(text: str, length: int) -> tuple[list[str], int]:
     return fitting, len(rows) - len(fitting)
 
 
-def _pydoc() -> tuple[str, str]:
+def _pydoc() -> tuple[bytes, str]:
     """Return the help pages as they are, and their English with repeated paragraphs removed."""
     from pydoc_data.topics import topics  # half a megabyte: only when asked for
 
     raw = "\n\n".join(topics[key] for key in sorted(topics))
     paragraphs = (_fold(paragraph) for paragraph in re.split(r"\n\s*\n", raw))
-    return raw, " ".join(dict.fromkeys(p for p in paragraphs if p))
+    return raw.encode(), " ".join(dict.fromkeys(p for p in paragraphs if p))
 
 
 def _fold(text: str) -> str:
@@ -149,17 +159,21 @@ def _fold(text: str) -> str:
     return re.sub(r"[^a-z.]+", " ", text.lower()).strip()
 
 
-def _names() -> tuple[str, str]:
+def _names() -> tuple[bytes, str]:
     """Return the file of surnames as it is, and the surnames, one a line, lower-cased."""
     if importlib.util.find_spec("names") is None:
         raise ValueError("the names corpus needs the package names: pip install 'minuddm[data]'")
     raw = importlib.resources.files("names").joinpath("dist.all.last").read_text("utf-8")
-    return raw, "\n".join(line.split()[0].lower() for line in raw.splitlines() if line.strip())
+    return raw.encode(), "\n".join(
+        line.split()[0].lower() for line in raw.splitlines() if line.strip()
+    )
 
 
-def _read(path: Path) -> str:
+def _read(path: Path) -> tuple[bytes, str]:
+    """Return a file's bytes, and its text without byte order mark and carriage returns."""
     try:
-        text = path.read_bytes().decode("utf-8")
+        raw = path.read_bytes()
+        text = raw.decode("utf-8")
     except FileNotFoundError:
         raise ValueError(f"{path} is neither pydoc, names nor a file that exists") from None
     except UnicodeDecodeError as error:
@@ -169,4 +183,4 @@ def _read(path: Path) -> str:
     text = text.removeprefix("\ufeff").replace("\r\n", "\n")
     if not text.strip():
         raise ValueError(f"{path} is empty")
-    return text
+    return raw, text

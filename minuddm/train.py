@@ -116,7 +116,7 @@ def train(
     tokens: ArrayLike,
     config: TrainConfig,
     *,
-    checkpoint: Path | None = None,
+    checkpoint: str | Path | None = None,
     every: int = 500,
     threads: int = 1,
     about: Mapping[str, str] | None = None,
@@ -134,12 +134,14 @@ def train(
     x = seams.tokens(tokens, model.config.vocab, "tokens", ndim=2)
     if len(x) == 0:
         raise ValueError("training needs at least one sequence")
-    header = _header(model.config, config, x)
-    if checkpoint is not None and checkpoint.exists():
-        state = _resume(checkpoint, header, model)
+    workers = min(seams.count(threads, "threads"), config.shards)
+    header = _header(model.config, config, x, about or {})
+    path = None if checkpoint is None else _usable(Path(checkpoint))
+    if path is not None and path.exists():
+        state = _resume(path, header, model)
     else:
         state = State.start(model.weights, config.steps)
-    workers = min(seams.count(threads, "threads"), config.shards)
+    seams.count(every, "every")
     with (
         threadpool_limits(1, user_api="blas"),  # the shards are the threads
         ThreadPoolExecutor(workers) if workers > 1 else contextlib.nullcontext() as pool,
@@ -158,8 +160,8 @@ def train(
             shown.update()
             if state.step % 50 == 0:
                 shown.set_postfix(loss=f"{loss:.3f}", refresh=False)
-            if checkpoint is not None and (state.step % every == 0 or state.step == config.steps):
-                write_atomically(checkpoint, _serialise(state, header | dict(about or {})))
+            if path is not None and (state.step % every == 0 or state.step == config.steps):
+                write_atomically(path, _serialise(state, header))
     return Trained(model, Transformer(model.config, state.average), state.losses)
 
 
@@ -207,21 +209,39 @@ def _step(
     return loss
 
 
-def load_model(path: Path, *, average: bool = True) -> Transformer:
+def load_model(path: str | Path, *, average: bool = True) -> Transformer:
     """Return the network of a checkpoint: the average of its weights, or the last ones.
 
     Raises `ValueError` for a file that is damaged or no checkpoint of this project.
     """
-    tensors, header = _read(path)
-    config = ModelConfig(**json.loads(header["model"]))
-    weights = _table(tensors, "average" if average else "weights", config, path)
+    tensors, header = _read(Path(path))
+    try:
+        config = ModelConfig(**json.loads(header["model"]))
+    except (KeyError, TypeError, ValueError):
+        raise ValueError(f"{path} does not describe its network") from None
+    weights = _table(tensors, "average" if average else "weights", config, Path(path))
     return Transformer(config, weights)
 
 
-def _header(model: ModelConfig, config: TrainConfig, x: Tokens) -> dict[str, str]:
-    """Return what a resumed run must agree with."""
+def load_about(path: str | Path) -> dict[str, str]:
+    """Return what a checkpoint says of itself: configuration, step, and its `about` (alphabet)."""
+    return _read(Path(path))[1]
+
+
+def _usable(path: Path) -> Path:
+    if not path.parent.is_dir():
+        raise ValueError(f"the folder of the checkpoint {path} does not exist")
+    return path
+
+
+def _header(
+    model: ModelConfig, config: TrainConfig, x: Tokens, about: Mapping[str, str]
+) -> dict[str, str]:
+    """Return what a resumed run must agree with, and what the caller says about it."""
+    if any(not isinstance(text, str) for pair in about.items() for text in pair):
+        raise TypeError("about must map names to strings")
     training = {f.name: getattr(config, f.name) for f in dataclasses.fields(config)}
-    return {
+    return dict(about) | {
         "format": _FORMAT,
         "model": json.dumps(dataclasses.asdict(model)),
         "training": json.dumps(training, default=repr),
@@ -266,15 +286,17 @@ def _resume(path: Path, wanted: dict[str, str], model: Transformer) -> State:
     """Read a state into the model's own weights, if it belongs to this run."""
     tensors, header = _read(path)
     for key in ("model", "training"):
-        there, here = json.loads(header[key]), json.loads(wanted[key])
+        there, here = json.loads(header.get(key, "{}")), json.loads(wanted[key])
         for name in here:
             if there.get(name) != here[name]:
                 raise ValueError(
                     f"{path} is of another configuration: "
                     f"{name} is {there.get(name)} there and {here[name]} here"
                 )
-    if header["tokens_sha256"] != wanted["tokens_sha256"]:
-        raise ValueError(f"{path} was trained on other sequences")
+    for key in wanted.keys() - {"model", "training"}:
+        if header.get(key) != wanted[key]:
+            what = "other sequences" if key == "tokens_sha256" else f"another {key}"
+            raise ValueError(f"{path} was trained on {what}")
     weights, average, first, second = (_table(tensors, part, model.config, path) for part in _PARTS)
     if weights.flat.dtype != model.weights.flat.dtype:
         raise ValueError(f"{path} holds {weights.flat.dtype}, not {model.weights.flat.dtype}")

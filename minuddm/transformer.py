@@ -43,7 +43,7 @@ from minuddm.layers.modulation import (
 from minuddm.layers.softmax import log_softmax
 from minuddm.nelbo import bound_and_gradient, bound_rates
 from minuddm.seams import Floats, Tokens
-from minuddm.weights import ModelConfig, Weights, initialise
+from minuddm.weights import ModelConfig, Weights, initialise, shapes
 
 _CHUNK = 64  # sequences at a time when nothing has to be kept for a backward pass
 
@@ -56,6 +56,8 @@ class Transformer:
     """
 
     def __init__(self, config: ModelConfig, weights: Weights) -> None:
+        if weights.shapes != shapes(config):
+            raise ValueError("the weights do not have the shapes of the configuration")
         self.config = config
         self.weights = weights
         self._spaces: dict[tuple[int, bool, int], _Workspace] = {}
@@ -105,6 +107,8 @@ class Transformer:
         clean, z = self._checked(x0, "x0"), self._checked(xt, "xt")
         if clean.shape != z.shape:
             raise ValueError(f"x0 and xt must have one shape, got {clean.shape} and {z.shape}")
+        if len(z) == 0:
+            raise ValueError("the batch must hold at least one sequence")
         a = seams.alphas(alpha, len(z))
         rates = bound_rates(a, dalpha, self.config.vocab)
         rates[:, 2] /= z.size  # the loss is a mean over tokens
@@ -258,9 +262,8 @@ def _backward(config: ModelConfig, w: Weights, g: Weights, s: _Workspace, tokens
     modulated_norm_backward(
         s.dx, g["final.norm.gain"], dshift, dscale, s.dh, s.mean, s.rstd, s.x[-1], gain, s.mod[1], L
     )
-    dW, db, W = (t["final.modulation.weight"] for t in (g, g, w))
-    db = g["final.modulation.bias"]
-    modulation_backward(s.dc, dW, db, s.work, s.dfinal, s.c, W)
+    dW, db = g["final.modulation.weight"], g["final.modulation.bias"]
+    modulation_backward(s.dc, dW, db, s.work, s.dfinal, s.c, w["final.modulation.weight"])
     for k in reversed(range(config.blocks)):
         _block_backward(config, w.under(f"blocks.{k}"), g.under(f"blocks.{k}"), s, k)
     embedding_backward(g["embedding"], s.dx, tokens)

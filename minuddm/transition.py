@@ -51,7 +51,8 @@ def propagate(p: ArrayLike, alpha_ts: ArrayLike) -> NDArray[np.float64]:
     `alpha_ts` is a number or one per leading index of p.
     """
     p = np.asarray(p, dtype=np.float64)
-    alpha = seams.against(seams.alphas(alpha_ts, name="alpha_ts"), p)
+    seams.vocabulary(p.shape[-1] if p.ndim else 0)
+    alpha = seams.against(seams.alphas(alpha_ts, name="alpha_ts"), p[..., 0])[..., None]
     return np.asarray(alpha * p + (1 - alpha) * p.mean(axis=-1, keepdims=True))
 
 
@@ -84,7 +85,7 @@ def bridge(
     distribution.
     """
     p = np.asarray(p, dtype=np.float64)
-    z = seams.tokens(xt, p.shape[-1] if p.ndim else 0, "xt")
+    z = seams.tokens(xt, seams.vocabulary(p.shape[-1] if p.ndim else 0), "xt")
     if p.shape[:-1] != z.shape:
         raise ValueError(f"p must have shape {z.shape} + (V,), got {p.shape}")
     if not ((p >= 0).all() and np.allclose(p.sum(axis=-1), 1, rtol=0, atol=1e-3)):
@@ -113,6 +114,8 @@ def _two_times(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Return α_s, α_t and α_ts = α_t / α_s, with α_ts = 1 where no time passes (0/0 included)."""
     a_s, a_t = seams.alphas(alpha_s, name="alpha_s"), seams.alphas(alpha_t, name="alpha_t")
+    if a_s.ndim and a_t.ndim and a_s.shape != a_t.shape:
+        raise ValueError(f"alpha_s and alpha_t must have one shape, got {a_s.shape}, {a_t.shape}")
     if (a_s < a_t).any():
         raise ValueError("s > t: alpha_s must not be smaller than alpha_t")
     a_s, a_t = np.broadcast_arrays(a_s, a_t)
@@ -227,7 +230,7 @@ def _bridge_arguments(
     xt: ArrayLike, log_p: ArrayLike, alpha_s: ArrayLike, alpha_t: ArrayLike
 ) -> tuple[Tokens, Floats, NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     log_p = np.asarray(log_p)
-    z = seams.tokens(xt, log_p.shape[-1] if log_p.ndim else 0, "xt", ndim=2)
+    z = seams.tokens(xt, seams.vocabulary(log_p.shape[-1] if log_p.ndim else 0), "xt", ndim=2)
     a_s, a_t, a_ts = _two_times(alpha_s, alpha_t)
     return (
         z,

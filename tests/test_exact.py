@@ -46,8 +46,7 @@ def agree(denoiser, law, z, alpha):
     loo, seen = (
         oracle.conditionals(law.ravel(), V, z, alpha, leave_out=out) for out in (True, False)
     )
-    # the oracle's own evidence (1 - α)/V has a relative error of 1e-16/(1 - α); so has Bayes' rule
-    rounding = 1e-10 + 1e-15 / (1 - alpha)
+    rounding = 1e-10
     np.testing.assert_allclose(np.exp(log_p[0]), loo, rtol=rounding, atol=1e-13)
     with np.errstate(divide="ignore"):
         after = np.exp(posterior(log_p, z[None], alpha)[0])
@@ -203,7 +202,7 @@ def test_what_is_no_law_is_refused(law, message):
 
 
 def test_too_many_states_are_refused_by_their_number():
-    with pytest.raises(ValueError, match=r"at most 2\^20 states .* got 28\^32"):
+    with pytest.raises(ValueError, match=r"at most 2\^20 = 1,048,576 states .* got 28\^32"):
         enumerate_law(MarkovChain.random(28, np.random.default_rng(0)), 28, 32)
 
 
@@ -211,10 +210,10 @@ def test_the_ideal_generaliser_recovers_what_can_be_recovered():
     """The known bands over four grammars, 64 sampled steps: .70–.80, .55–.59, .31–.34."""
     rng = np.random.default_rng(7)
     source = RandomHierarchy.random(8, 2, 2, 4, rng)
-    ideal, x = HierarchyIdeal(source), source.sample(1000, rng)
+    ideal, x = HierarchyIdeal(source), source.sample(2000, rng)
     for t, low, high in ((0.1, 0.70, 0.80), (0.25, 0.55, 0.59), (0.5, 0.31, 0.34)):
         xt = corrupt(x, float(LogLinear().alpha(t)), 8, rng)
         back = restore(ideal, xt, t, LogLinear(), 64, rng)
         found = recovery(x, xt, back).recovery
         error = np.nanstd(found) / np.sqrt(np.isfinite(found).sum())
-        assert low - 4 * error < np.nanmean(found) < high + 4 * error
+        assert low - 2 * error < np.nanmean(found) < high + 2 * error

@@ -1,3 +1,5 @@
+import hashlib
+
 import numpy as np
 import pytest
 
@@ -39,6 +41,17 @@ def test_lines_are_padded_and_long_ones_dropped_and_counted(file):
     corpus = load(file("ab\n\nabc\r\nabcdefgh\nab\n"), 4, lines=True)
     assert corpus.decode(corpus.tokens) == ["ab" + 2 * PAD, "abc" + PAD]
     assert corpus.dropped == 1
+
+
+def test_lines_are_as_long_as_the_longest_unless_told_otherwise(file):
+    corpus = load(file("ab\nabcd\n"), lines=True)
+    assert corpus.decode(corpus.tokens) == ["ab" + 2 * PAD, "abcd"]
+    assert load("pydoc").tokens.shape[1] == 32
+
+
+def test_the_digest_is_that_of_the_file(file):
+    content = b"\xef\xbb\xbfab\r\nba\r\n"
+    assert load(file(content), 2).sha256 == hashlib.sha256(content).hexdigest()
 
 
 def test_rare_characters_are_left_out_and_counted(file):

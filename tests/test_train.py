@@ -12,7 +12,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from minuddm.schedule import Linear
-from minuddm.train import TrainConfig, load_model, train
+from minuddm.train import TrainConfig, load_about, load_model, train
 from minuddm.transformer import Transformer
 from minuddm.weights import ModelConfig
 
@@ -100,7 +100,6 @@ def test_a_run_killed_at_any_moment_resumes_to_the_same_bits(tmp_path):
     time.sleep(0.3)
     os.kill(process.pid, signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL  # killed, not finished
-    assert not list(tmp_path.glob("*.tmp"))
     same(run(config), run(config, checkpoint=path, every=1000))
 
 
@@ -111,7 +110,10 @@ def test_a_checkpoint_gives_back_the_average_or_the_last_weights(tmp_path):
         loaded = load_model(path, average=average)
         assert loaded.config == SIZE
         np.testing.assert_array_equal(loaded.weights.flat, network.weights.flat)
-    assert b'"alphabet":"abcde"' in path.read_bytes()[:5000]
+    assert load_about(path)["alphabet"] == "abcde"
+    assert load_about(str(path))["step"] == "12"
+    with pytest.raises(ValueError, match="another alphabet"):
+        run(checkpoint=path, about={"alphabet": "edcba"})
 
 
 @pytest.mark.parametrize("keep", [0, 4, 100, 0.5, 0.999])
@@ -210,6 +212,29 @@ def test_dropout_is_reproducible_too():
 def test_impossible_settings_are_refused(changes, message):
     with pytest.raises(ValueError, match=message):
         replace(CONFIG, **changes)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"every": 0}, "every must be at least 1"),
+        ({"threads": 0}, "threads must be at least 1"),
+        ({"checkpoint": "no/such/folder/run.safetensors"}, "folder of the checkpoint .* not exist"),
+        ({"about": {"n": 3}}, "about must map names to strings"),
+    ],
+)
+def test_unusable_options_are_refused_before_the_first_step(options, message):
+    with pytest.raises((ValueError, TypeError), match=message):
+        run(**options)
+
+
+def test_a_checkpoint_without_its_network_is_refused(tmp_path):
+    path = tmp_path / "half.safetensors"
+    save_file({"x": np.zeros(3)}, path, metadata={"format": "minuddm-checkpoint-1"})
+    with pytest.raises(ValueError, match="does not describe its network"):
+        load_model(path)
+    with pytest.raises(ValueError, match="another configuration"):
+        run(checkpoint=path)
 
 
 def test_training_needs_sequences():

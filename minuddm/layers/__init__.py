@@ -5,7 +5,8 @@
     layernorm    y = LN(x) γ (1 + scale) + shift        normalisation and adaLN in one pass
     attention    rotary positions, softmax(q kᵀ/√d) v
     mlp          GELU of (u + b)
-    modulation   x + gate ⊙ (h + b), and what the noise level is turned into
+    modulation   x + gate ⊙ h, and what the noise level is turned into
+    dropout      a mask, in training
     softmax      log-softmax over the vocabulary
     exponential  exp and its kin, as SIMD
 
@@ -15,6 +16,6 @@ parameters and of private inputs, each of which has one reader in the network, a
 two that many lines feed: the residual stream `dx` of a norm, and the conditioning `dc`. Arrays
 are float32 for work and float64 for checking; which of the two is decided by the weights.
 
-Nothing is allocated inside a layer, and no loop in which an output aliases an input (that would
-keep it from vectorising); sums over tokens are loops of their own for the same reason.
+The arrays of a pass are allocated once, by the network. No loop has an output that aliases an
+input: that would keep it from vectorising; sums over tokens are loops of their own likewise.
 """

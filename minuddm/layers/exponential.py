@@ -1,4 +1,4 @@
-"""exp, the logistic function and δ - log(1 + δ), in a form the compiler turns into SIMD.
+"""exp and δ - log(1 + δ), in a form the compiler turns into SIMD.
 
 The `exp` and `log` of the C library are scalar calls inside a compiled loop, about 20 ns an
 element. In float32 each function below is a polynomial on a small interval, plus the exponent

@@ -80,7 +80,10 @@ def _bound(
 
 def bound_rates(alpha: NDArray[np.float64], dalpha: ArrayLike, V: int) -> NDArray[np.float64]:
     """Return a = V α, b = 1 - α and the rate -α'/(V α), stacked as (B, 3) in float64."""
-    dalpha = np.broadcast_to(np.asarray(dalpha, dtype=np.float64), alpha.shape)
+    dalpha = np.asarray(dalpha, dtype=np.float64)
+    if dalpha.shape not in ((), alpha.shape):
+        raise ValueError(f"dalpha must be a number or have shape {alpha.shape}, got {dalpha.shape}")
+    dalpha = np.broadcast_to(dalpha, alpha.shape)
     if ((alpha <= 0) | (alpha >= 1)).any():
         raise ValueError("the bound needs alpha in (0, 1)")
     if not (np.isfinite(dalpha) & (dalpha <= 0)).all():

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from minuddm import seams
 from minuddm.denoiser import Denoiser, posterior
-from minuddm.nelbo import nelbo
+from minuddm.nelbo import nelbo, prior
 from minuddm.reverse import T_END
 from minuddm.schedule import Schedule, stratified_times
 from minuddm.transition import corrupt
@@ -44,7 +44,7 @@ def held_out_nelbo(
             log_p = denoiser(xt[part], alpha[part])
             total[part] += nelbo(log_p, x[part], xt[part], alpha[part], dalpha[part]).mean(axis=1)
     return (
-        total / draws + _reconstruction(denoiser, x, V, schedule, rng, batch) + _prior(schedule, V)
+        total / draws + _reconstruction(denoiser, x, V, schedule, rng, batch) + prior(schedule, V)
     )
 
 
@@ -66,10 +66,3 @@ def _reconstruction(
         log_p = posterior(log_p, xt[part], alpha)
         out[part] = -np.take_along_axis(log_p, x[part][..., None], -1)[..., 0].mean(axis=1)
     return out
-
-
-def _prior(schedule: Schedule, V: int) -> float:
-    """KL(q(x_1 | x0) ‖ uniform) of one token."""
-    alpha = float(schedule.alpha(1.0))
-    keep, move = V * alpha + 1 - alpha, 1 - alpha  # V times the probabilities
-    return float(keep * np.log(keep) + (V - 1) * move * np.log(move)) / V
