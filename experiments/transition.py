@@ -10,16 +10,14 @@ recovery meet. On a known source there is a third reading, which needs no recove
 network's conditionals come closer to the ideal generaliser's than to the ideal memoriser's.
 """
 
-import itertools
 import sys
 import time
 from argparse import Namespace
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from experiments import commandline
 from experiments.cells import (
@@ -29,92 +27,18 @@ from experiments.cells import (
     Settings,
     compute,
     generator,
-    mean_known,
 )
 from experiments.data import SOURCES, Data, describe, read
 from experiments.record import environment, write_record, write_table
+from experiments.table import COLUMNS, gaps, rows
 from minuddm import Corpus
 from minuddm.probes import (
     Curve,
     Interval,
-    bootstrap_mean,
     curves_cross,
     curves_meet,
     plateau_left,
 )
-
-TEXT_MODELS = ("network", "dataset_ideal", "token_memory")
-SOURCE_MODELS = (*TEXT_MODELS, "source_ideal")
-COLUMNS = [
-    *("data", "model", "P", "t", "split", "seed", "n"),
-    *("recovery", "recovery_lo", "recovery_hi", "unstable", "exact"),
-    *("entropy_loo", "entropy_loo_lo", "entropy_loo_hi", "entropy_loo_median"),
-    *("entropy_loo_above", "entropy_posterior", "entropy_posterior_median"),
-    *("entropy_posterior_above", "clean_entropy_loo", "clean_entropy_posterior"),
-    *("nelbo", "nelbo_se", "excess", "excess_se"),
-    *("kl_dataset_ideal", "kl_dataset_ideal_lo", "kl_dataset_ideal_hi"),
-    *("kl_source_ideal", "kl_source_ideal_lo", "kl_source_ideal_hi"),
-]
-"""Entropies are those of the corrupted sequences at the row's t, `clean_` ones of the clean
-sequences at t = 1e-5 [T28]; `median` is the mean of the medians of sequences, `above` the share of
-tokens above 0.1 nat. The bound has no t; its
-`excess` is over the entropy of the source. `kl_` is KL(ideal ‖ network) between conditionals of the
-corrupted sequences, in nats per token."""
-_INTERVALS = ("entropy_loo", "kl_dataset_ideal", "kl_source_ideal")
-
-
-def rows(
-    name: str, cells: dict[int, Arrays], settings: Settings, entropy: float | None
-) -> Iterator[dict[str, Any]]:
-    """Yield the table's rows: model × P × t × split; `entropy` is the source's, if it is known."""
-    models = TEXT_MODELS if entropy is None else SOURCE_MODELS
-    for P, arrays in cells.items():
-        for model, split, t in itertools.product(models, SPLITS, settings.times):
-            rng = generator(settings.seed, f"bootstrap {model} {P} {split} {t}")
-            recovered = arrays[f"{model} {split} {t} recovery"]
-            row = {"data": name, "model": model, "P": P, "t": t, "split": split}
-            row |= {"seed": settings.seed, "n": len(recovered)}
-            row |= _columns("recovery", bootstrap_mean(recovered, rng))
-            for column in COLUMNS:  # the energy descent has no conditionals, hence fewer of them
-                values = arrays.get(
-                    f"{model} {split} {t} {column}", arrays.get(f"{model} {split} {column}")
-                )
-                if column in row or values is None:
-                    continue
-                if column in _INTERVALS:
-                    row |= _columns(column, bootstrap_mean(values, rng))
-                else:
-                    row[column] = float(mean_known(values))
-            yield row | _bound_columns(arrays, model, split, entropy)
-
-
-def _bound_columns(
-    arrays: Arrays, model: str, split: str, entropy: float | None
-) -> dict[str, float]:
-    """Return standard errors, and the bound's excess over the source's entropy.
-
-    The ideal generaliser's bound has exactly that entropy for its mean and was measured with the
-    same draws, so subtracting it, sequence by sequence, removes most of the noise.
-    """
-    bound = arrays.get(f"{model} {split} nelbo")
-    if bound is None or not np.isfinite(bound).all():
-        return {}
-    row = {"nelbo_se": _standard_error(bound)}
-    if entropy is not None:
-        baseline = entropy if model == "source_ideal" else arrays[f"source_ideal {split} nelbo"]
-        row |= {
-            "excess": float((bound - baseline).mean()),
-            "excess_se": _standard_error(bound - baseline),
-        }
-    return row
-
-
-def _standard_error(values: NDArray[np.float64]) -> float:
-    return float(values.std() / np.sqrt(len(values)))
-
-
-def _columns(name: str, interval: Interval) -> dict[str, float]:
-    return {name: interval.value, f"{name}_lo": interval.low, f"{name}_hi": interval.high}
 
 
 class Estimates(NamedTuple):
@@ -218,50 +142,44 @@ def paragraph(table: list[dict[str, Any]], found: Estimates, t: float) -> str:
         return f"{of[model, P, split][name]:.2f}"
 
     memoriser = min(of["dataset_ideal", P, "train"]["recovery"] for P in counts)
-    between = ""
-    if first < found.leaves.value < found.recoveries_meet.value:
-        between = ": between the two, memory turns into generalisation"
-    against_the_source = ""
-    if found.ideals_cross is not None:
-        against_the_source = (
-            f" The network's conditionals come closer to the ideal generaliser's than to the "
-            f"memoriser's at P = {_show(found.ideals_cross, first)}; at P = {last} its bound on "
-            f"unseen sequences is {of['network', last, 'test']['excess']:.4f} ± "
-            f"{2 * of['network', last, 'test']['excess_se']:.4f} nats per token above the source's "
-            f"entropy, and the ideal generaliser recovers "
-            f"{value('test', last, model='source_ideal')} where it recovers {value('test', last)}."
-        )
-    return (
+    said = [
         f"At t = {t:g} a network trained on P = {first} sequences recovers {value('train', first)} "
-        f"of the corrupted tokens of those and {value('test', first)} of unseen ones; trained on "
-        f"P = {last} it recovers {value('train', last)} and {value('test', last)}. Training "
-        f"recovery leaves 0.95 at P = {_show(found.leaves, first)}; training and test intervals "
-        f"first overlap at P = {_show(found.recoveries_meet, first)}{between}. "
-        f"The leave-one-out entropy of corrupted training sequences goes from "
-        f"{value('train', first, 'entropy_loo')} to {value('train', last, 'entropy_loo')} nats per "
-        f"token, that of unseen ones from {value('test', first, 'entropy_loo')} to "
-        f"{value('test', last, 'entropy_loo')}, and the two first overlap at "
-        f"P = {_show(found.entropies_meet, first)}. The ideal memoriser recovers at least "
-        f"{memoriser:.3f} of its training tokens at every P, and "
-        f"{value('test', last, model='dataset_ideal')} of unseen ones at P = {last}."
-        f"{against_the_source}"
-    )
-
-
-def gaps(table: list[dict[str, Any]], t: float) -> str:
-    """Return, per P, what separates the network from both ideals, as a table to print."""
-    lines = [
-        "         P   bound - entropy (nats/token)   KL(memoriser ‖ net)   KL(generaliser ‖ net)",
-        "                training         unseen   training     unseen    training      unseen",
+        f"of the corrupted tokens of those and {value('test', first)} of unseen ones, with a "
+        f"leave-one-out entropy of {value('train', first, 'entropy_loo')} and "
+        f"{value('test', first, 'entropy_loo')} nats per token."
     ]
-    of = {(r["P"], r["split"]): r for r in table if r["t"] == t and r["model"] == "network"}
-    for P in sorted({P for P, _ in of}):
-        both = [of[P, split] for split in SPLITS]
-        cells = [f"{row['excess']:15.3f}" for row in both]
-        cells += [f"{row['kl_dataset_ideal']:11.3f}" for row in both]
-        cells += [f"{row['kl_source_ideal']:12.3f}" for row in both]
-        lines.append(f"{P:10d}{''.join(cells)}")
-    return "\n".join(lines)
+    if first < last:
+        said.append(
+            f"Trained on P = {last} it recovers {value('train', last)} and {value('test', last)}, "
+            f"with entropies of {value('train', last, 'entropy_loo')} and "
+            f"{value('test', last, 'entropy_loo')}. Training recovery leaves 0.95 at "
+            f"P = {_show(found.leaves, first)}; training and test intervals first overlap at "
+            f"P = {_show(found.recoveries_meet, first)}, those of the entropies at "
+            f"P = {_show(found.entropies_meet, first)}"
+            + (
+                ": between leaving and meeting, memory turns into generalisation."
+                if first < found.leaves.value < found.recoveries_meet.value
+                else "."
+            )
+        )
+    said.append(
+        f"The ideal memoriser recovers at least {memoriser:.3f} of its training tokens at every P, "
+        f"and {value('test', last, model='dataset_ideal')} of unseen ones at P = {last}."
+    )
+    if found.ideals_cross is not None:
+        if first < last:
+            said.append(
+                "The network's conditionals come closer to the ideal generaliser's than to the "
+                f"memoriser's at P = {_show(found.ideals_cross, first)}."
+            )
+        row = of["network", last, "test"]
+        said.append(
+            f"At P = {last} its bound on unseen sequences is {row['excess']:.4f} "
+            f"± {2 * row['excess_se']:.4f} nats per token above the source's entropy, and it "
+            f"recovers {value('test', last)} where the ideal generaliser recovers "
+            f"{value('test', last, model='source_ideal')}."
+        )
+    return " ".join(said)
 
 
 def _show(interval: Interval, least: int) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from experiments import cells, kernel_lab, keystone, transition
+from experiments import cells, kernel_lab, keystone, table, transition
 from experiments.commandline import CommandLine
 
 ROOT = Path(__file__).parents[1]
@@ -61,7 +61,7 @@ def test_a_run_leaves_a_record_a_table_and_two_figures(text, tmp_path, capsys):
     with (out / "table.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 2 * 3 * 2 * 2  # P × models × times × splits
-    assert list(rows[0]) == transition.COLUMNS
+    assert list(rows[0]) == table.COLUMNS
     for row in rows:
         low, mid, high = (float(row[f"recovery{end}"]) for end in ("_lo", "", "_hi"))
         assert 0 <= low <= mid <= high <= 1
@@ -73,12 +73,12 @@ def test_a_run_leaves_a_record_a_table_and_two_figures(text, tmp_path, capsys):
 
 def test_a_second_run_computes_nothing_and_says_the_same(text, tmp_path, capsys, monkeypatch):
     transition.main(small(text, tmp_path / "out"))
-    table = (tmp_path / "out" / "table.csv").read_bytes()
+    before = (tmp_path / "out" / "table.csv").read_bytes()
     monkeypatch.setattr(cells, "measure", None)
     transition.main(small(text, tmp_path / "out"))
     first, second = capsys.readouterr().out.strip().split("\n")
     assert first == second
-    assert (tmp_path / "out" / "table.csv").read_bytes() == table
+    assert (tmp_path / "out" / "table.csv").read_bytes() == before
 
 
 def test_the_number_of_jobs_changes_no_bit(text, tmp_path):
@@ -110,7 +110,7 @@ def test_a_known_source_adds_its_ideal_and_the_distance_to_both_ideals(source, t
     assert "ideal generaliser" in printed
     with (out / "table.csv").open() as file:
         rows = list(csv.DictReader(file))
-    assert {row["model"] for row in rows} == set(transition.SOURCE_MODELS)
+    assert {row["model"] for row in rows} == set(table.SOURCE_MODELS)
     for row in rows:
         if row["model"] == "network":
             assert float(row["kl_dataset_ideal"]) > 0

@@ -1,0 +1,104 @@
+"""From measured cells to the table: one row per model × P × t × split, with intervals.
+
+The bound's excess over the entropy of a known source is measured against the ideal generaliser on
+the same draws: its bound has exactly that entropy for its mean, so the difference, sequence by
+sequence, has the same mean and far less noise.
+"""
+
+import itertools
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from experiments.cells import SPLITS, Arrays, Settings, generator, mean_known
+from minuddm.probes import Interval, bootstrap_mean
+
+TEXT_MODELS = ("network", "dataset_ideal", "token_memory")
+SOURCE_MODELS = (*TEXT_MODELS, "source_ideal")
+COLUMNS = [
+    *("data", "model", "P", "t", "split", "seed", "n"),
+    *("recovery", "recovery_lo", "recovery_hi", "unstable", "exact"),
+    *("entropy_loo", "entropy_loo_lo", "entropy_loo_hi", "entropy_loo_median"),
+    *("entropy_loo_above", "entropy_posterior", "entropy_posterior_median"),
+    *("entropy_posterior_above", "clean_entropy_loo", "clean_entropy_posterior"),
+    *("nelbo", "nelbo_se", "excess", "excess_se"),
+    *("kl_dataset_ideal", "kl_dataset_ideal_lo", "kl_dataset_ideal_hi"),
+    *("kl_source_ideal", "kl_source_ideal_lo", "kl_source_ideal_hi"),
+]
+"""Entropies are those of the corrupted sequences at the row's t, `clean_` ones of the clean
+sequences at t = 1e-5 [T28]; `median` is the mean of the medians of sequences, `above` the share of
+tokens above 0.1 nat. The bound has no t; its `excess` is over the entropy of the source. `kl_` is
+KL(ideal ‖ network) between conditionals of the corrupted sequences, in nats per token."""
+_INTERVALS = ("entropy_loo", "kl_dataset_ideal", "kl_source_ideal")
+
+
+def rows(
+    name: str, cells: dict[int, Arrays], settings: Settings, entropy: float | None
+) -> Iterator[dict[str, Any]]:
+    """Yield the table's rows: model × P × t × split; `entropy` is the source's, if it is known."""
+    models = TEXT_MODELS if entropy is None else SOURCE_MODELS
+    for P, arrays in cells.items():
+        for model, split, t in itertools.product(models, SPLITS, settings.times):
+            rng = generator(settings.seed, f"bootstrap {model} {P} {split} {t}")
+            recovered = arrays[f"{model} {split} {t} recovery"]
+            row = {"data": name, "model": model, "P": P, "t": t, "split": split}
+            row |= {"seed": settings.seed, "n": len(recovered)}
+            row |= _columns("recovery", bootstrap_mean(recovered, rng))
+            for column in COLUMNS:  # the energy descent has no conditionals, hence fewer of them
+                values = arrays.get(
+                    f"{model} {split} {t} {column}", arrays.get(f"{model} {split} {column}")
+                )
+                if column in row or values is None:
+                    continue
+                if column in _INTERVALS:
+                    row |= _columns(column, bootstrap_mean(values, rng))
+                else:
+                    row[column] = float(mean_known(values))
+            yield row | _bound_columns(arrays, model, split, entropy)
+
+
+def _bound_columns(
+    arrays: Arrays, model: str, split: str, entropy: float | None
+) -> dict[str, float]:
+    """Return standard errors, and the bound's excess over the source's entropy.
+
+    The ideal generaliser's bound has exactly that entropy for its mean and was measured with the
+    same draws, so subtracting it, sequence by sequence, removes most of the noise.
+    """
+    bound = arrays.get(f"{model} {split} nelbo")
+    if bound is None or not np.isfinite(bound).all():
+        return {}
+    row = {"nelbo_se": _standard_error(bound)}
+    if entropy is not None:
+        baseline = entropy if model == "source_ideal" else arrays[f"source_ideal {split} nelbo"]
+        row |= {
+            "excess": float((bound - baseline).mean()),
+            "excess_se": _standard_error(bound - baseline),
+        }
+    return row
+
+
+def _standard_error(values: NDArray[np.float64]) -> float:
+    return float(values.std() / np.sqrt(len(values)))
+
+
+def _columns(name: str, interval: Interval) -> dict[str, float]:
+    return {name: interval.value, f"{name}_lo": interval.low, f"{name}_hi": interval.high}
+
+
+def gaps(table: list[dict[str, Any]], t: float) -> str:
+    """Return, per P, what separates the network from both ideals, as a table to print."""
+    lines = [
+        "         P   bound - entropy (nats/token)   KL(memoriser ‖ net)   KL(generaliser ‖ net)",
+        "                training         unseen   training     unseen    training      unseen",
+    ]
+    of = {(r["P"], r["split"]): r for r in table if r["t"] == t and r["model"] == "network"}
+    for P in sorted({P for P, _ in of}):
+        both = [of[P, split] for split in SPLITS]
+        cells = [f"{row['excess']:15.3f}" for row in both]
+        cells += [f"{row['kl_dataset_ideal']:11.3f}" for row in both]
+        cells += [f"{row['kl_source_ideal']:12.3f}" for row in both]
+        lines.append(f"{P:10d}{''.join(cells)}")
+    return "\n".join(lines)
