@@ -183,6 +183,11 @@ def test_intervals_that_just_touch_have_met():
     assert curves_meet(Curve([3, 9], flat, flat), np.random.default_rng(13)).value == 3
 
 
+def test_a_point_where_nothing_is_known_is_no_crossing():
+    unknown = [np.full(3, np.nan), np.zeros(3)]
+    assert plateau_left(Curve([3, 9], unknown, unknown), np.random.default_rng(15)).value == 9
+
+
 def test_one_quantity_takes_over_from_another():
     rng = np.random.default_rng(14)
     noise = rng.normal(size=300) * 0.01

@@ -74,16 +74,20 @@ def curves_cross(
 
 
 def falls_below(P: ArrayLike, values: ArrayLike, level: float) -> float:
-    """Return the first P at which `values` is below `level`, linear in log P; NaN if never."""
-    log_p, y = np.log(np.asarray(P, dtype=np.float64)), np.asarray(values, dtype=np.float64)
+    """Return the first P at which `values` is below `level`, linear in log P; NaN if never.
+
+    Points with an unknown value (NaN) are passed over.
+    """
+    P, y = np.asarray(P, dtype=np.float64), np.asarray(values, dtype=np.float64)
+    P, y = P[~np.isnan(y)], y[~np.isnan(y)]
     below = np.flatnonzero(y < level)
     if len(below) == 0:
         return float("nan")
     k = below[0]
     if k == 0:
-        return float(np.asarray(P)[0])
+        return float(P[0])
     share = (y[k - 1] - level) / (y[k - 1] - y[k])
-    return float(np.exp(log_p[k - 1] + share * (log_p[k] - log_p[k - 1])))
+    return float(P[k - 1] * (P[k] / P[k - 1]) ** share)
 
 
 def _bootstrap(
@@ -115,4 +119,6 @@ def _bootstrap(
 
 def _mean_and_half(values: NDArray[np.float64]) -> tuple[float, float]:
     x = values[~np.isnan(values)]
+    if len(x) == 0:
+        return float("nan"), float("nan")
     return float(x.mean()), float(_Z * x.std() / np.sqrt(len(x)))
