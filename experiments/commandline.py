@@ -84,10 +84,7 @@ def whole(least: int, most: int | None = None) -> Callable[[str], int]:
 
 def time(text: str) -> float:
     """Read a diffusion time in (0, 1], for `type=`."""
-    try:
-        value = float(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
+    value = _number(text)
     if not 0 < value <= 1:
         raise argparse.ArgumentTypeError(f"a time must lie in (0, 1], got {text}")
     if value < SOONEST:
@@ -99,13 +96,17 @@ def time(text: str) -> float:
 
 def positive(text: str) -> float:
     """Read a positive finite number, for `type=`."""
-    try:
-        value = float(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
+    value = _number(text)
     if not 0 < value < float("inf"):
         raise argparse.ArgumentTypeError(f"must be positive and finite, got {text}")
     return value
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
 
 
 def run(main: Callable[[Sequence[str] | None], None]) -> None:

@@ -201,6 +201,31 @@ def test_what_is_no_law_is_refused(law, message):
         exact_nelbo(Enumerated(law), law, Linear())
 
 
+def test_a_denoiser_of_another_vocabulary_is_refused():
+    with pytest.raises(ValueError, match=r"the law has V = 2, the denoiser returned shape"):
+        exact_nelbo(Enumerated(np.full((3, 3), 1 / 9)), np.full((2, 2), 0.25), Linear())
+
+
+@pytest.mark.parametrize("ideal", ["markov", "hierarchy", "dataset"])
+def test_sequences_without_tokens_are_refused(ideal):
+    rng = np.random.default_rng(8)
+    denoiser = {
+        "markov": lambda: MarkovIdeal(MarkovChain.random(3, rng)),
+        "hierarchy": lambda: HierarchyIdeal(RandomHierarchy.random(3, 2, 2, 2, rng)),
+        "dataset": lambda: DatasetIdeal([[0, 1]], 3),
+    }[ideal]()
+    with pytest.raises(ValueError, match="at least one token a sequence"):
+        denoiser(np.zeros((2, 0), int), 0.5)
+
+
+@given(T=st.integers(1, 20), seed=strategies.seeds)
+def test_no_discrete_bound_is_below_the_entropy(T, seed):
+    rng = np.random.default_rng(seed)
+    law = rng.dirichlet(np.ones(4)).reshape(2, 2)
+    entropy = -(law * np.log(law)).sum()
+    assert discrete_elbo(Enumerated(law, blur=rng.random()), law, Cosine(), T) >= entropy - 1e-12
+
+
 def test_too_many_states_are_refused_by_their_number():
     with pytest.raises(ValueError, match=r"at most 2\^20 = 1,048,576 states .* got 28\^32"):
         enumerate_law(MarkovChain.random(28, np.random.default_rng(0)), 28, 32)

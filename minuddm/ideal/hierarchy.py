@@ -27,11 +27,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from minuddm import seams
 from minuddm.compiled import sweep
-from minuddm.ideal.messages import normalise
+from minuddm.ideal.messages import log_evidence, normalise
 from minuddm.seams import Tokens
 from minuddm.sources import RandomHierarchy
-
-_LEAST_NOISE = 1e-12  # stands for α = 1, where a z without a derivation would have no explanation
 
 
 class HierarchyIdeal:
@@ -49,8 +47,7 @@ class HierarchyIdeal:
         z = seams.tokens(tokens, self.V, "tokens", ndim=2)
         if z.shape[1] != self.L:
             raise ValueError(f"tokens must have length {self.L}, got {z.shape[1]}")
-        a = np.minimum(seams.alphas(alpha, len(z)), 1 - _LEAST_NOISE)
-        seen, other = np.log(a + (1 - a) / self.V), np.log((1 - a) / self.V)
+        seen, other = log_evidence(seams.alphas(alpha, len(z)), self.V)
         log_p = np.empty((*z.shape, self.V))
         _up_and_down(log_p, z, seen, other, self._rules)
         return log_p

@@ -25,11 +25,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from minuddm import seams
 from minuddm.compiled import sweep
-from minuddm.ideal.messages import log_sum, normalise
+from minuddm.ideal.messages import log_evidence, log_sum, normalise
 from minuddm.seams import Tokens
 from minuddm.sources import MarkovChain
-
-_LEAST_NOISE = 1e-12  # stands for α = 1, where a z outside the support would have no explanation
 
 
 class MarkovIdeal:
@@ -46,8 +44,7 @@ class MarkovIdeal:
         α = 1 is taken as 1 - 1e-12.
         """
         z = seams.tokens(tokens, self.V, "tokens", ndim=2)
-        a = np.minimum(seams.alphas(alpha, len(z)), 1 - _LEAST_NOISE)
-        seen, other = np.log(a + (1 - a) / self.V), np.log((1 - a) / self.V)
+        seen, other = log_evidence(seams.alphas(alpha, len(z)), self.V)
         log_p = np.empty((*z.shape, self.V))
         _forward_backward(log_p, z, seen, other, self._log_start, self._log_matrix)
         return log_p

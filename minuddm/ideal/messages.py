@@ -1,4 +1,7 @@
-"""Messages are logarithms: the two operations that belief propagation needs of them."""
+"""Messages are logarithms: what belief propagation starts from, and two operations on them.
+
+log e_i(v) = log q(z_i | x_i = v) = log(α 1(v = z_i) + (1 - α)/V)          evidence of one token
+"""
 
 import math
 
@@ -6,6 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minuddm.compiled import sweep
+
+_LEAST_NOISE = 1e-12  # stands for α = 1, where a z outside the support would have no explanation
+
+
+def log_evidence(
+    alpha: NDArray[np.float64], V: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return log e (B,) of the value that is seen, and of any other."""
+    a = np.minimum(alpha, 1 - _LEAST_NOISE)
+    return np.log(a + (1 - a) / V), np.log((1 - a) / V)
 
 
 @sweep
