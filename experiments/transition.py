@@ -94,16 +94,15 @@ def draw(out: Path, table: list[dict[str, Any]], found: Estimates, t: float) -> 
         axes.set_yscale("log")
         axes.set_ylabel("KL(ideal ‖ network) (nats per token)")
         axes.set_title("Distance of the network to the ideals")
-    for interval, word in (
-        (found.leaves, " leaves .95"),
-        (found.recoveries_meet, " meet"),
-        (found.ideals_cross, " ideals cross"),
-    ):
-        if interval is not None and not np.isnan(interval.value):
+    marks = [(found.leaves, " leaves .95", left), (found.recoveries_meet, " meet", left)]
+    if found.ideals_cross is not None:
+        marks.append((found.ideals_cross, " ideals cross", rest[0]))
+    for interval, word, where in marks:
+        if not np.isnan(interval.value):
             for axes in (left, right, *rest):
                 axes.axvline(interval.value, color="0.35", lw=1, ls=":")
-            height = 1.02 if word == " ideals cross" else 1.07  # two may lie close together
-            left.text(interval.value, height, word, va="top", fontsize=8.5, color="0.3")
+            place = where.get_xaxis_transform()  # x in data, y in the height of the panel
+            where.text(interval.value, 0.99, word, va="top", size=8.5, color="0.3", transform=place)
     figure.legend(
         *left.get_legend_handles_labels(), loc="outside lower center", ncols=len(models), fontsize=9
     )
