@@ -147,6 +147,8 @@ def test_an_interrupt_leaves_what_a_second_call_goes_on_from(text, tmp_path):
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        # a test runner started in the background may have passed on an ignored Ctrl-C
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     deadline = time.monotonic() + 120
     while not list(out.rglob("*.safetensors")) and time.monotonic() < deadline:
