@@ -217,7 +217,11 @@ def parser() -> commandline.CommandLine:
         "--times", type=commandline.time, nargs="+", metavar="t", default=[0.1, 0.25, 0.5],
         help="corruption times; the first is the one drawn",
     )  # fmt: skip
-    p.add_argument("--sequences", type=whole(2), default=500, help="restored per split and time")
+    p.add_argument(
+        "--sequences",
+        type=whole(2),
+        help="restored per split and time (default: 500; --quick: 200)",
+    )
     p.add_argument("--grid", type=whole(1), default=64, help="steps of the reverse chain")
     p.add_argument(
         "--steps", type=whole(1), help="training steps (default: 12000; 1800 if --quick)"
@@ -311,8 +315,8 @@ def _data(args: Namespace) -> Data:
 
 def _settings(args: Namespace) -> Settings:
     return Settings(
-        times=tuple(args.times),
-        sequences=min(args.sequences, 200) if args.quick else args.sequences,
+        times=tuple(dict.fromkeys(args.times)),
+        sequences=args.sequences or (200 if args.quick else 500),
         grid=args.grid,
         steps=args.steps or (1800 if args.quick else 12_000),
         batch=args.batch,
