@@ -48,10 +48,10 @@ from minuddm.train import train
 
 SCHEDULE = LogLinear()
 SPLITS = ("train", "test")
-_BATCH = 256  # sequences whose conditionals are held at a time
 SURE = 0.1  # nats: a token above it is not remembered
-
 FORMAT = 2  # of a cell's file: to be raised when what a cell measures changes
+_BATCH = 256  # sequences whose conditionals are held at a time
+
 Arrays = dict[str, NDArray[Any]]
 
 

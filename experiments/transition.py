@@ -20,25 +20,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from experiments import commandline
-from experiments.cells import (
-    SPLITS,
-    Arrays,
-    Cell,
-    Settings,
-    compute,
-    generator,
-)
+from experiments.cells import SPLITS, Arrays, Cell, Settings, compute, generator
 from experiments.data import SOURCES, Data, describe, read
 from experiments.record import environment, write_record, write_table
 from experiments.table import COLUMNS, gaps, rows
 from minuddm import Corpus
-from minuddm.probes import (
-    Curve,
-    Interval,
-    curves_cross,
-    curves_meet,
-    plateau_left,
-)
+from minuddm.probes import Curve, Interval, curves_cross, curves_meet, plateau_left
 
 
 class Estimates(NamedTuple):

@@ -1,7 +1,6 @@
 """The dense associative memory on tokens: a Hopfield network whose state is a sequence [T19].
 
-P patterns ξ^μ over V values are stored; the overlap of a state x is its number of matches m_μ(x).
-Then
+P patterns ξ^μ over V values are stored; the overlap m_μ(x) of a state x is its number of matches.
 
     E(x) = -(1/β) log Σ_μ e^{β m_μ(x)}                         energy, log-sum-exp
     P(x_i = v | rest) ∝ Σ_μ e^{β (m_μ^{-i} + 1[ξ_i^μ = v])}     heat bath at its own temperature
@@ -11,8 +10,8 @@ with m^{-i} the matches outside position i. The last line follows from the one a
 over all μ is common to every v, and each pattern with ξ_i^μ = v adds (e^β - 1) e^{β m_μ^{-i}} to
 it. A site moves only where this lowers E, so E never rises and descent ends at a fixed point.
 
-The overlaps are kept up to date as tokens change: a sweep over all sites costs O(P L), not O(P L²
-V).
+The overlaps are kept up to date as tokens change: a sweep over all sites costs O(P L), where
+energies computed from scratch would cost O(P L² V).
 """
 
 import math
