@@ -1,9 +1,23 @@
-"""What a memory returns when it is asked to recall."""
+"""Recall: going downhill until nothing changes, for any memory with a finite set of states.
 
+Asynchronous: sites change one at a time, in order or in a random order drawn anew for every query
+and sweep; where there is an energy it never rises, and a sweep that changes nothing is the end.
+Synchronous: all sites change at once. Then a state may also return every second time, and the
+walk ends when it does.
+"""
+
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.random import Generator
 from numpy.typing import NDArray
+
+from hopfield import seams
+
+Bools = NDArray[np.bool_]
+Sites = NDArray[np.int64]
+Floats = NDArray[np.float64]
 
 
 class Recall(NamedTuple):
@@ -18,3 +32,71 @@ class Recall(NamedTuple):
     energies: NDArray[np.float64]
     steps: NDArray[np.int64]
     converged: NDArray[np.bool_]
+
+    @property
+    def cycling(self) -> Bools:
+        """Whether a synchronous recall (B,) ended in a 2-cycle; `steps` are those to enter it."""
+        return np.asarray(~self.converged & (self.steps < self.energies.shape[1] - 1))
+
+
+def one_by_one(
+    state: NDArray[Any],
+    energies: Floats,
+    sweep: Callable[[Sites, Sites], tuple[Bools, Floats]],
+    rng: Generator | None,
+    max_sweeps: int,
+) -> Recall:
+    """Descend in place from `state` (B, L), with energies (B,), by sweeps over single sites.
+
+    `sweep(active, order)` changes the queries active (A,), visiting sites in order (A, L), and
+    returns for each whether it changed, and its energy.
+    """
+    seams.count(max_sweeps, "max_sweeps")
+    B, L = state.shape
+    active = np.arange(B)
+    order = np.tile(np.arange(L), (B, 1))
+    trace, steps = [energies], np.zeros(B, np.int64)
+    while len(active) and len(trace) <= max_sweeps:
+        if rng is not None:
+            rng.permuted(order, axis=1, out=order)
+        changed, after = sweep(active, order[active])
+        trace.append(trace[-1].copy())
+        trace[-1][active] = after
+        steps[active[changed]] += 1
+        active = active[changed]
+    converged = np.ones(B, np.bool_)
+    converged[active] = False
+    return Recall(state, np.stack(trace, axis=1), steps, converged)
+
+
+def all_at_once(
+    state: NDArray[Any],
+    update: Callable[[NDArray[Any]], tuple[NDArray[Any], Floats]],
+    max_sweeps: int,
+) -> Recall:
+    """Iterate `update`, states (A, L) → (the next states, energies of those given), to its end.
+
+    The end is a fixed point or a 2-cycle; of a cycle, the state visited second is returned.
+    """
+    seams.count(max_sweeps, "max_sweeps")
+    B = len(state)
+    now, active, steps = state.copy(), np.arange(B), np.zeros(B, np.int64)
+    before = np.full_like(now, -2)  # no state
+    following, energies = update(now)
+    trace, converged = [energies], np.zeros(B, np.bool_)
+    for sweep in range(1, max_sweeps + 1):
+        moved = (following != now[active]).any(axis=1)
+        cycle = moved & (following == before[active]).all(axis=1)
+        converged[active[~moved]] = True
+        steps[active[cycle]] -= 1  # the cycle was entered one step before
+        active, following = active[moved & ~cycle], following[moved & ~cycle]
+        if len(active) == 0:
+            break
+        before[active], now[active] = now[active], following
+        steps[active] = sweep
+        following, after = update(following)
+        trace.append(trace[-1].copy())
+        trace[-1][active] = after
+    else:
+        converged[active[(following == now[active]).all(axis=1)]] = True
+    return Recall(now, np.stack(trace, axis=1), steps, converged)

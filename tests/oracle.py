@@ -171,3 +171,42 @@ def _rotate(x: Array) -> Array:
     angle = np.arange(L)[:, None] * 10_000.0 ** (-2 * np.arange(d // 2) / d)
     turned = (x[:, : d // 2] + 1j * x[:, d // 2 :]) * np.exp(1j * angle)
     return np.concatenate([turned.real, turned.imag], axis=-1)
+
+
+def potential(F: object, z: Array) -> float:
+    """Q of a separation function, from its definition, in extended precision [T17], [T18]."""
+    z = np.asarray(z, dtype=np.longdouble)
+    name, beta = type(F).__name__, np.longdouble(getattr(F, "beta", 1.0))
+    if name == "Power":
+        z = np.maximum(z, 0) if F.rectified else z
+        return float((z**F.n).sum() / F.n)
+    if name == "LogSumReLU":
+        inside = np.maximum(0, 1 + beta * (z - np.longdouble(F.origin))).sum()
+        return float(np.log(inside) / beta) if inside > 0 else -math.inf
+    return float(z.max() + np.log(np.exp(beta * (z - z.max())).sum()) / beta)
+
+
+def log_two_cosh(f: Array) -> Array:
+    """log(e^f + e^-f), in extended precision."""
+    f = np.asarray(f, dtype=np.longdouble)
+    return np.log(np.exp(f) + np.exp(-f))
+
+
+def pseudo_likelihood(W: Array, xi: NDArray[np.int8], beta: float) -> float:
+    """[T22] for spins, pattern by pattern and spin by spin."""
+    total = 0.0
+    for pattern in xi:
+        for i in range(len(pattern)):
+            f = beta * sum(W[i, j] * pattern[j] for j in range(len(pattern)) if j != i)
+            total += pattern[i] * f - float(log_two_cosh(f))
+    return -total / len(xi)
+
+
+def token_pseudo_likelihood(W: Array, b: Array, xi: NDArray[np.int64]) -> float:
+    """[T22] for tokens: couplings W[j, a, i, v], biases b[i, v]."""
+    total = 0.0
+    for pattern in xi:
+        for i in range(len(pattern)):
+            f = b[i] + sum(W[j, pattern[j], i] for j in range(len(pattern)) if j != i)
+            total += f[pattern[i]] - np.log(np.exp(f - f.max()).sum()) - f.max()
+    return -total / len(xi)

@@ -4,6 +4,8 @@ import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from hopfield import Exponential, LogSumExp, LogSumReLU, Power, Separation
+
 vocabularies = st.integers(2, 9)
 lengths = st.integers(1, 6)
 seeds = st.integers(0, 2**32 - 1)
@@ -43,3 +45,32 @@ def patterns_and_query(
     near = draw(st.booleans(), label="near a pattern")
     state = patterns[0].copy() if near else rng.integers(V, size=L)
     return patterns, state, V
+
+
+@st.composite
+def spins_and_states(draw: st.DrawFn) -> tuple[NDArray[np.int8], NDArray[np.int8]]:
+    """Patterns (P, L) of ±1, and states (4, L): below capacity and far above, repeated, P = 1."""
+    L = draw(st.integers(1, 12), label="L")
+    P = draw(st.sampled_from([1, 2, 3, 8, 60]), label="P")
+    rng = np.random.default_rng(draw(seeds, label="seed"))
+    patterns = rng.choice(np.array([-1, 1], np.int8), size=(P, L))
+    if draw(st.booleans(), label="repeated"):
+        patterns[: P // 2] = patterns[P - P // 2 :]
+    states = rng.choice(np.array([-1, 1], np.int8), size=(4, L))
+    states[0] = patterns[0]
+    return patterns, states
+
+
+betas = st.one_of(st.sampled_from([1e-2, 1.0, 1e3]), st.floats(1e-2, 1e3))
+
+
+@st.composite
+def separations(draw: st.DrawFn, origin: float = 0.0) -> Separation:
+    """Every separation function, β from 1e-2 to 1e3, n up to 50."""
+    kind = draw(st.sampled_from([Power, LogSumExp, Exponential, LogSumReLU]), label="kind")
+    if kind is Power:
+        n = draw(st.one_of(st.integers(2, 6), st.just(50)), label="n")
+        return Power(n, rectified=draw(st.booleans(), label="rectified"))
+    if kind is LogSumExp:
+        return LogSumExp(draw(betas, label="beta"))
+    return Exponential() if kind is Exponential else LogSumReLU(draw(betas, label="beta"), origin)

@@ -1,0 +1,125 @@
+"""Dense associative memories whose states are points of a space.
+
+    z_μ = c_μ - ½‖x - ξ^μ‖²           overlap: near is high
+    E(x) = -Q(z_1 … z_P)              Q one of the two that are logarithms (`hopfield.separation`)
+    T(x) = Σ_μ w_μ ξ^μ / Σ_μ w_μ      where the force w = ∂Q/∂z pulls: -∇E = (Σ w) (T(x) - x)
+
+`DensityMemory` has c = 0: e^{-βE} is a density estimate around the patterns, Gaussian for LogSumExp
+and Epanechnikov for LogSumReLU [T18], [T20]. `ContinuousMemory` has c_μ = ½‖ξ^μ‖², which turns z
+into x·ξ^μ - ½‖x‖² and E into
+
+    E(x) = ½‖x‖² - (1/β) log Σ_μ e^{β x·ξ^μ},   T(x) = Ξᵀ softmax(β Ξ x)        Ramsauer et al. 2020
+
+whose T is one step of attention. For patterns of one norm the two are the same up to a constant.
+
+*Why E never rises from x to x + h (T(x) - x), 0 < h ≤ 1.* Both Q lie above a surrogate that
+touches them at x and is, in the new point y, -½ Σ_μ w_μ‖y - ξ^μ‖² up to constants: log-sum-exp is
+convex in z, so it lies above its tangent; Σ_μ max(0, 1 + βz) is at least the sum over the patterns
+that are near x. The surrogate is a parabola with its top at T(x), and on the way from x to the
+top it only rises: Q rises, E falls. h = 1 is the concave-convex step; small h follows the
+gradient flow, in a time that runs Σ w times as fast.
+"""
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from hopfield import seams
+from hopfield.recall import Floats, Recall
+from hopfield.separation import LogSumExp, LogSumReLU
+
+_BLOCK = 2_000_000  # overlaps held at a time
+
+
+class DensityMemory:
+    """Patterns (P, D), real, with E = -Q(-½‖x - ξ^μ‖²): minus the log of a density estimate."""
+
+    def __init__(self, patterns: ArrayLike, F: LogSumExp | LogSumReLU) -> None:
+        self.patterns = seams.points(patterns, "patterns")
+        self.F = F
+        self._half_norm = 0.5 * np.einsum("pd,pd->p", self.patterns, self.patterns)
+        self._offset = np.zeros(len(self.patterns))
+
+    def energy(self, x: ArrayLike) -> Floats:
+        """Return E (B,) of the states x (B, D); ∞ where LogSumReLU has no pattern near."""
+        state = self._states(x)
+        out = np.empty(len(state))
+        for part in self._parts(len(state)):
+            out[part] = -self.F.potential(self._overlaps(state[part]))
+        return out
+
+    def gradient(self, x: ArrayLike) -> Floats:
+        """Return ∇E (B, D)."""
+        state = self._states(x)
+        out = np.empty_like(state)
+        for part in self._parts(len(state)):
+            w = self.F.weights(self._overlaps(state[part]))
+            out[part] = w.sum(axis=1, keepdims=True) * state[part] - w @ self.patterns
+        return out
+
+    def step(self, x: ArrayLike) -> Floats:
+        """Return T(x) (B, D), the concave-convex step; a state that nothing pulls stays."""
+        return self._step(self._states(x))
+
+    def recall(self, x: ArrayLike, *, max_steps: int = 1000, tolerance: float = 1e-9) -> Recall:
+        """Iterate T from the states x (B, D) until no coordinate moves by more than `tolerance`.
+
+        The tolerance is relative to the largest coordinate of the patterns. Close to the point
+        where two minima merge, T creeps: a recall cut short is not `converged`.
+        """
+        seams.count(max_steps, "max_steps")
+        far = seams.positive(tolerance, "tolerance") * max(1e-300, np.abs(self.patterns).max())
+        state = self._states(x).copy()
+        active, steps = np.arange(len(state)), np.zeros(len(state), np.int64)
+        trace = [self.energy(state)]
+        while len(active) and len(trace) <= max_steps:
+            after = self._step(state[active])
+            moved = (np.abs(after - state[active]) > far).any(axis=1)
+            active, after = active[moved], after[moved]
+            if len(active) == 0:
+                break
+            state[active] = after
+            steps[active] += 1
+            trace.append(trace[-1].copy())
+            trace[-1][active] = self.energy(after)
+        converged = np.ones(len(state), np.bool_)
+        converged[active] = False
+        return Recall(state, np.stack(trace, axis=1), steps, converged)
+
+    def flow(self, x: ArrayLike, steps: int, h: float = 0.1) -> Floats:
+        """Return the path (steps + 1, B, D) of the gradient flow from x (B, D), in steps of h.
+
+        Each step goes the share h in (0, 1] of the way to T(x); E never rises along it.
+        """
+        if not 0 < h <= 1:
+            raise ValueError(f"h must lie in (0, 1], got {h}")
+        path = [self._states(x)]
+        for _ in range(seams.count(steps, "steps")):
+            path.append(path[-1] + h * (self._step(path[-1]) - path[-1]))
+        return np.stack(path)
+
+    def _step(self, x: Floats) -> Floats:
+        out = x.copy()
+        for part in self._parts(len(x)):
+            w = self.F.weights(self._overlaps(x[part]))
+            total = w.sum(axis=1, keepdims=True)
+            np.divide(w @ self.patterns, total, out=out[part], where=total > 0)
+        return out
+
+    def _overlaps(self, x: Floats) -> Floats:
+        own = 0.5 * np.einsum("bd,bd->b", x, x)[:, None]
+        return np.asarray(x @ self.patterns.T - (self._half_norm - self._offset) - own)
+
+    def _states(self, x: ArrayLike) -> Floats:
+        return seams.points(x, "states", self.patterns.shape[1])
+
+    def _parts(self, B: int) -> list[slice]:
+        size = max(1, _BLOCK // len(self.patterns))
+        return [slice(start, start + size) for start in range(0, B, size)]
+
+
+class ContinuousMemory(DensityMemory):
+    """Patterns (P, D), real, with E = ½‖x‖² - (1/β) log Σ_μ e^{β x·ξ^μ}, β > 0."""
+
+    def __init__(self, patterns: ArrayLike, beta: float = 1.0) -> None:
+        super().__init__(patterns, LogSumExp(beta))
+        self._offset = self._half_norm

@@ -1,0 +1,171 @@
+"""Separation functions: how fast a memory forgets patterns that are not the nearest one.
+
+A state overlaps the P stored patterns by z_1 … z_P. Every energy here is a function of them,
+
+    E = -Q(z),     force of pattern μ:  w_μ = ∂Q/∂z_μ
+
+and the memories differ in Q alone:
+
+    Power(n)          Q = Σ_μ z_μⁿ / n                        w = zⁿ⁻¹
+    Power(n, True)    Q = Σ_μ max(z_μ, 0)ⁿ / n                w = max(z, 0)ⁿ⁻¹
+    LogSumExp(β)      Q = (1/β) log Σ_μ e^{β z_μ}             w = softmax(β z)
+    Exponential()     Q = log Σ_μ e^{z_μ}                     w = softmax(z)
+    LogSumReLU(β)     Q = (1/β) log Σ_μ max(0, 1 + β z_μ)     w = 1[1 + β z > 0] / Σ_μ max(…)
+
+Laws, all tested: Q does not depend on the order of the patterns; Q is monotone in every z_μ (a
+power of even n only where z ≥ 0); LogSumExp obeys Q(z + c) = Q(z) + c, so its forces only see
+differences, and max z ≤ Q ≤ max z + (log P)/β, so that β → ∞ is the nearest pattern and β → 0 the
+mean of all; nothing overflows for overlaps up to 10⁶.
+
+n = 2 is Hopfield's model of 1982 [T17]. The exponential memory of Demircigil et al. (2017), E = -Σ
+e^z, is kept as its logarithm: the order of energies is the same, hence every descent is, while e^z
+itself leaves float64 at z = 710. LogSumReLU is the Epanechnikov energy of Hoover et al. (2025)
+[T18], with z = -½‖x - ξ‖²; on spins and tokens, where a state overlaps itself by L, shift it by
+`origin` = L, which is the same up to that distance's scale.
+
+On spins and tokens an overlap takes L + 1 values only, so a sweep needs no exponentials: it reads
+`Ladder`, a table of them.
+"""
+
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from hopfield import seams
+
+Floats = NDArray[np.float64]
+LARGEST_POWER = 50  # 10⁶ raised to it, times 10⁶ patterns, is still a float64
+
+
+class Ladder(NamedTuple):
+    """The inner function f of Q on L + 1 equally spaced overlaps, for sweeps that walk in steps.
+
+    Q = Σ f if `rate` is 0, else (log Σ f) / rate. value (L + 1,) is f, rise (L + 1,) the step from
+    each overlap to the next. With gap > 0, f is an exponential that grows by e^gap a step and is
+    known up to a factor, taken where nothing can overflow: the tables are read downwards from
+    the largest overlap, which is their last entry, and rise is divided by e^gap.
+    """
+
+    value: Floats
+    rise: Floats
+    rate: float
+    gap: float
+
+
+class Separation(Protocol):
+    """A function Q of the overlaps and its derivative."""
+
+    def potential(self, z: ArrayLike) -> Floats:
+        """Return Q, shape (…), of overlaps (…, P)."""
+
+    def weights(self, z: ArrayLike) -> Floats:
+        """Return ∂Q/∂z, shape (…, P), of overlaps (…, P)."""
+
+    def ladder(self, overlaps: Floats) -> Ladder:
+        """Return the tables for rising, equally spaced overlaps (L + 1,)."""
+
+
+@dataclass(frozen=True)
+class Power:
+    """Q = Σ zⁿ/n, of whole n in 2 … 50; rectified: negative overlaps count for nothing [T17]."""
+
+    n: int
+    rectified: bool = False
+
+    def __post_init__(self) -> None:
+        if seams.count(self.n, "n", 2) > LARGEST_POWER:
+            raise ValueError(f"n must lie in 2 … {LARGEST_POWER}, got {self.n}")
+
+    def potential(self, z: ArrayLike) -> Floats:
+        """Return Q, shape (…), of overlaps (…, P)."""
+        return np.asarray(self._f(z).sum(axis=-1))
+
+    def weights(self, z: ArrayLike) -> Floats:
+        """Return zⁿ⁻¹, shape (…, P)."""
+        return np.asarray(self._counted(z) ** (self.n - 1))
+
+    def ladder(self, overlaps: Floats) -> Ladder:
+        """Return f and its steps; the last step leads nowhere and is 0."""
+        f = self._f(overlaps)
+        return Ladder(f, np.diff(f, append=f[-1]), rate=0.0, gap=0.0)
+
+    def _f(self, z: ArrayLike) -> Floats:
+        return np.asarray(self._counted(z) ** self.n / self.n)
+
+    def _counted(self, z: ArrayLike) -> Floats:
+        z = np.asarray(z, dtype=np.float64)
+        return np.maximum(z, 0.0) if self.rectified else z
+
+
+@dataclass(frozen=True)
+class LogSumExp:
+    """Q = (1/β) log Σ e^{β z}, β > 0 [T18], [T19]."""
+
+    beta: float = 1.0
+
+    def __post_init__(self) -> None:
+        seams.positive(self.beta, "beta")
+
+    def potential(self, z: ArrayLike) -> Floats:
+        """Return Q, shape (…), of overlaps (…, P)."""
+        z = np.asarray(z, dtype=np.float64)
+        top = z.max(axis=-1)
+        total = np.exp(self.beta * (z - top[..., None])).sum(axis=-1)
+        return np.asarray(top + np.log(total) / self.beta)
+
+    def weights(self, z: ArrayLike) -> Floats:
+        """Return softmax(β z), shape (…, P)."""
+        z = np.asarray(z, dtype=np.float64)
+        e = np.exp(self.beta * (z - z.max(axis=-1, keepdims=True)))
+        return np.asarray(e / e.sum(axis=-1, keepdims=True))
+
+    def ladder(self, overlaps: Floats) -> Ladder:
+        """Return e^{β z} relative to the largest overlap, and steps relative to the value after."""
+        value = np.exp(self.beta * (overlaps - overlaps[-1]))
+        gap = self.beta * float(overlaps[1] - overlaps[0])
+        return Ladder(value, -value * np.expm1(-gap), rate=self.beta, gap=gap)
+
+
+@dataclass(frozen=True)
+class Exponential(LogSumExp):
+    """The memory of Demircigil et al. 2017, F = e^z, by the logarithm of its energy: β = 1."""
+
+    beta: float = field(default=1.0, init=False)
+
+
+@dataclass(frozen=True)
+class LogSumReLU:
+    """Q = (1/β) log Σ max(0, 1 + β (z - origin)), β > 0: the Epanechnikov kernel [T18].
+
+    Q = -∞ and no force where no pattern is near; ties of such states keep them where they are.
+    """
+
+    beta: float = 1.0
+    origin: float = 0.0
+
+    def __post_init__(self) -> None:
+        seams.positive(self.beta, "beta")
+        if not np.isfinite(self.origin):
+            raise ValueError(f"origin must be finite, got {self.origin}")
+
+    def potential(self, z: ArrayLike) -> Floats:
+        """Return Q, shape (…), of overlaps (…, P); -∞ where no pattern is near."""
+        with np.errstate(divide="ignore"):
+            return np.asarray(np.log(self._f(z).sum(axis=-1)) / self.beta)
+
+    def weights(self, z: ArrayLike) -> Floats:
+        """Return ∂Q/∂z, shape (…, P): the same for every pattern near, 0 for the others."""
+        f = self._f(z)
+        total = f.sum(axis=-1, keepdims=True)
+        return np.asarray(np.divide(f > 0, total, out=np.zeros_like(f), where=total > 0))
+
+    def ladder(self, overlaps: Floats) -> Ladder:
+        """Return max(0, 1 + β z) and its steps; the last step leads nowhere and is 0."""
+        f = self._f(overlaps)
+        return Ladder(f, np.diff(f, append=f[-1]), rate=self.beta, gap=0.0)
+
+    def _f(self, z: ArrayLike) -> Floats:
+        z = np.asarray(z, dtype=np.float64)
+        return np.asarray(np.maximum(0.0, 1 + self.beta * (z - self.origin)))
