@@ -1,11 +1,12 @@
-"""One cell of a sweep: train one network on P sequences, and measure it beside the ideals.
+"""One cell of a sweep: train on P sequences, and measure what was trained beside the ideals.
 
 The *same corrupted sequences*, from the training set and unseen, are restored by
 
-    network         the reverse chain with the trained conditionals [T26]
-    dataset_ideal   the reverse chain with the ideal memoriser of the P sequences [T14]
-    token_memory    energy descent in the dense associative memory of the P sequences [T19]
-    source_ideal    the reverse chain with the ideal generaliser, where the source is known [T15]
+    network            the reverse chain with the trained conditionals [T26]
+    pseudolikelihood   the same with conditionals linear in the other tokens [T21], [T22]
+    dataset_ideal      the reverse chain with the ideal memoriser of the P sequences [T14]
+    token_memory       energy descent in the dense associative memory of the P sequences [T19]
+    source_ideal       the reverse chain with the ideal generaliser, where the source is known [T15]
 
 A cell is a job of its own, in a process of its own with one thread. What it measured is a file
 whose name is made of all settings, written whole or not at all, so what is finished is never
@@ -24,12 +25,12 @@ from typing import Any
 
 import numpy as np
 from joblib import Parallel, delayed
-from numpy.random import Generator, Philox
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from hopfield import TokenMemory
+from experiments.jobs import generator
+from hopfield import TokenMemory, TokenPseudoLikelihood
 from minuddm import (
     DatasetIdeal,
     Denoiser,
@@ -48,8 +49,12 @@ from minuddm.train import train
 
 SCHEDULE = LogLinear()
 SPLITS = ("train", "test")
+TRAINED = ("network", "pseudolikelihood")
+MODELS = (*TRAINED, "dataset_ideal", "token_memory", "source_ideal")
 SURE = 0.1  # nats: a token above it is not remembered
 FORMAT = 2  # of a cell's file: to be raised when what a cell measures changes
+COUPLED = 2500  # largest L V of the pseudo-likelihood, whose couplings are (L V)²
+LBFGS_STEPS = 50
 _BATCH = 256  # sequences whose conditionals are held at a time
 
 Arrays = dict[str, NDArray[Any]]
@@ -70,6 +75,12 @@ class Settings:
     heads: int
     dropout: float
     seed: int
+    models: tuple[str, ...]
+
+    @property
+    def subject(self) -> str:
+        """Return the trained model named first, whose transition is sought."""
+        return next(model for model in self.models if model in TRAINED)
 
     def model(self, V: int, L: int) -> ModelConfig:
         """Return the network's size."""
@@ -82,8 +93,19 @@ class Settings:
         )
 
     def describe(self, V: int, L: int) -> dict[str, Any]:
-        """Return everything a result depends on, defaults included, for records and file names."""
+        """Return everything a result depends on, defaults included, for records and file names.
+
+        Raises `ValueError` for what cannot be built.
+        """
+        unknown = [model for model in self.models if model not in MODELS]
+        if unknown:
+            raise ValueError(f"models are {', '.join(MODELS)}; got {unknown[0]!r}")
+        if not set(self.models) & set(TRAINED):
+            raise ValueError(f"models must hold one that is trained: {' or '.join(TRAINED)}")
+        if "pseudolikelihood" in self.models and L * V > COUPLED:
+            raise ValueError(f"pseudolikelihood needs L V of at most {COUPLED}, got {L} * {V}")
         return {
+            "lbfgs_steps": LBFGS_STEPS,
             "cell_format": FORMAT,
             "measured": dataclasses.asdict(self),
             "model": dataclasses.asdict(self.model(V, L)),
@@ -121,26 +143,31 @@ class Cell:
 
 
 def measure(cell: Cell, bar: int = 0) -> None:
-    """Train one network, measure everything, and write the cell's file."""
+    """Train, measure everything, and write the cell's file."""
     s, started = cell.settings, time.perf_counter()
-    size = s.model(cell.vocab, cell.training.shape[1])
-    trained = train(
-        Transformer.init(size, generator(s.seed, "weights")),
-        cell.training,
-        s.training(),
-        checkpoint=cell.path.with_suffix(".safetensors"),
-        about={"alphabet": cell.alphabet},
-        progress=True,
-        bar=bar,
-    )
+    denoisers: dict[str, Denoiser] = {}
+    arrays: Arrays = {}
+    if "network" in s.models:
+        size = s.model(cell.vocab, cell.training.shape[1])
+        trained = train(
+            Transformer.init(size, generator(s.seed, "weights")),
+            cell.training,
+            s.training(),
+            checkpoint=cell.path.with_suffix(".safetensors"),
+            about={"alphabet": cell.alphabet},
+            progress=True,
+            bar=bar,
+        )
+        denoisers["network"], arrays["losses"] = trained.average, trained.losses
+    if "pseudolikelihood" in s.models:
+        denoisers["pseudolikelihood"] = TokenPseudoLikelihood.fit_lbfgs(
+            cell.training, cell.vocab, decay=0.0, steps=LBFGS_STEPS
+        )
     seconds = time.perf_counter() - started
-    denoisers: dict[str, Denoiser] = {
-        "network": trained.average,
-        "dataset_ideal": DatasetIdeal(cell.training, cell.vocab),
-    }
-    if cell.ideal is not None:
+    if "dataset_ideal" in s.models:
+        denoisers["dataset_ideal"] = DatasetIdeal(cell.training, cell.vocab)
+    if "source_ideal" in s.models and cell.ideal is not None:
         denoisers["source_ideal"] = cell.ideal
-    arrays: Arrays = {"losses": trained.losses}
     for split, x in (("train", cell.training[: s.sequences]), ("test", cell.test)):
         for t in s.times:
             arrays |= _at_noise(cell, denoisers, split, x, t)
@@ -170,8 +197,10 @@ def _at_noise(
         each = np.asarray(values, dtype=float).reshape(len(x), repeats)
         arrays[f"{model} {split} {t} {name}"] = mean_known(each)
 
-    memory = TokenMemory(cell.training, V, float(inverse_temperature(alpha, V)))
-    restored = {"token_memory": memory.recall(xt).state}
+    restored = {}
+    if "token_memory" in s.models:
+        memory = TokenMemory(cell.training, V, float(inverse_temperature(alpha, V)))
+        restored["token_memory"] = memory.recall(xt).state
     for model, denoiser in denoisers.items():
         chance = generator(s.seed, f"restore {split} {t}")
         restored[model] = restore(denoiser, xt, t, SCHEDULE, s.grid, chance)
@@ -179,8 +208,8 @@ def _at_noise(
             keep(model, f"entropy_{kind}", H.mean(axis=1))
             keep(model, f"entropy_{kind}_median", np.median(H, axis=1))
             keep(model, f"entropy_{kind}_above", (H > SURE).mean(axis=1))
-    for model, apart in _distances(denoisers, xt, alpha).items():
-        keep("network", f"kl_{model}", apart)
+    for (ideal, model), apart in _distances(denoisers, xt, alpha).items():
+        keep(model, f"kl_{ideal}", apart)
     for model, back in restored.items():
         for name, values in recovery(x0, xt, back)._asdict().items():
             keep(model, name, values)
@@ -189,19 +218,20 @@ def _at_noise(
 
 def _distances(
     denoisers: dict[str, Denoiser], xt: NDArray[np.int32], alpha: float
-) -> dict[str, NDArray[np.float64]]:
-    """Mean KL(ideal ‖ network) of each sequence's conditionals, in nats per token, (B,).
+) -> dict[tuple[str, str], NDArray[np.float64]]:
+    """Mean KL(ideal ‖ trained) of each sequence's conditionals, in nats per token, (B,).
 
-    In this direction it is finite: the ideals exclude values, the network none.
+    In this direction it is finite: the ideals exclude values, what is trained excludes none.
     """
-    apart = {name: np.empty(len(xt)) for name in denoisers if name != "network"}
+    trained = [model for model in denoisers if model in TRAINED]
+    ideals = [model for model in denoisers if model not in TRAINED]
+    apart = {(ideal, model): np.empty(len(xt)) for ideal in ideals for model in trained}
     for start in range(0, len(xt), _BATCH):
         part = xt[start : start + _BATCH]
-        alphas = np.full(len(part), alpha)
-        log_q = denoisers["network"](part, alphas)
-        for name, values in apart.items():
-            log_p = denoisers[name](part, alphas)
-            values[start : start + _BATCH] = divergence(log_p, log_q).mean(axis=1)
+        log = {name: known(part, np.full(len(part), alpha)) for name, known in denoisers.items()}
+        for (ideal, model), values in apart.items():
+            near = divergence(log[ideal], log[model])
+            values[start : start + _BATCH] = near.mean(axis=1)
     return apart
 
 
@@ -217,12 +247,6 @@ def _of_the_clean(
         f"{model} {split} clean_entropy_posterior": entropies.posterior.mean(axis=1),
         f"{model} {split} nelbo": bound,
     }
-
-
-def generator(seed: int, purpose: str) -> Generator:
-    """Return a generator of its own for each purpose: no draw depends on another."""
-    word = int.from_bytes(hashlib.sha256(purpose.encode()).digest()[:8], "little")
-    return Generator(Philox(key=np.array([seed, word], dtype=np.uint64)))
 
 
 def mean_known(values: NDArray[np.float64]) -> NDArray[np.float64]:

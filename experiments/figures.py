@@ -16,12 +16,14 @@ from minuddm.files import write_atomically
 
 COLOUR = {
     "network": "#0072B2",
+    "pseudolikelihood": "#E69F00",
     "dataset_ideal": "#D55E00",
     "token_memory": "#009E73",
     "source_ideal": "#CC79A7",
 }
 NAME = {
     "network": "network",
+    "pseudolikelihood": "linear, pseudo-likelihood",
     "dataset_ideal": "ideal memoriser",
     "token_memory": "token memory (energy descent)",
     "source_ideal": "ideal generaliser",

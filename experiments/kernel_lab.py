@@ -9,7 +9,6 @@ crosses the matrix exponential of the rate [T4]. The record holds the largest de
 standard errors, and chi-square p-values.
 """
 
-import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,7 +18,7 @@ from scipy.linalg import expm
 from scipy.stats import chisquare
 
 from experiments import commandline
-from experiments.record import environment, write_record, write_table
+from experiments.record import Run, claim
 from minuddm.schedule import Cosine, Linear, LogLinear, Schedule
 from minuddm.transition import bridge, corrupt, propagate, rate, sample_bridge
 
@@ -147,7 +146,7 @@ def deviations(rows: list[Row]) -> NDArray[np.float64]:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the experiment; see `--help`."""
-    p = commandline.CommandLine("kernel_lab", (__doc__ or "").split("\n\n")[0])
+    p = commandline.CommandLine("kernel_lab", claim(__doc__))
     p.add_argument("--vocab", type=commandline.whole(4, 1000), default=8, help="vocabulary size, V")
     p.add_argument(
         "--draws",
@@ -155,7 +154,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         help="draws a point (default: 100,000; 10,000 if --quick)",
     )
     args = p.parse_args(argv)
-    started, made_by = time.perf_counter(), environment()
+    run = Run("kernel_lab", __doc__)
     n = args.draws or (10_000 if args.quick else 100_000)
     out = p.folder(args)
     rng = np.random.default_rng(args.seed)
@@ -172,26 +171,20 @@ def main(argv: Sequence[str] | None = None) -> None:
         f"{p_bridge:.3f} among 8 bridges. The matrix exponential of the rate and the structured "
         f"kernel differ by at most {views:.0e}."
     )
-    write_table(out, COLUMNS, [{k: row[k] for k in COLUMNS} for row in rows])
     draw(out, rows)
-    write_record(
+    run.leave(
         out,
+        COLUMNS,
+        [{k: row[k] for k in COLUMNS} for row in rows],
+        {"V": args.vocab, "draws": n, "seed": args.seed},
         {
-            "experiment": "kernel_lab",
-            "claim": (__doc__ or "").split("\n\n")[0],
-            "settings": {"V": args.vocab, "draws": n, "seed": args.seed},
-            "wall_seconds": time.perf_counter() - started,
-            "headline": {
-                "largest_deviation_in_standard_errors": float(far.max()),
-                "least_p_value_of_mixing": p_mixing,
-                "least_p_value_of_the_bridge": p_bridge,
-                "exponential_against_structured": views,
-                "paragraph": text,
-            },
-            "environment": made_by,
+            "largest_deviation_in_standard_errors": float(far.max()),
+            "least_p_value_of_mixing": p_mixing,
+            "least_p_value_of_the_bridge": p_bridge,
+            "exponential_against_structured": views,
         },
+        text,
     )
-    print(text)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ state falls from noise into a stored pattern. Beside them runs the memory's own 
 step all sites are drawn from their heat bath at β_t, with no bridge; it condenses too.
 """
 
-import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -21,7 +20,7 @@ from numpy.typing import NDArray
 
 from experiments import commandline
 from experiments.data import Data, describe
-from experiments.record import environment, write_record, write_table
+from experiments.record import Run, claim
 from hopfield import TokenMemory
 from minuddm import DatasetIdeal, LogLinear, inverse_temperature, load
 from minuddm.reverse import time_grid
@@ -139,7 +138,7 @@ def draw(out: Any, rows: list[dict[str, float]], overlaps: NDArray[np.float64]) 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the experiment; see `--help`."""
-    p = commandline.CommandLine("keystone", (__doc__ or "").split("\n\n")[0])
+    p = commandline.CommandLine("keystone", claim(__doc__))
     whole = commandline.whole
     p.add_argument("--patterns", type=whole(1), help="stored, P (default: 500; 100 if --quick)")
     p.add_argument("--chains", type=whole(2), help="chains (default: 200; 50 if --quick)")
@@ -147,7 +146,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     p.add_argument("--steps", type=whole(1), default=128, help="steps of the reverse chain")
     p.add_argument("--data", default="pydoc", help="pydoc, names, or a UTF-8 text file")
     args = p.parse_args(argv)
-    started, made_by = time.perf_counter(), environment()
+    run = Run("keystone", __doc__)
     P = args.patterns or (100 if args.quick else 500)
     n = args.chains or (50 if args.quick else 200)
     try:
@@ -169,25 +168,16 @@ def main(argv: Sequence[str] | None = None) -> None:
         f"β = {rows[-1]['beta']:.1f} ({rows[-1]['heat_bath_overlap']:.2f} for the heat bath): "
         f"reverse diffusion with perfect memory is annealed retrieval."
     )
-    write_table(out, COLUMNS, rows)
     draw(out, rows, overlaps)
-    write_record(
+    run.leave(
         out,
-        {
-            "experiment": "keystone",
-            "claim": (__doc__ or "").split("\n\n")[0],
-            "data": describe(Data(corpus)),
-            "settings": {"P": P, "chains": n, "steps": args.steps, "seed": args.seed},
-            "wall_seconds": time.perf_counter() - started,
-            "headline": {
-                "largest_difference": worst,
-                "tokens_differing": differing,
-                "paragraph": text,
-            },
-            "environment": made_by,
-        },
+        COLUMNS,
+        rows,
+        {"P": P, "chains": n, "steps": args.steps, "seed": args.seed},
+        {"largest_difference": worst, "tokens_differing": differing},
+        text,
+        data=describe(Data(corpus)),
     )
-    print(text)
 
 
 if __name__ == "__main__":

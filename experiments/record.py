@@ -12,6 +12,7 @@ import math
 import os
 import platform
 import subprocess
+import time
 from collections.abc import Iterable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -20,6 +21,45 @@ from typing import Any
 from minuddm.files import write_atomically
 
 _PACKAGES = ("minuddm", "numpy", "numba", "scipy", "matplotlib", "joblib", "safetensors")
+
+
+class Run:
+    """One run of an experiment, from the moment it starts to what it leaves behind."""
+
+    def __init__(self, experiment: str, module_doc: str | None) -> None:
+        self.experiment, self.claim = experiment, claim(module_doc)
+        self._started, self._environment = time.perf_counter(), environment()
+
+    def leave(
+        self,
+        out: Path,
+        columns: list[str],
+        rows: Iterable[Mapping[str, Any]],
+        settings: Mapping[str, Any],
+        headline: Mapping[str, Any],
+        paragraph: str,
+        **more: Any,
+    ) -> None:
+        """Write table.csv and record.json, and print the paragraph."""
+        write_table(out, columns, rows)
+        write_record(
+            out,
+            {
+                "experiment": self.experiment,
+                "claim": self.claim,
+                **more,
+                "settings": settings,
+                "wall_seconds": time.perf_counter() - self._started,
+                "headline": {**headline, "paragraph": paragraph},
+                "environment": self._environment,
+            },
+        )
+        print(paragraph)
+
+
+def claim(module_doc: str | None) -> str:
+    """Return the claim that opens an experiment's module, on one line."""
+    return " ".join((module_doc or "").split("\n\n")[0].split())
 
 
 def environment() -> dict[str, Any]:

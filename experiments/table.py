@@ -12,11 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.cells import SPLITS, Arrays, Settings, generator, mean_known
+from experiments.cells import SPLITS, Arrays, Settings, mean_known
+from experiments.jobs import generator
 from minuddm.probes import Interval, bootstrap_mean
 
-TEXT_MODELS = ("network", "dataset_ideal", "token_memory")
-SOURCE_MODELS = (*TEXT_MODELS, "source_ideal")
 COLUMNS = [
     *("data", "model", "P", "t", "split", "seed", "n"),
     *("recovery", "recovery_lo", "recovery_hi", "unstable", "exact"),
@@ -30,7 +29,7 @@ COLUMNS = [
 """Entropies are those of the corrupted sequences at the row's t, `clean_` ones of the clean
 sequences at t = 1e-5 [T28]; `median` is the mean of the medians of sequences, `above` the share of
 tokens above 0.1 nat. The bound has no t; its `excess` is over the entropy of the source. `kl_` is
-KL(ideal ‖ network) between conditionals of the corrupted sequences, in nats per token."""
+KL(ideal ‖ trained) between conditionals of the corrupted sequences, in nats per token."""
 _INTERVALS = ("entropy_loo", "kl_dataset_ideal", "kl_source_ideal")
 
 
@@ -38,9 +37,8 @@ def rows(
     name: str, cells: dict[int, Arrays], settings: Settings, entropy: float | None
 ) -> Iterator[dict[str, Any]]:
     """Yield the table's rows: model × P × t × split; `entropy` is the source's, if it is known."""
-    models = TEXT_MODELS if entropy is None else SOURCE_MODELS
     for P, arrays in cells.items():
-        for model, split, t in itertools.product(models, SPLITS, settings.times):
+        for model, split, t in itertools.product(settings.models, SPLITS, settings.times):
             rng = generator(settings.seed, f"bootstrap {model} {P} {split} {t}")
             recovered = arrays[f"{model} {split} {t} recovery"]
             row = {"data": name, "model": model, "P": P, "t": t, "split": split}
@@ -72,7 +70,9 @@ def _bound_columns(
         return {}
     row = {"nelbo_se": _standard_error(bound)}
     if entropy is not None:
-        baseline = entropy if model == "source_ideal" else arrays[f"source_ideal {split} nelbo"]
+        baseline = arrays.get(f"source_ideal {split} nelbo", entropy)
+        if model == "source_ideal":
+            baseline = entropy
         row |= {
             "excess": float((bound - baseline).mean()),
             "excess_se": _standard_error(bound - baseline),
@@ -88,13 +88,13 @@ def _columns(name: str, interval: Interval) -> dict[str, float]:
     return {name: interval.value, f"{name}_lo": interval.low, f"{name}_hi": interval.high}
 
 
-def gaps(table: list[dict[str, Any]], t: float) -> str:
-    """Return, per P, what separates the network from both ideals, as a table to print."""
+def gaps(table: list[dict[str, Any]], t: float, model: str) -> str:
+    """Return, per P, what separates a trained model from both ideals, as a table to print."""
     lines = [
         "         P   bound - entropy (nats/token)   KL(memoriser ‖ net)   KL(generaliser ‖ net)",
         "                training         unseen   training     unseen    training      unseen",
     ]
-    of = {(r["P"], r["split"]): r for r in table if r["t"] == t and r["model"] == "network"}
+    of = {(r["P"], r["split"]): r for r in table if r["t"] == t and r["model"] == model}
     for P in sorted({P for P, _ in of}):
         both = [of[P, split] for split in SPLITS]
         cells = [f"{row['excess']:15.3f}" for row in both]

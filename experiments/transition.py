@@ -20,8 +20,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from experiments import commandline
-from experiments.cells import SPLITS, Arrays, Cell, Settings, compute, generator
+from experiments.cells import MODELS, SPLITS, TRAINED, Arrays, Cell, Settings, compute
 from experiments.data import SOURCES, Data, describe, read
+from experiments.jobs import generator
 from experiments.record import environment, write_record, write_table
 from experiments.table import COLUMNS, gaps, rows
 from minuddm import Corpus
@@ -41,7 +42,8 @@ def estimate(cells: dict[int, Arrays], settings: Settings, t: float) -> Estimate
     """Return where recovery leaves its plateau, curves meet, and one ideal takes over, at t."""
 
     def measured(split: str, name: str) -> list[Any]:
-        return [arrays.get(f"network {split} {t} {name}") for arrays in cells.values()]
+        model = settings.subject
+        return [arrays.get(f"{model} {split} {t} {name}") for arrays in cells.values()]
 
     def curve(name: str) -> Curve:
         return Curve(list(cells), measured("train", name), measured("test", name))
@@ -52,14 +54,14 @@ def estimate(cells: dict[int, Arrays], settings: Settings, t: float) -> Estimate
     entropies_meet = curves_meet(curve("entropy_loo"), rng)
     generaliser, memoriser = (measured("train", f"kl_{x}_ideal") for x in ("source", "dataset"))
     cross = None
-    if generaliser[0] is not None:
+    if generaliser[0] is not None and memoriser[0] is not None:
         cross = curves_cross(list(cells), generaliser, memoriser, rng)
     return Estimates(leaves, meets, entropies_meet, cross)
 
 
-def draw(out: Path, table: list[dict[str, Any]], found: Estimates, t: float) -> None:
+def draw(out: Path, table: list[dict[str, Any]], found: Estimates, t: float, model: str) -> None:
     """Draw recovery and entropy against P and, for a known source, the distance to the ideals."""
-    from experiments.figures import plt, save
+    from experiments.figures import NAME, plt, save
 
     models = list(dict.fromkeys(row["model"] for row in table))
     with_conditionals = [model for model in models if model != "token_memory"]
@@ -75,12 +77,12 @@ def draw(out: Path, table: list[dict[str, Any]], found: Estimates, t: float) -> 
     right.set_ylabel("leave-one-out entropy (nats per token)")
     right.set_title(f"Conditional entropy at t = {t:g}")
     for axes in rest:
-        network = [row for row in at_t if row["model"] == "network"]
+        subject = [row for row in at_t if row["model"] == model]
         for ideal in ("dataset_ideal", "source_ideal"):
-            _curves(axes, [row | {"model": ideal} for row in network], f"kl_{ideal}", [ideal])
+            _curves(axes, [row | {"model": ideal} for row in subject], f"kl_{ideal}", [ideal])
         axes.set_yscale("log")
-        axes.set_ylabel("KL(ideal ‖ network) (nats per token)")
-        axes.set_title("Distance of the network to the ideals")
+        axes.set_ylabel("KL(ideal ‖ model) (nats per token)")
+        axes.set_title(f"Distance of the {NAME[model]} to the ideals")
     marks = [(found.leaves, " leaves .95", left), (found.recoveries_meet, " meet", left)]
     if found.ideals_cross is not None:
         marks.append((found.ideals_cross, " ideals cross", rest[0]))
@@ -118,18 +120,18 @@ def _curves(axes: Any, table: list[dict[str, Any]], name: str, models: Sequence[
     axes.set_xlabel("training sequences P")
 
 
-def paragraph(table: list[dict[str, Any]], found: Estimates, t: float) -> str:
-    """Say in one paragraph where memory turns into generalisation."""
+def paragraph(table: list[dict[str, Any]], found: Estimates, t: float, subject: str) -> str:
+    """Say in one paragraph where the memory of the subject turns into generalisation."""
     of = {(r["model"], r["P"], r["split"]): r for r in table if r["t"] == t}
     counts = sorted({P for _, P, _ in of})
     first, last = counts[0], counts[-1]
 
-    def value(split: str, P: int, name: str = "recovery", model: str = "network") -> str:
+    def value(split: str, P: int, name: str = "recovery", model: str = subject) -> str:
         return f"{of[model, P, split][name]:.2f}"
 
-    memoriser = min(of["dataset_ideal", P, "train"]["recovery"] for P in counts)
+    kind = "network" if subject == "network" else "linear network of the pseudo-likelihood"
     said = [
-        f"At t = {t:g} a network trained on P = {first} sequences recovers {value('train', first)} "
+        f"At t = {t:g} a {kind} trained on P = {first} sequences recovers {value('train', first)} "
         f"of the corrupted tokens of those and {value('test', first)} of unseen ones, with a "
         f"leave-one-out entropy of {value('train', first, 'entropy_loo')} and "
         f"{value('test', first, 'entropy_loo')} nats per token."
@@ -148,17 +150,19 @@ def paragraph(table: list[dict[str, Any]], found: Estimates, t: float) -> str:
                 else "."
             )
         )
-    said.append(
-        f"The ideal memoriser recovers at least {memoriser:.3f} of its training tokens at every P, "
-        f"and {value('test', last, model='dataset_ideal')} of unseen ones at P = {last}."
-    )
+    if ("dataset_ideal", last, "train") in of:
+        memoriser = min(of["dataset_ideal", P, "train"]["recovery"] for P in counts)
+        said.append(
+            f"The ideal memoriser recovers at least {memoriser:.3f} of its training tokens at "
+            f"every P, and {value('test', last, model='dataset_ideal')} of unseen ones at P = {last}."
+        )
     if found.ideals_cross is not None:
         if first < last:
             said.append(
                 "The network's conditionals come closer to the ideal generaliser's than to the "
                 f"memoriser's at P = {_show(found.ideals_cross, first)}."
             )
-        row = of["network", last, "test"]
+        row = of[subject, last, "test"]
         said.append(
             f"At P = {last} its bound on unseen sequences is {row['excess']:.4f} "
             f"± {2 * row['excess_se']:.4f} nats per token above the source's entropy, and it "
@@ -193,6 +197,11 @@ def parser() -> commandline.CommandLine:
         help="tokens per sequence, L (default: 32, or the longest line; hierarchy: 16)",
     )
     p.add_argument("--vocab", type=whole(2, 4096), default=256, help="largest alphabet, V")
+    p.add_argument(
+        "--models",
+        help=f"what restores, with commas: {', '.join(MODELS)} (default: all but the second; the "
+        "last on a source only). The transition is that of the trained one named first",
+    )
     p.add_argument(
         "--subsets",
         type=whole(1),
@@ -252,9 +261,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     table = list(rows(Path(corpus.name).name, arrays, settings, data.entropy))
     t = settings.times[0]
     found = estimate(arrays, settings, t)
-    text = paragraph(table, found, t)
+    text = paragraph(table, found, t, settings.subject)
     write_table(out, COLUMNS, table)
-    draw(out, table, found, t)
+    draw(out, table, found, t, settings.subject)
     write_record(
         out,
         {
@@ -277,16 +286,20 @@ def main(argv: Sequence[str] | None = None) -> None:
             "environment": made_by,
         },
     )
-    if data.entropy is not None:
-        print(gaps(table, t))
+    if found.ideals_cross is not None:
+        print(gaps(table, t, settings.subject))
     print(text)
 
 
 def _variant(args: Namespace) -> str:
-    """Name the output folder after data that are not the default."""
+    """Name the output folder after data and trained models that are not the default."""
+    parts = [] if args.data == "pydoc" else [Path(args.data).stem]
     if args.data == "hierarchy" and args.rules != 2:
-        return f"hierarchy-{args.rules}-rules"
-    return "" if args.data == "pydoc" else Path(args.data).stem
+        parts.append(f"{args.rules}-rules")
+    trained = [model for model in _models(args) if model in TRAINED]
+    if trained != ["network"]:
+        parts += trained
+    return "-".join(parts)
 
 
 def _data(args: Namespace) -> Data:
@@ -313,7 +326,22 @@ def _settings(args: Namespace) -> Settings:
         heads=args.heads,
         dropout=args.dropout,
         seed=args.seed,
+        models=_models(args),
     )
+
+
+def _models(args: Namespace) -> tuple[str, ...]:
+    """Return the models asked for, each once, or the default ones."""
+    if args.models is None:
+        return tuple(
+            model
+            for model in MODELS
+            if model != "pseudolikelihood" and (model != "source_ideal" or args.data in SOURCES)
+        )
+    models = tuple(dict.fromkeys(word.strip() for word in args.models.split(",")))
+    if "source_ideal" in models and args.data not in SOURCES:
+        raise ValueError(f"source_ideal needs a known source: {' or '.join(SOURCES)}")
+    return models
 
 
 def _test_size(sequences: int, available: int) -> int:

@@ -57,15 +57,30 @@ def change(x: ArrayLike, count: ArrayLike, values: ArrayLike, rng: Generator) ->
 
     A changed site takes one of the other values of `values` (V,), each as likely.
     """
-    state, alphabet = np.asarray(x), np.asarray(values)
-    B, L = state.shape
-    number = np.broadcast_to(np.asarray(count), (B,))
-    if number.size and (number.min() < 0 or number.max() > L):
-        raise ValueError(f"count must lie in 0 … {L}, got {number.min()} … {number.max()}")
-    chosen = rng.random((B, L)).argsort(axis=1).argsort(axis=1) < number[:, None]
-    further = rng.integers(1, len(alphabet), size=state.shape)
-    other = alphabet[(np.searchsorted(alphabet, state) + further) % len(alphabet)]
-    return np.asarray(np.where(chosen, other, state).astype(state.dtype))
+    return Damage(np.asarray(x), values, rng).at(count)
+
+
+class Damage:
+    """Damage to the states x (B, L) that grows: what is changed at k sites is changed at k + 1.
+
+    Measures that share a damage see the same changes.
+    """
+
+    def __init__(self, x: States, values: ArrayLike, rng: Generator) -> None:
+        alphabet = np.asarray(values)
+        self.state = x
+        self._rank = rng.random(x.shape).argsort(axis=1).argsort(axis=1)
+        further = rng.integers(1, len(alphabet), size=x.shape)
+        other = alphabet[(np.searchsorted(alphabet, x) + further) % len(alphabet)]
+        self._other = other.astype(x.dtype)
+
+    def at(self, count: ArrayLike) -> States:
+        """Return the states with exactly `count` sites each, (B,) or one number, changed."""
+        B, L = self.state.shape
+        number = np.broadcast_to(np.asarray(count), (B,))
+        if number.size and (number.min() < 0 or number.max() > L):
+            raise ValueError(f"count must lie in 0 … {L}, got {number.min()} … {number.max()}")
+        return np.where(self._rank < number[:, None], self._other, self.state)
 
 
 # ---- capacity -----------------------------------------------------------------------------------
@@ -83,18 +98,31 @@ class CapacityCurve(NamedTuple):
     high: Floats
     sets: Floats
 
+    @classmethod
+    def of(cls, loads: ArrayLike, sets: ArrayLike) -> "CapacityCurve":
+        """Return the curve through sets (K, n), with Student's intervals."""
+        found = np.asarray(sets, dtype=np.float64)
+        n = found.shape[1]
+        mean = found.mean(axis=1)
+        half = student.ppf(0.975, n - 1) * found.std(axis=1, ddof=1) / np.sqrt(n)
+        return cls(np.asarray(loads, dtype=np.float64), mean, mean - half, mean + half, found)
+
     def falls_through(self, level: float, rng: Generator, draws: int = 1000) -> Floats:
         """Return (load, low, high) at which the mean falls through `level`, linear in the load.
 
         The interval is the 95 % percentile bootstrap over sets. NaN if the curve never falls.
         """
+        found = np.sort(self.replicates(level, rng, draws))
+        ends = found[[round(0.025 * (draws - 1)), round(0.975 * (draws - 1))]]
+        return np.array([_falls(self.loads, self.mean, level), *ends])
+
+    def replicates(self, level: float, rng: Generator, draws: int = 1000) -> Floats:
+        """Return the crossings (draws,) of curves whose sets are drawn anew; ∞ where none is."""
         n = self.sets.shape[1]
         picked = rng.integers(n, size=(draws, len(self.loads), n))
         again = np.take_along_axis(self.sets[None], picked, axis=2).mean(axis=2)
         found = np.array([_falls(self.loads, curve, level) for curve in again])
-        found = np.sort(np.where(np.isnan(found), np.inf, found))
-        ends = found[[round(0.025 * (draws - 1)), round(0.975 * (draws - 1))]]
-        return np.array([_falls(self.loads, self.mean, level), *ends])
+        return np.where(np.isnan(found), np.inf, found)
 
 
 def capacity(
@@ -123,9 +151,7 @@ def capacity(
             back = memory.recall(change(probes, changed, memory.values, rng), rng=rng).state
             found[k, s] = overlap(back, probes, memory.values).mean()
             progress()
-    mean = found.mean(axis=1)
-    half = student.ppf(0.975, sets - 1) * found.std(axis=1, ddof=1) / np.sqrt(sets)
-    return CapacityCurve(np.array(sizes) / L, mean, mean - half, mean + half, found)
+    return CapacityCurve.of(np.array(sizes) / L, found)
 
 
 def _falls(loads: Floats, values: Floats, level: float) -> float:
@@ -153,14 +179,19 @@ def repaired(
 ) -> Floats:
     """Return the share of trials, (n,), that bring each pattern (n, L) back to overlap ≥ within.
 
-    `count` sites, (n,) or one number, are changed anew in every trial.
+    `count` sites, (n,) or one number, are changed anew in every trial; recall visits sites in
+    order, for the changes are random already.
     """
     x = np.asarray(patterns)
     many = np.repeat(x, seams.count(trials, "trials"), axis=0)
     number = np.repeat(np.broadcast_to(np.asarray(count), (len(x),)), trials)
-    back = memory.recall(change(many, number, memory.values, rng), rng=rng).state
-    good = overlap(back, many, memory.values) >= within - 1e-12
+    good = _back(memory, many, change(many, number, memory.values, rng), within)
     return np.asarray(good.reshape(len(x), trials).mean(axis=1))
+
+
+def _back(memory: Memory, x: States, damaged: States, within: float) -> NDArray[np.bool_]:
+    found = memory.recall(damaged).state
+    return np.asarray(overlap(found, x, memory.values) >= within - 1e-12)
 
 
 def basin_radius(
@@ -175,19 +206,24 @@ def basin_radius(
     """Return for each pattern (n, L) the largest number of changes repaired in ≥ `share` of trials.
 
     By bisection between 0, which is -1 where the pattern itself does not stay, and L; all
-    patterns at once. Bisection trusts that more changes are not repaired more often.
+    patterns at once. The damage of a trial grows, it is not drawn anew, so memories asked with
+    equal generators see equal flips. Bisection trusts that more damage is not repaired more
+    often.
     """
     x = np.asarray(patterns)
     n, L = x.shape
-    stays = repaired(memory, x, 0, rng, trials=1, within=within) >= share
+    many = np.repeat(x, seams.count(trials, "trials"), axis=0)
+    damage = Damage(many, memory.values, rng)
+    stays = _back(memory, x, x, within)
     low = np.where(stays, 0, -1)
-    high = np.where(low < 0, 0, L + 1)  # not repaired
+    high = np.where(stays, L + 1, 0)  # not repaired
     while (open_ := (high - low > 1)).any():
-        middle = (low + high) // 2
+        middle = np.maximum((low + high) // 2, 0)
+        rows = np.repeat(open_, trials)
+        damaged = damage.at(np.repeat(middle, trials))[rows]
         good = np.zeros(n, np.bool_)
-        good[open_] = (
-            repaired(memory, x[open_], middle[open_], rng, trials=trials, within=within) >= share
-        )
+        back = _back(memory, many[rows], damaged, within)
+        good[open_] = back.reshape(-1, trials).mean(axis=1) >= share
         low = np.where(open_ & good, middle, low)
         high = np.where(open_ & ~good, middle, high)
     return np.asarray(low, dtype=np.int64)

@@ -110,7 +110,7 @@ def test_a_known_source_adds_its_ideal_and_the_distance_to_both_ideals(source, t
     assert "ideal generaliser" in printed
     with (out / "table.csv").open() as file:
         rows = list(csv.DictReader(file))
-    assert {row["model"] for row in rows} == set(table.SOURCE_MODELS)
+    assert {row["model"] for row in rows} == set(cells.MODELS) - {"pseudolikelihood"}
     for row in rows:
         if row["model"] == "network":
             assert float(row["kl_dataset_ideal"]) > 0
@@ -120,6 +120,37 @@ def test_a_known_source_adds_its_ideal_and_the_distance_to_both_ideals(source, t
             assert abs(float(row["excess"])) < 4 * float(row["nelbo_se"])
     record = json.loads((out / "record.json").read_text())
     assert record["headline"]["ideals_cross"] is not None
+
+
+def test_models_can_be_chosen_and_the_first_trained_one_is_the_subject(text, tmp_path, capsys):
+    out = tmp_path / "out"
+    transition.main([*small(text, out), "--models", "dataset_ideal,pseudolikelihood"])
+    paragraph = capsys.readouterr().out
+    assert "linear network of the pseudo-likelihood" in paragraph
+    assert "The ideal memoriser" in paragraph
+    with (out / "table.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert {row["model"] for row in rows} == {"dataset_ideal", "pseudolikelihood"}
+    for row in rows:
+        if row["model"] == "pseudolikelihood":
+            assert float(row["kl_dataset_ideal"]) > 0
+            assert float(row["nelbo"]) > 0
+            if row["split"] == "train":
+                assert float(row["recovery"]) > 0.9  # so few are remembered by couplings, too
+
+
+@pytest.mark.parametrize("source", ["markov"])
+def test_two_trained_models_stand_beside_each_other(source, tmp_path, capsys):
+    out = tmp_path / "out"
+    models = "network,pseudolikelihood,source_ideal"
+    transition.main(["--data", source, "--out", str(out), *SMALL, "--models", models])
+    with (out / "table.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert {row["model"] for row in rows} == set(models.split(","))
+    for row in rows:
+        assert (row["kl_source_ideal"] == "") == (row["model"] == "source_ideal")
+        assert row["excess"] != ""
+    assert "The ideal memoriser" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("experiment", [kernel_lab, keystone])
@@ -187,6 +218,10 @@ def test_an_interrupt_leaves_what_a_second_call_goes_on_from(text, tmp_path):
         (["--lr", "-1"], "must be positive and finite"),
         (["--steps", "many"], "'many' is not a whole number"),
         (["--seed", "-1"], "must be in 0 … 9223372036854775807, got -1"),
+        (["--models", "transformer"], "got 'transformer'"),
+        (["--models", "token_memory"], "one that is trained: network or pseudolikelihood"),
+        (["--models", "network,source_ideal"], "source_ideal needs a known source: markov or"),
+        (["--models", "pseudolikelihood", "--length", "200"], "needs L V of at most 2500, got 200"),
         (["--fast"], "unrecognized arguments: --fast"),
         (["--data", "hierarchy", "--length", "8"], "hierarchy have length 16, got 8"),
         (["--data", "{short}", "--length", "3", "--out", "{empty}/x"], "cannot be written"),

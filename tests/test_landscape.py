@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from hopfield import BinaryMemory, Couplings, Exponential, Recall, TokenMemory, hebbian
 from hopfield.landscape import (
     CapacityCurve,
+    Damage,
     basin_radius,
     capacity,
     census,
@@ -84,6 +85,27 @@ def test_a_pattern_that_does_not_stay_has_radius_minus_one():
 
     pattern = np.ones(8, int)
     assert basin_radius(Restless(pattern, 8), pattern[None], np.random.default_rng(0)) == [-1]
+
+
+def test_a_restless_pattern_among_others_changes_nothing_for_them():
+    patterns = random_spins(8, 6, 30)
+    memory = hebbian(patterns[:3])
+    found = basin_radius(memory, patterns, np.random.default_rng(0))
+    alone = basin_radius(memory, patterns[:3], np.random.default_rng(0))
+    assert (found[3:] == -1).all()
+    assert (found[:3] > 0).all()
+    assert (alone > 0).all()
+
+
+@given(seed=strategies.seeds, L=st.integers(1, 10), V=st.integers(2, 4))
+def test_damage_grows_and_equal_generators_do_equal_damage(seed, L, V):
+    x = np.random.default_rng(seed).integers(V, size=(4, L))
+    one, other = (Damage(x, np.arange(V), np.random.default_rng(seed)) for _ in range(2))
+    for k in range(L):
+        less, more = one.at(k), one.at(k + 1)
+        assert ((less == x) | (more == less)).all()  # what is changed stays changed, to the same
+        assert ((less != x).sum(axis=1) == k).all()
+        np.testing.assert_array_equal(less, other.at(k))
 
 
 @given(L=st.integers(1, 10), r=st.integers(0, 10), V=st.integers(2, 3))
