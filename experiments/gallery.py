@@ -70,7 +70,7 @@ def alphabet_memories(stored: NDArray[np.int8]) -> dict[str, Any]:
         "Hopfield": hebbian(stored),
         "pseudo-inverse": pseudo_inverse(stored),
         "exponential": BinaryMemory(stored, Exponential()),
-        "pseudo-likelihood": PseudoLikelihood.fit(stored, steps=2000, lr=1.0),
+        "pseudo-likelihood": PseudoLikelihood.fit(stored, steps=600, lr=0.3),
     }
 
 

@@ -154,7 +154,8 @@ def paragraph(table: list[dict[str, Any]], found: Estimates, t: float, subject: 
         memoriser = min(of["dataset_ideal", P, "train"]["recovery"] for P in counts)
         said.append(
             f"The ideal memoriser recovers at least {memoriser:.3f} of its training tokens at "
-            f"every P, and {value('test', last, model='dataset_ideal')} of unseen ones at P = {last}."
+            f"every P, and {value('test', last, model='dataset_ideal')} of unseen ones at P = "
+            f"{last}."
         )
     if found.ideals_cross is not None:
         if first < last:

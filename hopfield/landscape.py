@@ -20,8 +20,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import gammaln, logsumexp
-from scipy.stats import t as student
+from scipy.special import gammaln, logsumexp, stdtrit
 
 from hopfield import seams
 from hopfield.recall import Recall
@@ -104,7 +103,7 @@ class CapacityCurve(NamedTuple):
         found = np.asarray(sets, dtype=np.float64)
         n = found.shape[1]
         mean = found.mean(axis=1)
-        half = student.ppf(0.975, n - 1) * found.std(axis=1, ddof=1) / np.sqrt(n)
+        half = stdtrit(n - 1, 0.975) * found.std(axis=1, ddof=1) / np.sqrt(n)
         return cls(np.asarray(loads, dtype=np.float64), mean, mean - half, mean + half, found)
 
     def falls_through(self, level: float, rng: Generator, draws: int = 1000) -> Floats:

@@ -15,7 +15,7 @@ pattern by (1 - 2ρ) and gives it a spread 2√(ρ(1 - ρ)), so that fields keep
 import math
 
 from scipy.optimize import brentq
-from scipy.stats import norm
+from scipy.special import ndtr
 
 _LARGEST = 1e6  # a margin no network of this world has
 
@@ -24,7 +24,8 @@ def gardner_load(kappa: float) -> float:
     """Return γ_c(κ), the largest load P/L that couplings with margin κ ≥ 0 can hold."""
     if not (math.isfinite(kappa) and kappa >= 0):
         raise ValueError(f"kappa must be finite and at least 0, got {kappa}")
-    return float(1 / ((1 + kappa**2) * norm.cdf(kappa) + kappa * norm.pdf(kappa)))
+    phi = math.exp(-0.5 * kappa**2) / math.sqrt(2 * math.pi)
+    return float(1 / ((1 + kappa**2) * ndtr(kappa) + kappa * phi))
 
 
 def gardner_margin(gamma: float) -> float:
