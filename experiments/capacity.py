@@ -91,6 +91,14 @@ def _all_stay(patterns: NDArray[np.int8]) -> bool:
     return all((memory.recall(x, max_sweeps=1).steps == 0).all() for x in blocks)
 
 
+def neighbours(L: float) -> float:
+    """Return the P at which random patterns hold a pair at distance 1 with chance ½.
+
+    P²/2 pairs, each with chance L 2^-L, are none with chance e^{-P² L / 2^{L+1}}.
+    """
+    return float(2 ** (L / 2) * np.sqrt(2 * np.log(2) / L))
+
+
 def plan(quick: bool, seed: int) -> tuple[list[Load], list[Growth]]:
     """Return what is measured, the long pieces last."""
     sets = 2 if quick else 6
@@ -247,7 +255,7 @@ def draw(
     label = "all stay: 2^({:.2f} L)".format(found["slopes"]["all stay"][0])
     bars = np.abs(2 ** np.stack([mean - error, mean + error]) - 2**mean)
     right.errorbar(L, 2**mean, bars, fmt="s-", ms=4, color="#56B4E9", label=label)
-    right.plot(L, 2 ** (L / 2) * np.sqrt(2 * np.log(2) / L), color="0.4", ls=":", lw=1.2,
+    right.plot(L, [neighbours(n) for n in L], color="0.4", ls=":", lw=1.2,
                label="a pair at distance 1: √(2 ln 2 · 2^L / L)")  # fmt: skip
     right.set_yscale("log", base=2)
     right.set_xlabel("spins L")
@@ -289,15 +297,17 @@ def main(argv: Sequence[str] | None = None) -> None:
     found, timed = measure(shapes, grown, args.seed), speed()
     largest = max(L for memory, L in shapes if memory == "n = 2")
     critical, slopes = found["falls"]["n = 2", largest], found["slopes"]
+    pairs = np.polyfit(list(grown), [np.log2(neighbours(L)) for L in grown], 1)[0]
     text = (
         f"Recalled from themselves, patterns of L = {largest} spins fall through an overlap of "
         f"{LEVEL:g} at a load of {critical[0]:.4f} (95 % interval {critical[1]:.4f} to "
         f"{critical[2]:.4f}) for n = 2, where theory has 0.138 for large L. For n = 3 and 4 the "
         f"number of patterns grows like L to the power {_interval(slopes['n = 3'])} and "
-        f"{_interval(slopes['n = 4'])}, theory 2 and 3. In the exponential memory all patterns "
+        f"{_interval(slopes['n = 4'])}, theory 2 and 3 for large L. In the exponential memory all patterns "
         f"stay up to a number that doubles with every {1 / slopes['all stay'][0]:.1f} spins, "
-        f"2^(cL) with c = {_interval(slopes['all stay'])}, theory 1/2; an overlap of {LEVEL:g} is "
-        f"kept up to c = {_interval(slopes['exponential'])}. A classical recall of 1,000 queries "
+        f"2^(cL) with c = {_interval(slopes['all stay'])}, theory 1/2 for large L and "
+        f"{pairs:.2f} for these; an overlap of {LEVEL:g} is kept up to c = "
+        f"{_interval(slopes['exponential'])}. A classical recall of 1,000 queries "
         f"(L = 1,000, P = 100) takes {timed['recall_over_products']:.2f} times the matrix "
         f"products of its sweeps, one of 1,000 sequences of tokens among 10,000 takes "
         f"{timed['token_recall_seconds']:.2f} s, on one thread."
