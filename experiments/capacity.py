@@ -242,7 +242,8 @@ def draw(
     middle.set_xlabel("spins L")
     middle.set_ylabel(f"patterns P at which overlap is {LEVEL:g}")
     middle.set_title("Polynomial: P against L")
-    middle.legend(fontsize=8.5)
+    middle.set_ylim(top=5e4)
+    middle.legend(fontsize=8.5, loc="upper right")
     lengths = [L for name, L in shapes if name == "exponential"]
     P = np.array([found["falls"]["exponential", L] * L for L in lengths])
     label = "overlap .95: 2^({:.2f} L)".format(found["slopes"]["exponential"][0])
@@ -261,7 +262,8 @@ def draw(
     right.set_xlabel("spins L")
     right.set_ylabel("patterns P")
     right.set_title("Exponential: P against L")
-    right.legend(fontsize=8.5, loc="lower right")
+    right.set_ylim(top=2.0**18)
+    right.legend(fontsize=8.5, loc="upper left")
     save(out, figure)
 
 
@@ -303,11 +305,11 @@ def main(argv: Sequence[str] | None = None) -> None:
         f"{LEVEL:g} at a load of {critical[0]:.4f} (95 % interval {critical[1]:.4f} to "
         f"{critical[2]:.4f}) for n = 2, where theory has 0.138 for large L. For n = 3 and 4 the "
         f"number of patterns grows like L to the power {_interval(slopes['n = 3'])} and "
-        f"{_interval(slopes['n = 4'])}, theory 2 and 3 for large L. In the exponential memory all patterns "
-        f"stay up to a number that doubles with every {1 / slopes['all stay'][0]:.1f} spins, "
-        f"2^(cL) with c = {_interval(slopes['all stay'])}, theory 1/2 for large L and "
-        f"{pairs:.2f} for these; an overlap of {LEVEL:g} is kept up to c = "
-        f"{_interval(slopes['exponential'])}. A classical recall of 1,000 queries "
+        f"{_interval(slopes['n = 4'])}, theory 2 and 3 for large L. In the exponential memory all "
+        f"patterns stay up to a number that doubles with every "
+        f"{1 / slopes['all stay'][0]:.1f} spins, 2^(cL) with c = {_interval(slopes['all stay'])}, "
+        f"theory 1/2 for large L and {pairs:.2f} for these; an overlap of {LEVEL:g} is kept up to "
+        f"c = {_interval(slopes['exponential'])}. A classical recall of 1,000 queries "
         f"(L = 1,000, P = 100) takes {timed['recall_over_products']:.2f} times the matrix "
         f"products of its sweeps, one of 1,000 sequences of tokens among 10,000 takes "
         f"{timed['token_recall_seconds']:.2f} s, on one thread."
