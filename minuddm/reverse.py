@@ -10,6 +10,7 @@ that the uniforms do not depend on how the denoiser's calls are batched; a batch
 of the (B, L, V) conditionals, and everything else is one integer and one uniform a token.
 """
 
+from collections.abc import Callable
 from itertools import pairwise
 
 import numpy as np
@@ -19,7 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 from minuddm import seams
 from minuddm.denoiser import Denoiser
 from minuddm.schedule import Schedule
-from minuddm.seams import Tokens
+from minuddm.seams import Floats, Tokens
 from minuddm.transition import mode_of_bridge, sample_bridge
 
 T_END = 1e-5
@@ -43,20 +44,26 @@ def restore(
     rng: Generator,
     greedy: bool = False,
     batch: int = _BATCH,
+    watch: Callable[[float, slice, Tokens, Floats], object] | None = None,
 ) -> Tokens:
     """Return clean tokens (B, L) restored from xt (B, L), corrupted at time t ∈ (0, 1].
 
     `steps` is the number of grid intervals over the whole of [0, 1], so about t · steps are taken;
-    `greedy` takes each bridge's most likely value and draws nothing.
+    `greedy` takes each bridge's most likely value and draws nothing. `watch` is shown every step
+    of every batch before it is taken: the time, which sequences, their tokens and the denoiser's
+    log-probabilities of them.
     """
     z = seams.tokens(xt, 2**31 - 1, "xt", ndim=2).copy()
     times = time_grid(t, steps)
     alphas = np.append(schedule.alpha(times), 1.0)
     seams.count(batch, "batch")
-    for alpha_t, alpha_s in pairwise(alphas):
+    for time, (alpha_t, alpha_s) in zip(times, pairwise(alphas), strict=True):
         for start in range(0, len(z), batch):
-            part = z[start : start + batch]
+            rows = slice(start, start + batch)
+            part = z[rows]
             log_p = denoiser(part, np.full(len(part), alpha_t))
+            if watch is not None:
+                watch(float(time), rows, part, log_p)
             if greedy:
                 part[:] = mode_of_bridge(part, log_p, alpha_s, alpha_t)
             else:
@@ -73,8 +80,9 @@ def generate(
     steps: int,
     rng: Generator,
     batch: int = _BATCH,
+    watch: Callable[[float, slice, Tokens, Floats], object] | None = None,
 ) -> Tokens:
     """Return n sequences (n, L) of the model: uniform noise at t = 1, then the whole chain."""
     shape = (seams.count(n, "n"), seams.count(L, "L"))
     noise = rng.integers(seams.vocabulary(V), size=shape)
-    return restore(denoiser, noise, 1.0, schedule, steps, rng, batch=batch)
+    return restore(denoiser, noise, 1.0, schedule, steps, rng, batch=batch, watch=watch)

@@ -59,6 +59,20 @@ def recovered(name: str, P: int = 65536) -> str:
     return f"{network} of the ideal's {ideal}"
 
 
+def energy(name: str) -> dict:
+    return record(name)["headline"]
+
+
+def linear(name: str) -> str:
+    rows = rows_of(name)
+    P = max(P for _, P, _ in rows)
+    train, test = (
+        f"{float(rows['pseudolikelihood', P, split]['recovery']):.2f}"
+        for split in ("train", "test")
+    )
+    return f"{train}/{test} at P = {P}"
+
+
 TIMES = ("0.1", "0.25", "0.5")
 CLAIMS = {
     "training recovery leaves 0.95": lambda: crossing("transition", "leaves"),
@@ -82,6 +96,52 @@ CLAIMS = {
     ),
     "reverse diffusion with perfect memory is annealed retrieval": lambda: (
         f"{record('keystone')['headline']['tokens_differing']} of 825,600 tokens differ"
+    ),
+    "linear memory of the pseudo-likelihood: training recovery leaves 0.95": lambda: crossing(
+        "transition-pseudolikelihood", "leaves"
+    ),
+    "linear memory: recovery of training and unseen sequences at the largest P": lambda: linear(
+        "transition-pseudolikelihood"
+    ),
+    "n = 2 falls through an overlap of 0.95 at load .138": lambda: (
+        "P/L = {:.4f} ({:.4f} to {:.4f}) at L = 2000".format(*energy("capacity")["critical_load"])
+    ),
+    "n = 3 and 4 keep about L² and L³ patterns": lambda: " and ".join(
+        "L^{:.2f} ({:.2f} to {:.2f})".format(*energy("capacity")["slopes"][f"n = {n}"])
+        for n in (3, 4)
+    ),
+    "the exponential keeps all of about 2^(L/2)": lambda: (
+        "2^(cL), c = {:.2f} ({:.2f} to {:.2f})".format(*energy("capacity")["slopes"]["all stay"])
+    ),
+    "no energy: margins and basins are those of the theory": lambda: (
+        f"[T24] within {energy('spin_transition')['largest_distance_to_T24']:.3f}, "
+        f"root law within {energy('spin_transition')['largest_distance_to_the_root']:.3f}"
+    ),
+    "no energy, structured patterns: training recovery leaves 0.95": lambda: crossing(
+        "spin_transition", "leaves"
+    ),
+    "no energy, structured patterns: training and unseen recovery meet": lambda: crossing(
+        "spin_transition", "recoveries_meet"
+    ),
+    "no energy, structured patterns: their entropies meet": lambda: crossing(
+        "spin_transition", "entropies_meet"
+    ),
+    "overload: mixtures first, then minima of its own": lambda: (
+        "mixtures {1:.2f} of starts at P = {0}; others ahead from P = {2}".format(
+            *energy("spurious")["mixtures_peak"],
+            energy("spurious")["spurious_outnumber_stored_at"],
+        )
+    ),
+    "Epanechnikov keeps its patterns and adds minima": lambda: (
+        "{stored:.0f} of {P} kept, {emergent:.0f} more".format(**energy("spurious")["epanechnikov"])
+    ),
+    "structured patterns: likelihood-formed basins attract unseen ones": lambda: " against ".join(
+        f"{energy('basins')['structured'][memory]['test_recovery']:.2f} ({memory})"
+        for memory in ("pseudo-likelihood", "Hopfield")
+    ),
+    "recall never goes uphill": lambda: (
+        f"largest rise {energy('gallery')['largest_rise']:.0e}; "
+        f"{energy('gallery')['letters_repaired']['exponential']} of 26 letters repaired"
     ),
 }
 COLUMNS = [

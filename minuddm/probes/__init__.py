@@ -1,30 +1,49 @@
 """The instruments: what is measured on a denoiser, whichever it is.
 
 recovery     what the reverse chain brings back [T26]
+stability    four classes of tokens [T26], fixed points [T27], the radius of a basin
 entropy      how certain the conditionals are [T28], leave-one-out and posterior [T13]
+curvature    how sharply they are peaked [T29]
+samples      what a model generates: copies, spurious, new
+critic       an n-gram, to judge what is generated from outside
 perplexity   the bound on held-out sequences [T8], [T9]
 intervals    bootstrap over sequences
 transition   the number of sequences at which memory turns into generalisation
 """
 
+from minuddm.probes.critic import NGram
+from minuddm.probes.curvature import Curvature, curvature
 from minuddm.probes.entropy import ConditionalEntropy, conditional_entropy, divergence, entropy
 from minuddm.probes.intervals import Interval, bootstrap_mean
 from minuddm.probes.perplexity import held_out_nelbo
 from minuddm.probes.recovery import Recovery, recovery
+from minuddm.probes.samples import copies, kinds, nearest, threshold
+from minuddm.probes.stability import basin_radius, class_means, fixed_points, token_classes
 from minuddm.probes.transition import Curve, curves_cross, curves_meet, plateau_left
 
 __all__ = [
     "ConditionalEntropy",
+    "Curvature",
     "Curve",
     "Interval",
+    "NGram",
     "Recovery",
+    "basin_radius",
     "bootstrap_mean",
+    "class_means",
     "conditional_entropy",
+    "copies",
+    "curvature",
     "curves_cross",
     "curves_meet",
     "divergence",
     "entropy",
+    "fixed_points",
     "held_out_nelbo",
+    "kinds",
+    "nearest",
     "plateau_left",
     "recovery",
+    "threshold",
+    "token_classes",
 ]

@@ -1,0 +1,83 @@
+"""What a model generates: copies of training sequences, spurious ones, or new ones.
+
+With d(x, S) the share of tokens in which x differs from the nearest sequence of S, and a second,
+independent set of samples of the same model (2505.21777, for tokens):
+
+    memorised      d(x, training) ≤ θ
+    spurious       d(x, training) > θ and d(x, second samples) ≤ θ: an attractor of the model
+                   that is no training sequence, for it comes up again
+    generalised    neither
+
+θ comes from data the model never saw: so near to a training set of that size lies only one
+held-out sequence in a hundred by chance.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from minuddm import seams
+from minuddm.compiled import sweep
+from minuddm.seams import Tokens
+
+COPY = 0.1
+"""A sample is a copy if it differs from a training sequence in at most a tenth of its tokens."""
+CHANCE = 0.01
+
+
+class Shares(NamedTuple):
+    """Whether each sample (N,) is memorised, spurious, generalised: one of the three."""
+
+    memorised: NDArray[np.bool_]
+    spurious: NDArray[np.bool_]
+    generalised: NDArray[np.bool_]
+
+
+def nearest(x: ArrayLike, sequences: ArrayLike) -> NDArray[np.float64]:
+    """Return the share of tokens (N,) in which each x (N, L) differs from the nearest (P, L)."""
+    one = seams.tokens(x, 2**31 - 1, "x", ndim=2)
+    other = seams.tokens(sequences, 2**31 - 1, "sequences", ndim=2)
+    if other.size == 0 or one.shape[1] != other.shape[1]:
+        raise ValueError(f"sequences must be (P, {one.shape[1]}), got {other.shape}")
+    out = np.empty(len(one), np.int64)
+    _nearest(out, one, other)
+    return np.asarray(out / one.shape[1])
+
+
+def copies(samples: ArrayLike, training: ArrayLike, within: float = COPY) -> NDArray[np.bool_]:
+    """Return whether each sample (N,) is a copy: d(x, training) ≤ within."""
+    return np.asarray(nearest(samples, training) <= within)
+
+
+def threshold(held_out: ArrayLike, training: ArrayLike, chance: float = CHANCE) -> float:
+    """Return θ: the distance to training that a share `chance` of held-out sequences stay below.
+
+    Rounded down to a distance that occurs, so that at most that share is called memorised.
+    """
+    d = np.sort(nearest(held_out, training))
+    largest = d[int(chance * len(d))]
+    below = d[d < largest]
+    return float(below[-1]) if len(below) else 0.0
+
+
+def kinds(samples: ArrayLike, second: ArrayLike, training: ArrayLike, theta: float) -> Shares:
+    """Return what each sample is, given a second set of samples and a threshold in [0, 1]."""
+    if not 0 <= theta <= 1:
+        raise ValueError(f"theta must lie in [0, 1], got {theta}")
+    known = nearest(samples, training) <= theta
+    again = nearest(samples, second) <= theta
+    return Shares(known, ~known & again, ~known & ~again)
+
+
+@sweep
+def _nearest(out: NDArray[np.int64], x: Tokens, sequences: Tokens) -> None:
+    L = x.shape[1]
+    for n in range(x.shape[0]):
+        best = L
+        for mu in range(sequences.shape[0]):
+            d = 0
+            for i in range(L):
+                d += x[n, i] != sequences[mu, i]
+            best = min(best, d)
+        out[n] = best

@@ -1,0 +1,113 @@
+"""Stability: which tokens corruption and restoring change, and how deep a sequence's basin is.
+
+Each token is one of four, by what corruption and restoring did to it [T26]:
+
+                       restored right     restored wrong
+    not changed        stable             unstable
+    changed            recovered          failed
+
+`fixed_points` asks with no corruption at all: with the clock started at t, do the most likely
+bridges return the sequence whole [T27]? `basin_radius` is a sequence's largest number k of changed
+tokens of which, on average, at least 90 % come back: exactly k tokens take another value, and the
+chain is entered where corruption changes k tokens on average, 1 - α_t = k / (L (1 - 1/V)) [T5].
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import ArrayLike, NDArray
+
+from minuddm import seams
+from minuddm.denoiser import Denoiser
+from minuddm.probes.recovery import recovery
+from minuddm.reverse import restore
+from minuddm.schedule import Schedule
+from minuddm.seams import Tokens
+
+STABLE, RECOVERED, UNSTABLE, FAILED = range(4)
+CLASSES = ("stable", "recovered", "unstable", "failed")
+REPAIRED = 0.9
+"""Share of changed tokens that a basin brings back."""
+
+
+def token_classes(x0: ArrayLike, xt: ArrayLike, restored: ArrayLike) -> NDArray[np.int8]:
+    """Return the class of every token, (B, L): an index of `CLASSES`."""
+    clean, corrupted, back = np.asarray(x0), np.asarray(xt), np.asarray(restored)
+    recovery(clean, corrupted, back)  # refuses shapes that differ
+    changed, right = corrupted != clean, back == clean
+    return np.where(right, np.where(changed, RECOVERED, STABLE),
+                    np.where(changed, FAILED, UNSTABLE)).astype(np.int8)  # fmt: skip
+
+
+def class_means(classes: ArrayLike, values: ArrayLike) -> NDArray[np.float64]:
+    """Return the mean of `values` (B, L) over the tokens of each class, (B, 4); NaN for none."""
+    kind, value = np.asarray(classes), np.asarray(values, dtype=np.float64)
+    total = np.stack([np.where(kind == k, value, 0).sum(axis=1) for k in range(4)], axis=1)
+    number = np.stack([(kind == k).sum(axis=1) for k in range(4)], axis=1)
+    return np.asarray(np.divide(total, number, out=np.full(total.shape, np.nan), where=number > 0))
+
+
+def fixed_points(
+    denoiser: Denoiser, x: ArrayLike, t: float, schedule: Schedule, steps: int
+) -> NDArray[np.bool_]:
+    """Return whether each sequence of x (B, L) comes back whole from itself, greedily, (B,)."""
+    clean = np.asarray(x)
+    nothing = np.random.default_rng(0)  # greedy bridges draw nothing
+    back = restore(denoiser, clean, t, schedule, steps, nothing, greedy=True)
+    return np.asarray((back == clean).all(axis=1))
+
+
+class Radii(NamedTuple):
+    """Basin radii (N,), as numbers of tokens; `share` (N,) is what came back at the radius."""
+
+    radius: NDArray[np.int64]
+    share: NDArray[np.float64]
+
+
+def basin_radius(
+    denoiser: Denoiser,
+    x: ArrayLike,
+    V: int,
+    schedule: Schedule,
+    steps: int,
+    rng: Generator,
+    trials: int = 4,
+    repaired: float = REPAIRED,
+) -> Radii:
+    """Return for each sequence of x (N, L) the largest number of changes that is repaired.
+
+    By bisection between 0 and L, all sequences at once; `trials` damages each, which grow with k
+    and are not drawn anew. Bisection trusts that more damage is not repaired better.
+    """
+    clean = seams.tokens(x, seams.vocabulary(V), "x", ndim=2)
+    N, L = clean.shape
+    many = np.repeat(clean, seams.count(trials, "trials"), axis=0)
+    rank = rng.random(many.shape).argsort(axis=1).argsort(axis=1)
+    other = ((many + rng.integers(1, V, size=many.shape)) % V).astype(many.dtype)
+    low, high = np.zeros(N, np.int64), np.full(N, L + 1)
+    share = np.ones(N)
+    while (high - low > 1).any():
+        middle = np.where(high - low > 1, (low + high) // 2, 0)
+        for k in np.unique(middle[middle > 0]):
+            rows = np.flatnonzero(np.repeat(middle == k, trials))
+            damaged = np.where(rank[rows] < k, other[rows], many[rows])
+            t = entering_time(int(k), L, V, schedule)
+            back = restore(denoiser, damaged, t, schedule, steps, rng)
+            came = recovery(many[rows], damaged, back).recovery.reshape(-1, trials).mean(axis=1)
+            which = np.flatnonzero(middle == k)
+            good = came >= repaired
+            low[which[good]], share[which[good]] = k, came[good]
+            high[which[~good]] = k
+    return Radii(low, share)
+
+
+def entering_time(changed: int, L: int, V: int, schedule: Schedule) -> float:
+    """Return the time t at which corruption changes `changed` tokens of L on average [T5]."""
+    resampled = changed / (L * (1 - 1 / V))
+    return float(schedule.time(max(1 - resampled, float(schedule.alpha(1.0)))))
+
+
+def random_sequences(n: int, L: int, V: int, rng: Generator) -> Tokens:
+    """Return n sequences of uniform tokens, (n, L): they follow no law and lie in no basin."""
+    return rng.integers(seams.vocabulary(V), size=(n, L)).astype(np.int32)
