@@ -7,8 +7,8 @@
 All are read with straight lines in log P; a curve that is below from the start has its smallest
 P, one that never falls has NaN. Each gets an interval by bootstrap: sequences are drawn anew, the
 same ones at every P that measured the same ones, and P is read again. A replicate that never
-crosses counts as beyond the largest P. The intervals are over sequences only: one network is
-trained at each P.
+crosses counts as beyond the largest P. Where several networks were trained at each P, their values
+are rows, and seeds are drawn anew first, the same ones at every P.
 """
 
 from collections.abc import Callable
@@ -30,7 +30,8 @@ Values = list[NDArray[np.float64]]
 class Curve(NamedTuple):
     """A quantity per sequence at each P: sequences (K), training[k] (n_k,), test[k] (n,).
 
-    NaN entries, where the quantity is undefined, are left out of every mean.
+    With S seeds, training[k] is (S, n_k) and test[k] (S, n). NaN entries, where the quantity is
+    undefined, are left out of every mean.
     """
 
     sequences: list[int]
@@ -100,21 +101,32 @@ def _bootstrap(
     """Read P from the curves, and from `draws` replicates of them.
 
     One vector of uniforms a curve and replicate: points with equally many sequences draw the same
-    ones.
+    ones, and all curves the same seeds.
     """
     P = np.asarray(sequences, dtype=np.float64)
     if any(len(curve) != len(P) for curve in curves) or (np.diff(P) <= 0).any():
         raise ValueError("a curve needs one array of values for each rising P")
     replicates = np.empty(draws)
+    grids = [[np.atleast_2d(x) for x in curve] for curve in curves]
+    S = len(grids[0][0])
+    if any(len(x) != S for grid in grids for x in grid):
+        raise ValueError("all points of a curve need the same number of seeds")
     for d in range(draws):
+        seeds = rng.integers(S, size=S) if S > 1 else np.zeros(1, np.int64)
         drawn = []
-        for curve in curves:
-            u = rng.random(max(len(x) for x in curve))
-            drawn.append([x[(u[: len(x)] * len(x)).astype(int)] for x in curve])
+        for grid in grids:
+            u = rng.random((S, max(x.shape[1] for x in grid)))
+            drawn.append([_drawn(x[seeds], u) for x in grid])
         replicates[d] = read(P, *drawn)
     ordered = np.sort(np.where(np.isnan(replicates), np.inf, replicates))
     low, high = (float(ordered[round(q * (draws - 1))]) for q in (0.025, 0.975))
     return Interval(read(P, *curves), low, high)
+
+
+def _drawn(x: NDArray[np.float64], u: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Draw as many of each row of x (S, n) as there are, by uniforms u (S, ≥ n)."""
+    n = x.shape[1]
+    return np.take_along_axis(x, (u[:, :n] * n).astype(int), axis=1)
 
 
 def _mean_and_half(values: NDArray[np.float64]) -> tuple[float, float]:
