@@ -24,12 +24,13 @@ _SYMBOLS = "abcdefghijklmnopqrstuvwxyz"
 class Data:
     """Different sequences, and, where the law behind them is known, its ideal and its entropy.
 
-    entropy is in nats per token.
+    entropy is in nats per token; source has `log_prob`.
     """
 
     corpus: Corpus
     ideal: Denoiser | None = None
     entropy: float | None = None
+    source: MarkovChain | RandomHierarchy | None = None
 
 
 def read(name: str, length: int | None, *, lines: bool, vocab: int, rules: int, seed: int) -> Data:
@@ -71,7 +72,7 @@ def markov(length: int, seed: int, V: int = 16, n: int = 70_000) -> Data:
             f"markov sequences of length {length} repeat too often: {len(corpus)} different ones "
             f"among {n}; choose a larger length"
         )
-    return Data(corpus, MarkovIdeal(chain), chain.entropy(length))
+    return Data(corpus, MarkovIdeal(chain), chain.entropy(length), chain)
 
 
 def hierarchy(rules: int, seed: int, n: int = 90_000) -> Data:
@@ -82,7 +83,7 @@ def hierarchy(rules: int, seed: int, n: int = 90_000) -> Data:
     rng = np.random.default_rng(seed)
     source = RandomHierarchy.random(8, rules, 2, 4, rng)
     corpus = _corpus(f"hierarchy, {rules} rules", _SYMBOLS[:8], source.sample(n, rng))
-    return Data(corpus, HierarchyIdeal(source), source.entropy())
+    return Data(corpus, HierarchyIdeal(source), source.entropy(), source)
 
 
 def _corpus(name: str, alphabet: str, tokens: Tokens) -> Corpus:

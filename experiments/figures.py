@@ -11,6 +11,7 @@ import matplotlib
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
+from PIL import Image
 
 from minuddm.files import write_atomically
 
@@ -49,9 +50,11 @@ plt.rcParams.update(
 
 
 def save(out: Path, figure: Figure) -> None:
-    """Write figure.png and figure.svg."""
-    for kind, metadata in (("png", {"Software": None}), ("svg", {"Date": None})):
-        content = io.BytesIO()
-        figure.savefig(content, format=kind, metadata=metadata)
-        write_atomically(out / f"figure.{kind}", content.getvalue())
+    """Write figure.png, with a palette of 128 colours to keep it small, and figure.svg."""
+    drawn, small, vector = io.BytesIO(), io.BytesIO(), io.BytesIO()
+    figure.savefig(drawn, format="png", metadata={"Software": None})
+    figure.savefig(vector, format="svg", metadata={"Date": None})
+    Image.open(drawn).convert("RGB").quantize(128).save(small, format="png", optimize=True)
+    write_atomically(out / "figure.png", small.getvalue())
+    write_atomically(out / "figure.svg", vector.getvalue())
     plt.close(figure)

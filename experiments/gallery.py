@@ -171,7 +171,7 @@ def draw(out: Path, maps: dict[str, Any], rows: list[Row], pictures: dict[str, A
         axes.imshow(found["basin"], extent=(-1.5, 1.5, -1.5, 1.5), origin="lower",
                     cmap=ListedColormap(colours), interpolation="nearest",
                     vmin=-0.5, vmax=len(colours) - 0.5)  # fmt: skip
-        axes.plot(*found["path"].transpose(2, 0, 1), color="0.25", lw=0.6, alpha=0.7)
+        axes.plot(*found["path"][::8].transpose(2, 0, 1), color="0.25", lw=0.6, alpha=0.7)
         axes.plot(*found["X"].T, "o", ms=6, mfc="none", mec="k")
         axes.plot(*found["centres"][found["pulled"]].T, "x", ms=7, mew=2, color="#D55E00")
         minima = int(found["pulled"].sum())

@@ -53,9 +53,24 @@ def each(
     return [json.loads(path.read_text()) for path in paths]
 
 
-def _alone(work: Callable[[Any], Found], task: Any, path: Path) -> None:
+def spread(
+    work: Callable[..., Any], arguments: Sequence[tuple[Any, ...]], jobs: int, *, quiet: bool
+) -> list[Any]:
+    """Return what `work` finds for each tuple of arguments, in order; nothing is kept on disk."""
+    todo = joblib.Parallel(n_jobs=max(1, min(jobs, len(arguments))), return_as="generator")(
+        delayed(_limited)(work, words) for words in arguments
+    )
+    disable = True if quiet else None
+    return list(tqdm(todo, total=len(arguments), desc=work.__name__, disable=disable))
+
+
+def _limited(work: Callable[..., Any], words: tuple[Any, ...]) -> Any:
     with threadpool_limits(1):
-        content = json.dumps(work(task))
+        return work(*words)
+
+
+def _alone(work: Callable[[Any], Found], task: Any, path: Path) -> None:
+    content = json.dumps(_limited(work, (task,)))
     write_atomically(path, content.encode())
 
 

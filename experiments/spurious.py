@@ -220,12 +220,11 @@ def draw(
     from experiments.figures import plt, save
 
     figure, panels = plt.subplots(2, 3, figsize=(12, 8))
-    grid = np.linspace(-1.6, 1.6, 161)
+    grid = np.linspace(-1.6, 1.6, 81)
     plane = np.stack(np.meshgrid(grid, grid), axis=-1).reshape(-1, 2)
     for axes, (P, ring) in zip(panels[0], rings.items(), strict=True):
-        energy = circle_energy(ring["memory"], plane).reshape(161, 161)
-        image = axes.imshow(energy, extent=(-1.6, 1.6, -1.6, 1.6), origin="lower", cmap="viridis",
-                            vmin=0, vmax=1.5, interpolation="bilinear")  # fmt: skip
+        energy = circle_energy(ring["memory"], plane).reshape(81, 81)
+        image = axes.contourf(grid, grid, energy, np.linspace(0, 1.5, 26), extend="max")
         X, ends = ring["memory"].patterns, ring["minima"]
         axes.plot(*X.T, "o", ms=5 if P < 100 else 1.5, mfc="none", mec="w", mew=0.9)
         axes.plot(*ends.T, "x", ms=8, mew=2, color="#D55E00")

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from experiments import commandline
 from experiments.cells import SPLITS, Arrays, Cell, Settings, compute
 from experiments.data import SOURCES, Data, describe, read
+from minuddm import Transformer, load_model
 from minuddm.probes import Curve
 
 T = 0.1
@@ -37,6 +38,11 @@ class Sweep:
     cells: dict[Key, Arrays]
     parts: dict[int, tuple[NDArray[np.int32], NDArray[np.int32]]]
     """Training and test sequences of each seed; subsets are the first P of the training ones."""
+    checkpoints: dict[Key, Path]
+
+    def network(self, size: str, P: int, seed: int) -> Transformer:
+        """Return the trained network of a cell, with averaged weights."""
+        return load_model(self.checkpoints[size, P, seed])
 
     def values(self, size: str, name: str) -> list[NDArray[np.float64]]:
         """Return a quantity of all seeds at each P, rows (S, n)."""
@@ -64,12 +70,13 @@ def options(p: commandline.CommandLine, sizes: Sequence[str] = SIZES) -> None:
     """Add the sweep's options to a command line."""
     whole = commandline.whole
     p.add_argument("--data", default="pydoc", help="pydoc, names, markov, hierarchy, or a file")
-    p.add_argument("--sizes", type=size, nargs="+", default=list(sizes), metavar="WxB",
-                   help="networks, width x blocks")  # fmt: skip
+    p.add_argument("--sizes", type=size, nargs="+", metavar="WxB",
+                   help=f"width x blocks (default: {' '.join(sizes)}; --quick: two)")  # fmt: skip
+    p.set_defaults(default_sizes=tuple(sizes))
     p.add_argument("--subsets", type=whole(2), nargs="+", metavar="P",
-                   help="training sets (default: 8 from 16 to 2048; 3 if --quick)")  # fmt: skip
+                   help="training sets (default: 8 from 16 to 2048; --quick: 3)")  # fmt: skip
     p.add_argument("--seeds", type=whole(1), help="networks a cell (default: 3; 2 if --quick)")
-    p.add_argument("--steps", type=whole(1), help="of training (default: 4000; 300 if --quick)")
+    p.add_argument("--steps", type=whole(1), help="of training (default: 4000; 500 if --quick)")
     p.add_argument("--samples", type=whole(2), help="generated twice (default: 200; 50 if --quick)")
 
 
@@ -89,7 +96,8 @@ def size(text: str) -> str:
 def run(p: commandline.CommandLine, args: argparse.Namespace, out: Path | None) -> Sweep:
     """Compute the cells that are not there yet, under `out` or the common place; return all."""
     seeds = tuple(args.seed + s for s in range(args.seeds or (2 if args.quick else 3)))
-    subsets = args.subsets or ([16, 64, 256] if args.quick else [16 * 2**k for k in range(8)])
+    subsets = args.subsets or ([4, 32, 256] if args.quick else [16 * 2**k for k in range(8)])
+    args.sizes = args.sizes or list(args.default_sizes[: 2 if args.quick else None])
     try:
         data = read(args.data, None, lines=False, vocab=256, rules=2, seed=args.seed)
         plan, first, parts = _plan(args, data, tuple(sorted(set(subsets))), seeds, out)
@@ -100,7 +108,10 @@ def run(p: commandline.CommandLine, args: argparse.Namespace, out: Path | None) 
     except (ValueError, FloatingPointError) as error:
         p.error(str(error))
     arrays = {key: dict(np.load(cell.path)) for key, cell in plan.items()}
-    return Sweep(data, first, tuple(args.sizes), tuple(sorted(set(subsets))), seeds, arrays, parts)
+    return Sweep(
+        data, first, tuple(args.sizes), tuple(sorted(set(subsets))), seeds, arrays, parts,
+        {key: cell.path.with_suffix(".safetensors") for key, cell in plan.items()},
+    )  # fmt: skip
 
 
 def _plan(
@@ -114,7 +125,7 @@ def _plan(
     sequences = 50 if args.quick else 200
     models = ("network", "dataset_ideal", "source_ideal") if args.data in SOURCES else ("network",)
     settings = Settings(
-        times=(T,), sequences=sequences, grid=64, steps=args.steps or (300 if args.quick else 4000),
+        times=(T,), sequences=sequences, grid=64, steps=args.steps or (500 if args.quick else 4000),
         batch=16, lr=2e-3 if args.quick else 1e-3, width=64, blocks=2, heads=4, dropout=0.0,
         seed=args.seed, models=models, samples=args.samples or (50 if args.quick else 200),
     )  # fmt: skip

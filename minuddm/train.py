@@ -13,7 +13,7 @@ import dataclasses
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -122,14 +122,18 @@ def train(
     about: Mapping[str, str] | None = None,
     progress: bool = False,
     bar: int = 0,
+    probe: Callable[[int, Transformer], object] | None = None,
+    probe_at: Collection[int] = (),
 ) -> Trained:
     """Train `model`, in place, on tokens (P, L); return it with its average and losses.
 
     With `checkpoint`, the state is written there every `every` steps and at the end, with `about`
     (say, the alphabet) in its header; if the file exists, the run goes on from it. `threads`
-    changes nothing but the time. Raises `ValueError` for a checkpoint that is damaged, foreign or
-    of another configuration or data set, and `FloatingPointError` with the step's number if the
-    loss is not finite.
+    changes nothing but the time. `probe` is shown the number of steps taken and the average
+    network, not to be kept, after each of the steps `probe_at`; it changes nothing either, and a
+    resumed run does not show again what is past. Raises `ValueError` for a checkpoint that is
+    damaged, foreign or of another configuration or data set, and `FloatingPointError` with the
+    step's number if the loss is not finite.
     """
     x = seams.tokens(tokens, model.config.vocab, "tokens", ndim=2)
     if len(x) == 0:
@@ -158,6 +162,8 @@ def train(
         while state.step < config.steps:
             loss = _step(model, x, config, state, pool)
             shown.update()
+            if probe is not None and state.step in probe_at:
+                probe(state.step, Transformer(model.config, state.average))
             if state.step % 50 == 0:
                 shown.set_postfix(loss=f"{loss:.3f}", refresh=False)
             if path is not None and (state.step % every == 0 or state.step == config.steps):

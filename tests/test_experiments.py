@@ -135,7 +135,7 @@ def test_models_can_be_chosen_and_the_first_trained_one_is_the_subject(text, tmp
         if row["model"] == "pseudolikelihood":
             assert float(row["kl_dataset_ideal"]) > 0
             assert float(row["nelbo"]) > 0
-            if row["split"] == "train":
+            if row["split"] == "train" and row["t"] == "0.2":
                 assert float(row["recovery"]) > 0.8  # so few are remembered by couplings, too
 
 

@@ -45,6 +45,19 @@ def test_threads_change_no_bit():
     same(run(), run(threads=2))
 
 
+def test_a_probe_sees_the_average_after_its_steps_and_changes_no_bit():
+    seen = {}
+
+    def probe(step, network):
+        seen[step] = network.weights.flat.copy()
+
+    probed = run(probe=probe, probe_at=(1, 7, CONFIG.steps, CONFIG.steps + 5))
+    assert list(seen) == [1, 7, CONFIG.steps]
+    same(probed, run())
+    np.testing.assert_array_equal(seen[CONFIG.steps], probed.average.weights.flat)
+    assert (seen[1] != seen[7]).any()
+
+
 def test_training_remembers_a_few_sequences():
     model = fresh(replace(SIZE, width=32, cond=32))
     trained = train(model, TOKENS, replace(CONFIG, steps=600, batch=32, lr=3e-3))

@@ -1,0 +1,279 @@
+"""Training sequences lie in deep basins, unseen ones come to lie in as deep ones, noise in none.
+
+For networks of one size trained on P sequences, three seeds, on training, unseen and random
+sequences:
+
+    corruption to t = .05 … 1    recovery, unstable tokens, exact matches; the entropies of stable,
+                                 recovered, unstable and failed tokens [T26]
+    no corruption                which sequences are fixed points of greedy restoring, with the
+                                 clock started at t [T27]
+    exactly k changed tokens     the largest k of which 90 % come back: the radius of a basin
+
+`--official-format` also writes the files of the paper's own code, one pair for each t, P and kind
+of sequences, for the first seed.
+"""
+
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from experiments import commandline, sweep
+from experiments.cells import SCHEDULE
+from experiments.data import describe
+from experiments.jobs import generator, spread
+from experiments.record import Run, claim
+from experiments.sweep import Sweep
+from minuddm import corrupt, restore
+from minuddm.files import write_atomically
+from minuddm.probes import (
+    basin_radius,
+    bootstrap_mean,
+    class_means,
+    conditional_entropy,
+    fixed_points,
+    recovery,
+    token_classes,
+)
+from minuddm.probes.stability import CLASSES, FAILED, RECOVERED, STABLE, UNSTABLE, random_sequences
+
+TIMES = (0.05, 0.1, 0.25, 0.5, 1.0)
+MODES = ("train", "test", "random")
+GRID = 64  # steps of the reverse chain
+ENTROPIES = tuple(f"entropy_{name}" for name in CLASSES)
+MEASURES = ("recovery", "unstable", "exact", *ENTROPIES, "fixed_point", "radius")
+COLUMNS = ["data", "size", "P", "t", "split", "seeds", "n", *(
+    name for measure in MEASURES for name in (measure, f"{measure}_lo", f"{measure}_hi")
+)]  # fmt: skip
+OFFICIAL = ["original", "perturbed", "restored", "is_exact_match", "perturbation_rate",
+            "recovery_rate", "unstable_rate", "entropy_recovered", "entropy_stable",
+            "entropy_unstable", "entropy_failed_rec"]  # fmt: skip
+
+Measured = dict[str, NDArray[np.float64]]
+
+
+def examine(found: Sweep, size: str, P: int, seed: int, n: int, official: Path | None) -> Measured:
+    """Return all measures of one network, one value per sequence, by mode, t and name."""
+    network, corpus = found.network(size, P, seed), found.data.corpus
+    training, test = found.parts[seed]
+    V, L = corpus.V, corpus.tokens.shape[1]
+    noise = random_sequences(n, L, V, generator(seed, "random sequences"))
+    result: Measured = {}
+    for mode, x in zip(MODES, (training[:P][:n], test[:n], noise), strict=True):
+        for t in TIMES:
+            alpha = float(SCHEDULE.alpha(t))
+            xt = corrupt(x, alpha, V, generator(seed, f"stability {mode} {t}"))
+            chance = generator(seed, f"stability restore {mode} {t}")
+            back = restore(network, xt, t, SCHEDULE, GRID, chance)
+            entropies = conditional_entropy(network, xt, alpha).loo
+            kind = token_classes(x, xt, back)
+            of_classes = class_means(kind, entropies)
+            for name, values in recovery(x, xt, back)._asdict().items():
+                result[f"{mode} {t} {name}"] = np.asarray(values, dtype=float)
+            for name, values in zip(ENTROPIES, of_classes.T, strict=True):
+                result[f"{mode} {t} {name}"] = values
+            kept = fixed_points(network, x, t, SCHEDULE, GRID)
+            result[f"{mode} {t} fixed_point"] = kept.astype(float)
+            if official is not None:
+                texts = [corpus.decode(tokens) for tokens in (x, xt, back)]
+                write_official(official, mode, t, P, texts, kind, entropies, of_classes)
+        chance = generator(seed, f"radius {mode}")
+        some = x[: max(2, n // 4)]
+        radii = basin_radius(network, some, V, SCHEDULE, GRID, chance)
+        result[f"{mode} radius"] = radii.radius.astype(float)
+    return result
+
+
+def write_official(
+    folder: Path,
+    mode: str,
+    t: float,
+    P: int,
+    texts: list[list[str]],
+    kind: NDArray[np.int8],
+    entropies: NDArray[np.float64],
+    of_classes: NDArray[np.float64],
+) -> None:
+    """Write stability_t={t}_subset={P}_{mode}.csv and .npz, the layout of the paper's code."""
+    changed = np.isin(kind, (RECOVERED, FAILED))
+    right = np.isin(kind, (STABLE, RECOVERED))
+    with np.errstate(invalid="ignore"):
+        rates = np.stack([
+            changed.mean(axis=1),
+            (changed & right).sum(axis=1) / changed.sum(axis=1),
+            (kind == UNSTABLE).sum(axis=1) / (~changed).sum(axis=1),
+        ])  # fmt: skip
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(OFFICIAL)
+    for k, row in enumerate(zip(*texts, strict=True)):
+        e = of_classes[k]
+        numbers = [*rates[:, k], e[RECOVERED], e[STABLE], e[UNSTABLE], e[FAILED]]
+        writer.writerow([*row, bool(right[k].all()), *(f"{number:.6g}" for number in numbers)])
+    name = folder / f"stability_t={t:g}_subset={P}_{mode}"
+    write_atomically(name.with_name(name.name + ".csv"), text.getvalue().encode())
+    arrays = io.BytesIO()
+    np.savez_compressed(arrays, entropy=entropies, mask_perturbed=changed, mask_correct=right,
+                        mask_unstable=kind == UNSTABLE)  # fmt: skip
+    write_atomically(name.with_name(name.name + ".npz"), arrays.getvalue())
+
+
+def rows(
+    found: Sweep, size: str, measured: dict[tuple[int, int], Measured]
+) -> list[dict[str, Any]]:
+    """Return one row per P, t and kind of sequences; the radius stands in the row of t = 1."""
+    table = []
+    for P in found.subsets:
+        for mode in MODES:
+            for t in TIMES:
+                row: dict[str, Any] = {
+                    "data": Path(found.data.corpus.name).name, "size": size, "P": P, "t": t,
+                    "split": mode, "seeds": len(found.seeds),
+                }  # fmt: skip
+                for name in MEASURES:
+                    if name == "radius" and t != TIMES[-1]:
+                        continue
+                    key = f"{mode} radius" if name == "radius" else f"{mode} {t} {name}"
+                    values = np.concatenate([measured[P, seed][key] for seed in found.seeds])
+                    if name == "recovery":
+                        row["n"] = len(values)
+                    rng = generator(found.settings.seed, f"bootstrap {size} {P} {key}")
+                    interval = bootstrap_mean(values, rng)
+                    row |= {name: interval.value, f"{name}_lo": interval.low,
+                            f"{name}_hi": interval.high}  # fmt: skip
+                table.append(row)
+    return table
+
+
+def draw(out: Path, table: list[dict[str, Any]], measured: dict[tuple[int, int], Measured],
+         L: int) -> None:  # fmt: skip
+    """Draw recovery at every t, basin radii, fixed points and entropies of classes, against P."""
+    from experiments.figures import plt, save
+
+    dash = {"train": "-", "test": (0, (4, 2)), "random": ":"}
+    figure, panels = plt.subplots(2, 2, figsize=(11, 7.6))
+    (a, b), (c, d) = panels
+    for t, colour in zip(TIMES, plt.get_cmap("viridis")(np.linspace(0, 0.85, 5)), strict=True):
+        for mode in MODES:
+            _line(a, table, mode, t, "recovery", colour, dash[mode],
+                  f"t = {t:g}" if mode == "train" else None)  # fmt: skip
+    a.set_ylim(-0.02, 1.04)
+    a.set_ylabel("changed tokens recovered (share)")
+    a.set_title("Recovery: training —, unseen - -, random ···")
+    a.legend(fontsize=8.5)
+    colours = {"train": "#0072B2", "test": "#D55E00", "random": "0.45"}
+    names = {"train": "training", "test": "unseen", "random": "random"}
+    sizes = sorted({P for P, _ in measured})
+    for mode in MODES:
+        radii = [
+            np.concatenate([m[f"{mode} radius"] for (n, _), m in measured.items() if n == P]) / L
+            for P in sizes
+        ]
+        low, middle, high = (
+            np.array([np.quantile(r, q) for r in radii]) for q in (0.25, 0.5, 0.75)
+        )
+        b.plot(sizes, middle, color=colours[mode], ls=dash[mode], marker=".", label=names[mode])
+        b.fill_between(sizes, low, high, color=colours[mode], alpha=0.15, lw=0)
+        _line(c, table, mode, 0.1, "fixed_point", colours[mode], dash[mode], names[mode])
+    b.set_ylim(-0.02, 1.02)
+    b.set_ylabel("largest repaired share of tokens")
+    b.set_title("Radius of the basin: median and quartiles")
+    c.set_ylim(-0.02, 1.04)
+    c.set_ylabel("sequences returned whole (share)")
+    c.set_title("Fixed points, clock at t = 0.1")
+    for name, colour in zip(CLASSES, ("#0072B2", "#009E73", "#CC79A7", "#D55E00"), strict=True):
+        for mode in ("train", "test"):
+            _line(d, table, mode, 0.1, f"entropy_{name}", colour, dash[mode],
+                  name if mode == "train" else None)  # fmt: skip
+    d.set_ylim(bottom=-0.05)
+    d.set_ylabel("leave-one-out entropy (nats)")
+    d.set_title("Entropy of the four classes at t = 0.1")
+    for axes in panels.flat:
+        axes.set_xscale("log")
+        axes.set_xlabel("training sequences P")
+    for axes in (b, c, d):
+        axes.legend(fontsize=8.5)
+    save(out, figure)
+
+
+def _line(axes: Any, table: list[dict[str, Any]], mode: str, t: float, name: str, colour: Any,
+          dash: Any, label: str | None) -> None:  # fmt: skip
+    line = [row for row in table if (row["split"], row["t"]) == (mode, t)]
+    P = [row["P"] for row in line]
+    axes.plot(
+        P, [row[name] for row in line], color=colour, ls=dash, marker=".", lw=1.5, label=label
+    )
+    low, high = ([row[f"{name}_{end}"] for row in line] for end in ("lo", "hi"))
+    axes.fill_between(P, low, high, color=colour, alpha=0.12, lw=0)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the experiment; see `--help`."""
+    p = commandline.CommandLine("stability", claim(__doc__))
+    sweep.options(p, ("64x2",))
+    p.add_argument("--official-format", action="store_true",
+                   help="also write stability_t=…_subset=…_….csv and .npz")  # fmt: skip
+    args = p.parse_args(argv)
+    begun = Run("stability", __doc__)
+    found = sweep.run(p, args, args.out)
+    out = p.folder(args, "" if args.data == "pydoc" else Path(args.data).stem)
+    size, n = found.sizes[0], 20 if args.quick else 100
+    official = out / "official" if args.official_format else None
+    if official is not None:
+        official.mkdir(exist_ok=True)
+    keys = [(P, seed) for P in found.subsets for seed in found.seeds]
+    pieces = spread(
+        examine,
+        [(found, size, P, seed, n, official if seed == found.seeds[0] else None)
+         for P, seed in keys],
+        args.jobs,
+        quiet=args.quick,
+    )  # fmt: skip
+    measured = dict(zip(keys, pieces, strict=True))
+    table = rows(found, size, measured)
+    of = {(row["P"], row["split"], row["t"]): row for row in table}
+    first, last, L = found.subsets[0], found.subsets[-1], found.data.corpus.tokens.shape[1]
+
+    def radius(P: int, mode: str) -> str:
+        return f"{of[P, mode, 1.0]['radius']:.1f}"
+
+    def share(P: int, mode: str, name: str, t: float = 0.1) -> str:
+        return f"{of[P, mode, t][name]:.2f}"
+
+    text = (
+        f"A {size} network trained on P = {first} sequences of {L} tokens brings back "
+        f"{radius(first, 'train')} changed tokens of a training sequence (radius of the basin, "
+        f"mean), {radius(first, 'test')} of an unseen and {radius(first, 'random')} of a random "
+        f"one; on P = {last}, {radius(last, 'train')}, {radius(last, 'test')} and "
+        f"{radius(last, 'random')}. Fixed points at t = 0.1 are "
+        f"{share(first, 'train', 'fixed_point')} of the training and "
+        f"{share(first, 'test', 'fixed_point')} of unseen sequences at P = {first}, "
+        f"{share(last, 'train', 'fixed_point')} and {share(last, 'test', 'fixed_point')} at P = "
+        f"{last}. From t = 0.1, {share(first, 'test', 'recovery')} of unseen tokens come back at P "
+        f"= {first} and {share(last, 'test', 'recovery')} at P = {last}, of random ones "
+        f"{share(last, 'random', 'recovery')}. Failed tokens have entropies of "
+        f"{share(last, 'test', 'entropy_failed')} nats at P = {last}, recovered ones of "
+        f"{share(last, 'test', 'entropy_recovered')}."
+    )
+    draw(out, table, measured, L)
+    begun.leave(
+        out,
+        COLUMNS,
+        table,
+        found.describe() | {"sequences": n, "grid": GRID, "times": TIMES},
+        {f"{mode} radius at P = {P}": of[P, mode, 1.0]["radius"]
+         for mode in MODES for P in (first, last)}
+        | {f"{mode} fixed points at P = {P}": of[P, mode, 0.1]["fixed_point"]
+           for mode in MODES for P in (first, last)},
+        text,
+        data=describe(found.data),
+        intervals="95 %, percentile bootstrap over sequences of all seeds, 1000 draws",
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    commandline.run(main)

@@ -1,0 +1,259 @@
+"""The conditional entropy tells what is remembered: token by token, and along the way back.
+
+For networks of one size trained on P sequences, three seeds [T28], [T29]:
+
+    densities      of the entropies of recovered and of lost tokens, from t = .1
+    the gap        between the entropies at t = 1e-5 of the model's samples and of training data,
+                   leave-one-out and posterior side by side [T13]: only the first means anything
+    the way back   entropy and curvature along the reverse chain from t = 1
+    characters     which of them stay certain once the network generalises: those of short
+                   function words and of frequent endings, if the paper is right
+"""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from experiments import commandline, sweep
+from experiments.cells import SCHEDULE
+from experiments.data import describe
+from experiments.jobs import generator, spread
+from experiments.record import Run, claim
+from experiments.size_sweep import show
+from experiments.sweep import Sweep
+from minuddm import corrupt, generate, posterior, restore
+from minuddm.probes import (
+    Curve,
+    bootstrap_mean,
+    conditional_entropy,
+    curvature,
+    curves_meet,
+    entropy,
+    token_classes,
+)
+from minuddm.probes.stability import FAILED, RECOVERED
+from minuddm.reverse import T_END
+
+GRID = 64  # steps of the reverse chain
+T = 0.1
+BINS = np.linspace(0, 3.4, 69)  # nats
+COLUMNS = ["part", "data", "size", "P", "seeds", "split", "kind", "at", "n", "value", "value_lo",
+           "value_hi"]  # fmt: skip
+WAY = ("entropy_loo", "entropy_posterior", "trace", "margin")
+
+Floats = NDArray[np.float64]
+
+
+def examine(found: Sweep, size: str, P: int, seed: int, n: int) -> dict[str, Floats]:
+    """Return what one network says: histograms, the way back, and entropies of clean tokens."""
+    network = found.network(size, P, seed)
+    training, test = found.parts[seed]
+    V, L = found.data.corpus.V, test.shape[1]
+    alpha, result = float(SCHEDULE.alpha(T)), {}
+    for mode, x in (("train", training[:P][:n]), ("test", test[:n])):
+        many = np.repeat(x, max(1, n // len(x)), axis=0)
+        xt = corrupt(many, alpha, V, generator(seed, f"uncertainty {mode}"))
+        chance = generator(seed, f"uncertainty restore {mode}")
+        back = restore(network, xt, T, SCHEDULE, GRID, chance)
+        H, kind = conditional_entropy(network, xt, alpha).loo, token_classes(many, xt, back)
+        for name, which in (("recovered", RECOVERED), ("failed", FAILED)):
+            result[f"{mode} {name}"] = np.histogram(H[kind == which], BINS)[0].astype(float)
+            result[f"{mode} {name} entropy"] = H[kind == which]
+    steps: dict[float, list[Floats]] = {}
+
+    def watch(t: float, rows: slice, tokens: Any, log_p: Any) -> None:
+        at = posterior(log_p, tokens, float(SCHEDULE.alpha(t))) if t < 1 else log_p
+        c = curvature(log_p)
+        numbers = (entropy(log_p), entropy(at), c.trace, c.margin)
+        steps.setdefault(t, []).append(np.array([x.mean() for x in numbers]))
+
+    generate(network, n, L, V, SCHEDULE, GRID, generator(seed, "way back"), watch=watch)
+    result["way t"] = np.array(list(steps))
+    result["way"] = np.array([np.mean(parts, axis=0) for parts in steps.values()])
+    result["test clean"] = conditional_entropy(network, test[:n], float(SCHEDULE.alpha(T_END))).loo
+    return result
+
+
+def characters(found: Sweep, measured: dict[tuple[int, int], Any], n: int) -> dict[int, Floats]:
+    """Return for each P the mean entropy of every character in unseen text, (V,)."""
+    V, result = found.data.corpus.V, {}
+    for P in found.subsets:
+        total, number = np.zeros(V), np.zeros(V)
+        for seed in found.seeds:
+            x, H = found.parts[seed][1][:n], measured[P, seed]["test clean"]
+            total += np.bincount(x.ravel(), H.ravel(), V)
+            number += np.bincount(x.ravel(), minlength=V)
+        result[P] = np.divide(total, number, out=np.full(V, np.nan), where=number > 0)
+    return result
+
+
+def words(found: Sweep, measured: dict[tuple[int, int], Any], P: int, n: int) -> list[list[Any]]:
+    """Return frequent whole words of unseen text with the mean entropy of their letters."""
+    space = found.data.corpus.alphabet.find(" ")
+    if space < 0:
+        return []
+    seen: dict[str, list[float]] = {}
+    for seed in found.seeds:
+        x, H = found.parts[seed][1][:n], measured[P, seed]["test clean"]
+        for text, entropies in zip(found.data.corpus.decode(x), H, strict=True):
+            ends = [k for k, letter in enumerate(text) if letter == " "]
+            for start, stop in pairwise(ends):
+                if stop > start + 2:
+                    seen.setdefault(text[start + 1 : stop], []).append(
+                        float(entropies[start + 1 : stop].mean())
+                    )
+    often = sorted(seen, key=lambda word: -len(seen[word]))[:30]
+    return [[word, len(seen[word]), float(np.mean(seen[word]))] for word in often]
+
+
+def rows(found: Sweep, size: str, measured: dict[tuple[int, int], Any],
+         letters: dict[int, Floats]) -> list[dict[str, Any]]:  # fmt: skip
+    """Return the table in long form: one number a row, with its interval where it has one."""
+    table: list[dict[str, Any]] = []
+    common = {"data": Path(found.data.corpus.name).name, "size": size, "seeds": len(found.seeds)}
+
+    def add(part: str, P: int, split: str, kind: str, at: Any, values: Any) -> None:
+        rng = generator(found.settings.seed, f"uncertainty {part} {P} {split} {kind} {at}")
+        x = np.ravel(values)
+        interval = bootstrap_mean(x, rng)
+        table.append(common | {"part": part, "P": P, "split": split, "kind": kind, "at": at,
+                               "n": len(x), "value": interval.value, "value_lo": interval.low,
+                               "value_hi": interval.high})  # fmt: skip
+
+    for k, P in enumerate(found.subsets):
+        pieces = [measured[P, seed] for seed in found.seeds]
+        for mode in ("train", "test"):
+            for name in ("recovered", "failed"):
+                entropies = np.concatenate([m[f"{mode} {name} entropy"] for m in pieces])
+                add("density", P, mode, name, T, entropies)
+        for name in ("entropy_loo", "entropy_posterior"):
+            add("gap", P, "samples", name, T_END, found.values(size, f"samples {name}")[k])
+            clean = f"network train clean_{name}"
+            add("gap", P, "train", name, T_END, found.values(size, clean)[k])
+        for t, *numbers in zip(pieces[0]["way t"], *(m["way"] for m in pieces), strict=True):
+            for name, values in zip(WAY, np.array(numbers).T, strict=True):
+                add("way", P, "samples", name, float(t), values)
+        clean = np.concatenate([m["test clean"] for m in pieces])
+        for i, values in enumerate(clean.T):
+            add("position", P, "test", "entropy_loo", i, values)
+        for letter, value in zip(found.data.corpus.alphabet, letters[P], strict=True):
+            add("character", P, "test", letter, T_END, value)
+    return table
+
+
+def draw(out: Path, found: Sweep, size: str, measured: dict[tuple[int, int], Any],
+         letters: dict[int, Floats], table: list[dict[str, Any]]) -> None:  # fmt: skip
+    """Draw densities, the gap, the way back and the characters."""
+    from experiments.figures import plt, save
+
+    figure, panels = plt.subplots(2, 2, figsize=(11.5, 7.8))
+    (a, b), (c, d) = panels
+    few, many = found.subsets[0], found.subsets[-1]
+    middle = (BINS[1:] + BINS[:-1]) / 2
+    for P, dash in ((few, (0, (4, 2))), (many, "-")):
+        for name, colour in (("recovered", "#009E73"), ("failed", "#D55E00")):
+            counts = sum(measured[P, seed][f"test {name}"] for seed in found.seeds)
+            density = counts / max(1.0, counts.sum()) / (BINS[1] - BINS[0])
+            smooth = np.convolve(density, np.ones(5) / 5, mode="same")
+            a.plot(middle, smooth, color=colour, ls=dash, label=f"{name}, P = {P}")
+    a.set_xlabel("leave-one-out entropy (nats)")
+    a.set_ylabel("density of unseen tokens")
+    a.set_title(f"Recovered and lost tokens from t = {T:g}")
+    a.legend(fontsize=8.5, handlelength=3)
+    for name, colour in (("entropy_loo", "#0072B2"), ("entropy_posterior", "#CC79A7")):
+        for split, dash in (("samples", "-"), ("train", (0, (4, 2)))):
+            line = [r for r in table if (r["part"], r["kind"], r["split"]) == ("gap", name, split)]
+            P = [row["P"] for row in line]
+            label = f"{name.split('_')[1]}, {'samples' if split == 'samples' else 'training data'}"
+            b.plot(
+                P, [row["value"] for row in line], color=colour, ls=dash, marker=".", label=label
+            )
+            low, high = ([row[f"value_{end}"] for row in line] for end in ("lo", "hi"))
+            b.fill_between(P, low, high, color=colour, alpha=0.13, lw=0)
+    b.set_xscale("log")
+    b.set_xlabel("training sequences P")
+    b.set_ylabel("entropy at t = 1e-5 (nats per token)")
+    b.set_title("Samples against training data")
+    b.legend(fontsize=8.5, handlelength=3)
+    shades = plt.get_cmap("viridis")(np.linspace(0, 0.9, len(found.subsets)))
+    for P, shade in zip(found.subsets, shades, strict=True):
+        t = measured[P, found.seeds[0]]["way t"]
+        way = np.mean([measured[P, seed]["way"] for seed in found.seeds], axis=0)
+        c.plot(t, way[:, 0], color=shade, label=f"P = {P}")
+        c.plot(t, way[:, 2], color=shade, ls=":", lw=1.2)
+    c.set_xlim(1, 0)
+    c.set_xlabel("diffusion time t")
+    c.set_ylabel("entropy — (nats), trace of curvature ···")
+    c.set_title("The way back from noise")
+    c.legend(fontsize=8, ncols=2)
+    alphabet = found.data.corpus.alphabet
+    order = np.argsort(np.nan_to_num(letters[many], nan=np.inf))
+    place = np.arange(len(order))
+    d.bar(place, letters[many][order], color="#0072B2", label=f"P = {many}")
+    d.plot(place, letters[few][order], "o", ms=4, color="#D55E00", label=f"P = {few}")
+    names = {" ": "␣", "\n": "pad"}
+    d.set_xticks(place, [names.get(alphabet[k], alphabet[k]) for k in order], fontsize=8)
+    d.set_ylabel("leave-one-out entropy (nats)")
+    d.set_title("Characters of unseen text")
+    d.legend(fontsize=8.5)
+    save(out, figure)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the experiment; see `--help`."""
+    p = commandline.CommandLine("uncertainty", claim(__doc__))
+    sweep.options(p, ("64x2",))
+    args = p.parse_args(argv)
+    begun = Run("uncertainty", __doc__)
+    found = sweep.run(p, args, args.out)
+    out = p.folder(args, "" if args.data == "pydoc" else Path(args.data).stem)
+    size, n = found.sizes[0], 50 if args.quick else 200
+    keys = [(P, seed) for P in found.subsets for seed in found.seeds]
+    pieces = spread(examine, [(found, size, *key, n) for key in keys], args.jobs, quiet=args.quick)
+    measured = dict(zip(keys, pieces, strict=True))
+    letters = characters(found, measured, n)
+    table = rows(found, size, measured, letters)
+    few, many = found.subsets[0], found.subsets[-1]
+    listed = words(found, measured, many, n)
+    of = {(r["part"], r["P"], r["split"], r["kind"]): r["value"] for r in table}
+    closes = curves_meet(
+        Curve(list(found.subsets), found.values(size, "network train clean_entropy_loo"),
+              found.values(size, "samples entropy_loo")),
+        generator(found.settings.seed, "gap closes"),
+    )  # fmt: skip
+    short = ", ".join(f"{word} {H:.2f}" for word, _, H in sorted(listed, key=lambda w: w[2])[:6])
+    posteriors = [of["gap", P, split, "entropy_posterior"]
+                  for P in found.subsets for split in ("samples", "train")]  # fmt: skip
+    text = (
+        f"Of a {size} network at P = {many}, recovered tokens of unseen sequences have a mean "
+        f"entropy of {of['density', many, 'test', 'recovered']:.2f} nats and lost ones of "
+        f"{of['density', many, 'test', 'failed']:.2f}. At t = 1e-5 the leave-one-out entropy of "
+        f"its samples rises from {of['gap', few, 'samples', 'entropy_loo']:.2f} nats per token at "
+        f"P = {few} to {of['gap', many, 'samples', 'entropy_loo']:.2f} at P = {many}, beside "
+        f"{of['gap', few, 'train', 'entropy_loo']:.2f} and "
+        f"{of['gap', many, 'train', 'entropy_loo']:.2f} on training data: the gap closes at P = "
+        f"{show(closes)}. The posterior's entropy is at most {max(posteriors):.3f} throughout. Of "
+        f"the frequent words of unseen text the most certain are {short or 'none'}."
+    )
+    draw(out, found, size, measured, letters, table)
+    begun.leave(
+        out,
+        COLUMNS,
+        table,
+        found.describe() | {"sequences": n, "grid": GRID},
+        {"gap_closes": closes._asdict(),
+         "recovered": of["density", many, "test", "recovered"],
+         "failed": of["density", many, "test", "failed"],
+         "words": listed},
+        text,
+        data=describe(found.data),
+        intervals="95 %, percentile bootstrap over tokens (density), sequences (gap), seeds (way)",
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    commandline.run(main)
