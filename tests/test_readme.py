@@ -123,8 +123,8 @@ CLAIMS = {
     "no energy, structured patterns: training and unseen recovery meet": lambda: crossing(
         "spin_transition", "recoveries_meet"
     ),
-    "no energy, structured patterns: their entropies meet": lambda: crossing(
-        "spin_transition", "entropies_meet"
+    "no energy, structured patterns: their entropies cross": lambda: crossing(
+        "spin_transition", "entropies_cross"
     ),
     "overload: mixtures first, then minima of its own": lambda: (
         "mixtures {1:.2f} of starts at P = {0}; others ahead from P = {2}".format(
