@@ -157,7 +157,9 @@ def draw(out: Path, table: list[dict[str, Any]], measured: dict[tuple[int, int],
     dash = {"train": "-", "test": (0, (4, 2)), "random": ":"}
     figure, panels = plt.subplots(2, 2, figsize=(11, 7.6))
     (a, b), (c, d) = panels
-    for t, colour in zip(TIMES, plt.get_cmap("viridis")(np.linspace(0, 0.85, 5)), strict=True):
+    for t, colour in zip(
+        TIMES, plt.get_cmap("viridis")(np.linspace(0, 0.85, len(TIMES))), strict=True
+    ):
         for mode in MODES:
             _line(a, table, mode, t, "recovery", colour, dash[mode],
                   f"t = {t:g}" if mode == "train" else None)  # fmt: skip

@@ -1,0 +1,244 @@
+"""The experiments on trained networks: one small sweep for all, known answers, bad input."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+
+from experiments import (
+    estimators,
+    generated,
+    learning_time,
+    size_sweep,
+    stability,
+    sweep,
+    uncertainty,
+)
+from experiments.learning_time import Learner, agreement, power, times
+from minuddm.probes import Curve, Interval, curves_meet, plateau_left
+from minuddm.probes.stability import CLASSES
+from minuddm.transition import corrupt
+
+SMALL = ["--quick", "--sizes", "16x1", "24x1", "--subsets", "2", "8", "--steps", "20", "--seeds",
+         "2", "--samples", "10"]  # fmt: skip
+SWEPT = (size_sweep, generated, estimators, stability, uncertainty)
+
+
+@pytest.fixture(scope="module")
+def text(tmp_path_factory):
+    words = np.random.default_rng(0).choice(["the", "cat", "sat", "on", "a", "mat"], size=3000)
+    path = tmp_path_factory.mktemp("data") / "text.txt"
+    path.write_text(" ".join(words))
+    return path
+
+
+@pytest.fixture(scope="module")
+def swept(text, tmp_path_factory):
+    """A folder in which all cells are done."""
+    out = tmp_path_factory.mktemp("swept")
+    size_sweep.main([*SMALL, "--data", str(text), "--out", str(out), "--jobs", "2"])
+    return out
+
+
+@pytest.mark.parametrize("experiment", SWEPT)
+def test_experiments_share_one_sweep(experiment, swept, text, capsys, monkeypatch):
+    monkeypatch.setattr(sweep, "compute", lambda cells, jobs: [1 / 0 for _ in cells])
+    monkeypatch.setattr(stability, "TIMES", (0.1, 1.0))
+    experiment.main([*SMALL, "--data", str(text), "--out", str(swept), "--jobs", "1"])
+    paragraph = capsys.readouterr().out.strip()
+    assert "\n" not in paragraph
+    record = json.loads((swept / "record.json").read_text())
+    assert record["headline"]["paragraph"] == paragraph
+    assert record["settings"]["seeds"] == [0, 1]
+    with (swept / "table.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == experiment.COLUMNS
+    assert (swept / "figure.svg").exists()
+
+
+def test_official_files_hold_what_their_columns_say(swept, text, monkeypatch):
+    monkeypatch.setattr(stability, "TIMES", (0.1, 1.0))
+    words = [*SMALL, "--data", str(text), "--out", str(swept), "--jobs", "1", "--official-format"]
+    stability.main(words)
+    files = sorted(path.name for path in (swept / "official").glob("*.csv"))
+    assert len(files) == 2 * 2 * 3  # t × P × mode, one size, one seed
+    assert "stability_t=0.1_subset=8_test.csv" in files
+    with (swept / "official" / "stability_t=0.1_subset=8_test.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == stability.OFFICIAL
+    arrays = np.load(swept / "official" / "stability_t=0.1_subset=8_test.npz")
+    assert set(arrays) == {"entropy", "mask_perturbed", "mask_correct", "mask_unstable"}
+    for row, changed, right, unstable, H in zip(rows, *(arrays[k] for k in (
+        "mask_perturbed", "mask_correct", "mask_unstable", "entropy")), strict=True):  # fmt: skip
+        clean, noisy, back = row["original"], row["perturbed"], row["restored"]
+        assert [a != b for a, b in zip(clean, noisy, strict=True)] == list(changed)
+        assert [a == b for a, b in zip(clean, back, strict=True)] == list(right)
+        assert list(~changed & ~right) == list(unstable)
+        assert row["is_exact_match"] == str(clean == back)
+        assert float(row["perturbation_rate"]) == pytest.approx(changed.mean(), rel=1e-5)
+        if changed.any():
+            came = (changed & right).sum() / changed.sum()
+            assert float(row["recovery_rate"]) == pytest.approx(came, rel=1e-5)
+        stable = ~changed & right
+        if stable.any():
+            assert float(row["entropy_stable"]) == pytest.approx(H[stable].mean(), rel=1e-5)
+
+
+def test_cells_of_a_sweep_are_nested_and_differ_by_seed(text, tmp_path):
+    p = size_sweep.commandline.CommandLine("x", "y")
+    sweep.options(p)
+    args = p.parse_args([*SMALL, "--data", str(text)])
+    args.sizes = ["16x1"]
+    data = sweep.read(str(text), None, lines=False, vocab=256, rules=2, seed=0)
+    cells, _, parts = sweep._plan(args, data, (2, 8), (0, 1), tmp_path)
+    small, large = cells["16x1", 2, 0], cells["16x1", 8, 0]
+    np.testing.assert_array_equal(small.training, large.training[:2])
+    np.testing.assert_array_equal(parts[0][0][:8], large.training)
+    assert (cells["16x1", 8, 1].training != large.training).any()
+    assert small.folder != cells["16x1", 2, 1].folder
+
+
+# ---- known answers ------------------------------------------------------------------------------
+
+
+def test_seeds_that_agree_change_no_estimate_and_seeds_that_differ_widen_the_interval():
+    rng = np.random.default_rng(0)
+    P = [10, 100, 1000]
+    means = (1.0, 0.97, 0.5)
+    one = [np.clip(m + 0.02 * rng.normal(size=200), 0, 1) for m in means]
+    flat = [np.full(200, 0.4)] * 3
+    alone = plateau_left(Curve(P, one, flat), np.random.default_rng(1))
+    twice = Curve(P, [np.stack([x, x]) for x in one], [np.stack([x, x]) for x in flat])
+    same = plateau_left(twice, np.random.default_rng(1))
+    assert same.value == pytest.approx(alone.value)
+    apart = Curve(
+        P, [np.stack([x, np.clip(x - 0.06 * k, 0, 1)]) for k, x in enumerate(one)],
+        [np.stack([x, x]) for x in flat],
+    )  # fmt: skip
+    wide = plateau_left(apart, np.random.default_rng(1))
+    assert wide.high / wide.low > 2 * alone.high / alone.low
+    with pytest.raises(ValueError, match="same number of seeds"):
+        curves_meet(Curve(P, [np.ones((2, 5)), np.ones((1, 5)), np.ones((2, 5))], flat),
+                    np.random.default_rng(0))  # fmt: skip
+
+
+def test_times_are_read_from_curves():
+    found = {"step": [10, 100, 1000, 10_000], "train_recovery": [0.1, 0.5, 0.5, 0.9],
+             "test_recovery": [0.1, 0.5, 0.5, 0.4]}  # fmt: skip
+    generalises, remembers = times(found)
+    # .45 of .5 lies 7/8 of the way from .1 to .5; the gap .1 a fifth of that from 0 to .5
+    assert generalises == pytest.approx(10 ** (1 + 7 / 8))
+    assert remembers == pytest.approx(10 ** (3 + 1 / 5))
+    found["train_recovery"] = found["test_recovery"]
+    assert np.isnan(times(found)[1])
+
+
+def test_a_known_power_is_found():
+    P = np.repeat([16.0, 64.0, 256.0], 4)
+    noise = np.exp(0.1 * np.random.default_rng(0).normal(size=12))
+    fit = power(P, 3 * P**1.0 * noise)
+    assert fit["low"] < 1 < fit["high"]
+    assert fit["high"] - fit["low"] < 0.2
+    assert np.isnan(power(P[:4], P[:4])["slope"])
+    missing = power(P, np.where(P == 256, np.nan, 3 * P))
+    assert missing["sizes"] == 2
+    assert missing["slope"] == pytest.approx(1)
+
+
+def test_networks_agree_where_they_say_the_same():
+    one, other = {"says": [[1, 2, 3, 4], [1, 1, 1, 1]]}, {"says": [[1, 2, 0, 0], [1, 1, 1, 1]]}
+    assert agreement(one, other) == [0.5, 1.0]
+
+
+def test_probes_are_spread_evenly_in_the_logarithm():
+    steps = learning_time.schedule(8000, 20)
+    assert steps[0] == 25
+    assert steps[-1] == 8000
+    assert np.ptp(np.diff(np.log(steps))) < 0.05
+
+
+def test_learning_time_leaves_its_record(text, tmp_path, capsys):
+    learning_time.main(["--quick", "--data", str(text), "--subsets", "2", "4", "--steps", "60",
+                        "--seeds", "1", "--out", str(tmp_path), "--jobs", "2"])  # fmt: skip
+    paragraph = capsys.readouterr().out.strip()
+    record = json.loads((tmp_path / "record.json").read_text())
+    assert record["headline"]["paragraph"] == paragraph
+    with (tmp_path / "table.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == learning_time.COLUMNS
+    assert {(row["P"], row["half"]) for row in rows} == {(p, h) for p in "24" for h in "01"}
+
+
+def test_halves_share_no_sequence_and_the_tests(text):
+    data = sweep.read(str(text), None, lines=False, vocab=256, rules=2, seed=0).corpus
+    training, _ = data.split(5, 0)
+    first, second = training.tokens[:4], training.tokens[len(training) // 2 :][:4]
+    assert not (first[:, None] == second).all(axis=2).any()
+    task = Learner(str(text), 4, 1, 5, 2, 5, 0)
+    found = learning_time.learn(task)
+    assert len(found["step"]) == len(found["says"]) == 1  # 5 steps are fewer than 25
+    assert len(found["says"][0]) == 5 * data.tokens.shape[1]
+
+
+def test_the_peak_of_a_known_curve():
+    class Found:
+        subsets, seeds = (2, 8, 32), (0, 1)
+
+        class settings:  # noqa: N801
+            seed = 0
+
+    values = [np.full((2, 50), m) + 0.01 * np.random.default_rng(0).normal(size=(2, 50))
+              for m in (1.0, 2.0, 1.5)]  # fmt: skip
+    assert generated.peak(Found(), values, "x") == Interval(8.0, 8.0, 8.0)
+
+
+def test_a_reading_that_follows_the_reference_has_rank_correlation_one():
+    def reading(reference, alone):
+        return {"recovery leaves": Interval(reference, 0, 0),
+                "sample entropy rises": Interval(alone, 0, 0)}  # fmt: skip
+
+    single = {("s", k): reading(10.0 * 2**k, 20.0 * 2**k) for k in range(4)}
+    agree = estimators.agreement(single)["sample entropy rises"]
+    assert agree["rank_correlation"] == pytest.approx(1)
+    assert agree["distance"] == pytest.approx(np.log(2))
+    assert agree["shift"] == pytest.approx(np.log(2))
+    single["s", 9] = reading(10.0, float("nan"))  # never read: left out
+    assert estimators.agreement(single)["sample entropy rises"]["pairs"] == 4
+
+
+def test_classes_have_the_papers_order():
+    assert CLASSES == ("stable", "recovered", "unstable", "failed")
+    x = np.zeros((1, 4), int)
+    assert (corrupt(x, 0.0, 5, np.random.default_rng(0)) >= 0).all()
+
+
+@pytest.mark.parametrize("experiment", [*SWEPT, learning_time])
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--data", "no such file"], "neither pydoc, names nor a file"),
+        (["--subsets", "1"], "must be at least 2, got 1"),
+        (["--subsets", "1000000"], "1000000"),
+        (["--what"], "unrecognized"),
+    ],
+)
+def test_bad_input_gets_one_line_and_status_two(experiment, words, message, tmp_path, capsys):
+    out = tmp_path / "out"
+    with pytest.raises(SystemExit) as stop:
+        experiment.main([*words, "--out", str(out)])
+    assert stop.value.code == 2
+    errors = capsys.readouterr().err.strip()
+    assert message in errors
+    assert "\n" not in errors
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("size", "message"),
+    [("64", "width x blocks"), ("60x2", "multiple of 8"), ("64x0", "at least 1"), ("axb", "64x2")],
+)
+def test_sizes_that_are_none_are_refused(size, message, capsys):
+    with pytest.raises(SystemExit):
+        size_sweep.main(["--sizes", size])
+    assert message in capsys.readouterr().err
