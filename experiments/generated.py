@@ -3,9 +3,10 @@
 For networks of one size trained on P sequences, three seeds: two independent sets of samples each,
 told apart by their distance to the training set and to each other (2505.21777, for tokens), beside
 the held-out bound and the perplexity of the samples under an outside critic, which is the source
-itself where it is known and else an n-gram of text that no network was trained on. The paper says
-that this perplexity peaks where training recovery leaves its plateau [T30]; what is seen here is
-reported either way.
+itself for a Markov chain and else an n-gram of data that no network was trained on (a hierarchy
+gives most samples chance 0: for a known source, `possible` is the share that it could have made).
+The paper says that this perplexity peaks where training recovery leaves its plateau [T30]; what is
+seen here is reported either way.
 """
 
 from collections.abc import Callable, Sequence
@@ -34,7 +35,7 @@ from minuddm.probes import (
 from minuddm.sources import MarkovChain
 
 KINDS = ("memorised", "spurious", "generalised")
-QUANTITIES = (*KINDS, "copies", "critic", "nelbo")
+QUANTITIES = (*KINDS, "copies", "possible", "critic", "nelbo")
 COLUMNS = ["data", "size", "P", "seeds", "n", "theta", *(
     name for quantity in QUANTITIES for name in (quantity, f"{quantity}_lo", f"{quantity}_hi")
 )]  # fmt: skip
@@ -73,6 +74,9 @@ def measure(found: Sweep, size: str, judges: dict[int, Critic]) -> dict[str, lis
             for name, values in zip(KINDS, told, strict=True):
                 rows[name].append(values.astype(float))
             rows["copies"].append(copies(first, training[:P]).astype(float))
+            source = found.data.source
+            possible = np.full(len(first), np.nan) if source is None else source.contains(first)
+            rows["possible"].append(possible.astype(float))
             rows["critic"].append(judges[seed](first))
             rows["nelbo"].append(arrays["network test nelbo"])
             rows["theta"].append(np.array([theta]))

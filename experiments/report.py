@@ -203,7 +203,7 @@ VERDICTS = (
     Verdict("capacity", "polynomial memories keep L^(n-1) patterns", _growth),
     Verdict("spin_transition", "likelihood alone forms basins of the predicted size", _spins),
     Verdict("spin_transition", "few patterns are remembered, many are learned from", _transition),
-    Verdict("basins", "only likelihood-formed basins attract unseen patterns best", _basins),
+    Verdict("basins", "likelihood-formed basins attract unseen patterns best", _basins),
     Verdict("spurious", "mixtures come first, then minima of the memory's own", _spurious),
 )  # fmt: skip
 

@@ -27,6 +27,7 @@ from experiments.size_sweep import show
 from experiments.sweep import Sweep
 from minuddm import corrupt, generate, posterior, restore
 from minuddm.probes import (
+    Curvature,
     Curve,
     bootstrap_mean,
     conditional_entropy,
@@ -43,7 +44,7 @@ T = 0.1
 BINS = np.linspace(0, 3.4, 69)  # nats
 COLUMNS = ["part", "data", "size", "P", "seeds", "split", "kind", "at", "n", "value", "value_lo",
            "value_hi"]  # fmt: skip
-WAY = ("entropy_loo", "entropy_posterior", "trace", "margin")
+WAY = ("entropy_loo", "entropy_posterior", *Curvature._fields)
 
 Floats = NDArray[np.float64]
 
@@ -67,8 +68,7 @@ def examine(found: Sweep, size: str, P: int, seed: int, n: int) -> dict[str, Flo
 
     def watch(t: float, rows: slice, tokens: Any, log_p: Any) -> None:
         at = posterior(log_p, tokens, float(SCHEDULE.alpha(t))) if t < 1 else log_p
-        c = curvature(log_p)
-        numbers = (entropy(log_p), entropy(at), c.trace, c.margin)
+        numbers = (entropy(log_p), entropy(at), *curvature(log_p))
         steps.setdefault(t, []).append(np.array([x.mean() for x in numbers]))
 
     generate(network, n, L, V, SCHEDULE, GRID, generator(seed, "way back"), watch=watch)
