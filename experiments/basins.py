@@ -187,7 +187,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Run the experiment; see `--help`."""
     p = commandline.CommandLine("basins", claim(__doc__))
     args = p.parse_args(argv)
-    run, out = Run("basins", __doc__), p.folder(args)
+    run, out = Run("basins", __doc__, argv), p.folder(args)
     tasks = plan(args.quick, args.seed)
     table = rows(tasks, each(basin, tasks, out, args.jobs, quiet=args.quick), args.seed)
     of = {(row["patterns"], row["memory"], row["P"]): row for row in table}

@@ -291,7 +291,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Run the experiment; see `--help`."""
     p = commandline.CommandLine("capacity", claim(__doc__))
     args = p.parse_args(argv)
-    run, out = Run("capacity", __doc__), p.folder(args)
+    run, out = Run("capacity", __doc__, argv), p.folder(args)
     loads, growths = plan(args.quick, args.seed)
     shapes = curves(loads, each(load, loads, out, args.jobs, quiet=args.quick))
     pieces = each(growth, growths, out, args.jobs, quiet=args.quick)

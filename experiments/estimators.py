@@ -149,7 +149,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     p = commandline.CommandLine("estimators", claim(__doc__))
     sweep.options(p)
     args = p.parse_args(argv)
-    begun = Run("estimators", __doc__)
+    begun = Run("estimators", __doc__, argv)
     found = sweep.run(p, args, args.out)
     out = p.folder(args, "" if args.data == "pydoc" else Path(args.data).stem)
     seed, read = found.settings.seed, readings

@@ -213,7 +213,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Run the experiment; see `--help`."""
     p = commandline.CommandLine("gallery", claim(__doc__))
     args = p.parse_args(argv)
-    run, out = Run("gallery", __doc__), p.folder(args)
+    run, out = Run("gallery", __doc__, argv), p.folder(args)
     stored = letters()
     repaired, pictures, rise = repair(stored, args.seed)
     traced, rise_of_traces = traces(200 if args.quick else 1000, args.seed)

@@ -152,7 +152,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     p = commandline.CommandLine("generated", claim(__doc__))
     sweep.options(p, ("64x2",))
     args = p.parse_args(argv)
-    begun = Run("generated", __doc__)
+    begun = Run("generated", __doc__, argv)
     found = sweep.run(p, args, args.out)
     out = p.folder(args, "" if args.data == "pydoc" else Path(args.data).stem)
     size = found.sizes[0]

@@ -154,7 +154,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         help="draws a point (default: 100,000; 10,000 if --quick)",
     )
     args = p.parse_args(argv)
-    run = Run("kernel_lab", __doc__)
+    run = Run("kernel_lab", __doc__, argv)
     n = args.draws or (10_000 if args.quick else 100_000)
     out = p.folder(args)
     rng = np.random.default_rng(args.seed)

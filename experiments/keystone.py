@@ -146,7 +146,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     p.add_argument("--steps", type=whole(1), default=128, help="steps of the reverse chain")
     p.add_argument("--data", default="pydoc", help="pydoc, names, or a UTF-8 text file")
     args = p.parse_args(argv)
-    run = Run("keystone", __doc__)
+    run = Run("keystone", __doc__, argv)
     P = args.patterns or (100 if args.quick else 500)
     n = args.chains or (50 if args.quick else 200)
     try:

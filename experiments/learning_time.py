@@ -192,7 +192,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     p.add_argument("--steps", type=whole(50), help="of training (default: 8000; 600 if --quick)")
     p.add_argument("--seeds", type=whole(1), default=2, help="pairs of networks for each P")
     args = p.parse_args(argv)
-    run = Run("learning_time", __doc__)
+    run = Run("learning_time", __doc__, argv)
     sizes = sorted(set(args.subsets or ([8, 32] if args.quick else [16, 32, 64, 128, 256])))
     steps, n = args.steps or (600 if args.quick else 8000), 50 if args.quick else 100
     try:

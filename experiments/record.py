@@ -12,8 +12,9 @@ import math
 import os
 import platform
 import subprocess
+import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -26,8 +27,12 @@ _PACKAGES = ("minuddm", "numpy", "numba", "scipy", "matplotlib", "joblib", "safe
 class Run:
     """One run of an experiment, from the moment it starts to what it leaves behind."""
 
-    def __init__(self, experiment: str, module_doc: str | None) -> None:
+    def __init__(
+        self, experiment: str, module_doc: str | None, argv: Sequence[str] | None = None
+    ) -> None:
         self.experiment, self.claim = experiment, claim(module_doc)
+        words = sys.argv[1:] if argv is None else argv
+        self.command = " ".join(["python -m", f"experiments.{experiment}", *words])
         self._started, self._environment = time.perf_counter(), environment()
 
     def leave(
@@ -47,6 +52,7 @@ class Run:
             {
                 "experiment": self.experiment,
                 "claim": self.claim,
+                "command": self.command,
                 **more,
                 "settings": settings,
                 "wall_seconds": time.perf_counter() - self._started,

@@ -120,7 +120,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     p = commandline.CommandLine("size_sweep", claim(__doc__))
     sweep.options(p)
     args = p.parse_args(argv)
-    begun = Run("size_sweep", __doc__)
+    begun = Run("size_sweep", __doc__, argv)
     variant = "" if args.data == "pydoc" else Path(args.data).stem
     found = sweep.run(p, args, args.out)
     out = p.folder(args, variant)

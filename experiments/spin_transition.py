@@ -313,7 +313,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Run the experiment; see `--help`."""
     p = commandline.CommandLine("spin_transition", claim(__doc__))
     args = p.parse_args(argv)
-    run, out = Run("spin_transition", __doc__), p.folder(args)
+    run, out = Run("spin_transition", __doc__, argv), p.folder(args)
     margins, meetings = plan(args.quick, args.seed)
     splits = pooled(meetings, each(meeting, meetings, out, args.jobs, quiet=args.quick))
     loads = margin_rows(margins, each(margin, margins, out, args.jobs, quiet=args.quick))

@@ -276,7 +276,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Run the experiment; see `--help`."""
     p = commandline.CommandLine("spurious", claim(__doc__))
     args = p.parse_args(argv)
-    run, out = Run("spurious", __doc__), p.folder(args)
+    run, out = Run("spurious", __doc__, argv), p.folder(args)
     overloads, reaches = plan(args.quick, args.seed)
     ends = overload_rows(overloads, each(overload, overloads, out, args.jobs, quiet=args.quick),
                          args.seed)  # fmt: skip

@@ -220,7 +220,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     p.add_argument("--official-format", action="store_true",
                    help="also write stability_t=…_subset=…_….csv and .npz")  # fmt: skip
     args = p.parse_args(argv)
-    begun = Run("stability", __doc__)
+    begun = Run("stability", __doc__, argv)
     found = sweep.run(p, args, args.out)
     out = p.folder(args, "" if args.data == "pydoc" else Path(args.data).stem)
     size, n = found.sizes[0], 20 if args.quick else 100

@@ -208,7 +208,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     p = commandline.CommandLine("uncertainty", claim(__doc__))
     sweep.options(p, ("64x2",))
     args = p.parse_args(argv)
-    begun = Run("uncertainty", __doc__)
+    begun = Run("uncertainty", __doc__, argv)
     found = sweep.run(p, args, args.out)
     out = p.folder(args, "" if args.data == "pydoc" else Path(args.data).stem)
     size, n = found.sizes[0], 50 if args.quick else 200

@@ -41,8 +41,25 @@ def rows_of(name: str, t: str = "0.1") -> dict[tuple[str, int, str], dict[str, s
 
 
 def crossing(name: str, reading: str) -> str:
-    value, low, high = (record(name)["headline"][reading][end] for end in ("value", "low", "high"))
-    return f"P = {value:.0f} ({low:.0f} to {high:.0f})"
+    return f"P = {crossing_of(record(name)['headline'][reading])}"
+
+
+def crossing_of(interval: dict) -> str:
+    value, low, high = (interval[end] for end in ("value", "low", "high"))
+    if value is None:
+        return "none of those measured"
+    above = f"{high:.0f}" if isinstance(high, float) else "beyond"  # infinity is a word
+    return f"{value:.0f} ({low:.0f} to {above})"
+
+
+def radii(name: str) -> str:
+    found = {k: v for k, v in record(name)["headline"].items() if "radius" in k}
+    sizes = sorted({int(k.split()[-1]) for k in found})
+    return "; ".join(
+        f"{found[f'train radius at P = {P}']:.1f}, {found[f'test radius at P = {P}']:.1f} "
+        f"at P = {P}"
+        for P in sizes
+    )
 
 
 def excess(name: str, P: int = 65536) -> str:
@@ -138,6 +155,26 @@ CLAIMS = {
     "structured patterns: likelihood-formed basins attract unseen ones": lambda: " against ".join(
         f"{energy('basins')['structured'][memory]['test_recovery']:.2f} ({memory})"
         for memory in ("pseudo-likelihood", "Hopfield")
+    ),
+    "larger networks remember more: training recovery leaves 0.95": lambda: ", ".join(
+        f"{size} at {crossing_of(reading['leaves'])}"
+        for size, reading in energy("size_sweep").items()
+        if isinstance(reading, dict)
+    ),
+    "entropy of a network's own samples against recovery": lambda: (
+        "rank correlation {rank_correlation:.2f}, distance {distance:.2f} in log P, "
+        "{pairs} networks".format(**energy("estimators")["agreement"]["sample entropy rises"])
+    ),
+    "entropy gap between samples and training data closes": lambda: crossing(
+        "uncertainty", "gap_closes"
+    ),
+    "basin of a sequence, in changed tokens of 32: training, unseen": lambda: radii("stability"),
+    "perplexity of samples under a critic peaks": lambda: crossing("generated", "perplexity_peak"),
+    "spurious samples have their largest share": lambda: (
+        f"{energy('generated')['spurious_share']:.2f} at {crossing('generated', 'spurious_peak')}"
+    ),
+    "memory sets in after a time that grows like a power of P": lambda: (
+        "P^{slope:.2f} ({low:.2f} to {high:.2f})".format(**energy("learning_time")["power"])
     ),
     "recall never goes uphill": lambda: (
         f"largest rise {energy('gallery')['largest_rise']:.0e}; "
