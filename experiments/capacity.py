@@ -6,6 +6,8 @@ Random patterns of ±1 are stored and recalled from themselves [T17]:
     n = 3, 4        it falls at a P that grows like L^{n-1}
     exponential     *all* patterns stay where they are up to a P that grows like 2^{L/2}: beyond,
                     some pair is at distance 1; most of them are still retrieved far above that
+    log-sum-exp     at β = 0.3, and the Epanechnikov kernel that reaches as far as L/4 flips: P is
+                    exponential in L as well, with a smaller exponent, for they see further
 
 Growth is the slope of a line through the logarithms, its interval a bootstrap over pattern sets.
 """
@@ -23,16 +25,29 @@ from threadpoolctl import threadpool_limits
 from experiments import commandline
 from experiments.jobs import Found, each, generator
 from experiments.record import Run, claim
-from hopfield import BinaryMemory, Exponential, Power, TokenMemory, hebbian
+from hopfield import (
+    BinaryMemory,
+    Exponential,
+    LogSumExp,
+    LogSumReLU,
+    Power,
+    TokenMemory,
+    hebbian,
+)
 from hopfield.landscape import CapacityCurve, Memory, capacity, change
 
 LEVEL = 0.95
+BETA = 0.3  # of log-sum-exp; the exponential memory has 1
 MEMORIES: dict[str, Callable[[Any], Memory]] = {
     "n = 2": hebbian,
     "n = 3": lambda patterns: BinaryMemory(patterns, Power(3)),
     "n = 4": lambda patterns: BinaryMemory(patterns, Power(4)),
     "exponential": lambda patterns: BinaryMemory(patterns, Exponential()),
+    "log-sum-exp": lambda patterns: BinaryMemory(patterns, LogSumExp(BETA)),
+    "Epanechnikov": lambda patterns: BinaryMemory(patterns, _epanechnikov(patterns.shape[1])),
 }
+LOGARITHMIC = {"exponential": (0.9, -3.0), "log-sum-exp": (0.63, -3.1), "Epanechnikov": (0.26, 0.8)}
+"""Memories whose P is a power of 2 in L, and a line near which log2 P is looked for."""
 COLUMNS = ["memory", "L", "P", "load", "sets", "overlap", "overlap_lo", "overlap_hi", "all_stay"]
 _SPINS = np.array([-1, 1], np.int8)
 
@@ -85,6 +100,11 @@ def growth(task: Growth) -> Found:
     return {"log2": found}
 
 
+def _epanechnikov(L: int) -> LogSumReLU:
+    """Return the kernel that vanishes where L/4 spins are flipped: at an overlap of L/2."""
+    return LogSumReLU(2 / L, float(L))
+
+
 def _all_stay(patterns: NDArray[np.int8]) -> bool:
     memory = BinaryMemory(patterns, Exponential())
     blocks = np.array_split(patterns, max(1, len(patterns) // 64))
@@ -103,9 +123,12 @@ def plan(quick: bool, seed: int) -> tuple[list[Load], list[Growth]]:
     """Return what is measured, the long pieces last."""
     sets = 2 if quick else 6
     loads = []
-    for L in (10, 12, 14) if quick else (10, 12, 14, 16, 18):
-        sizes = np.unique(np.round(2 ** (0.9 * L - 3 + np.arange(-1.5, 2, 0.5))).astype(int))
-        loads += [Load("exponential", L, int(P), sets, 200, seed) for P in sizes]
+    for memory, (rise, start) in LOGARITHMIC.items():
+        many = sets if memory == "exponential" else 4 * sets  # their patterns are few
+        for L in (10, 12, 14) if quick else (10, 12, 14, 16, 18):
+            log2 = rise * L + start + np.arange(-1.5, 2, 0.5)
+            sizes = np.unique(np.round(2**log2).astype(int))
+            loads += [Load(memory, L, int(P), many, 200, seed) for P in sizes if P > 1]
     for n, lengths, sizes in (
         (4, (24, 36) if quick else (24, 36, 54, 80), np.geomspace(0.006, 0.018, 7)),
         (3, (40, 60, 90) if quick else (40, 60, 90, 135, 200), np.geomspace(0.045, 0.14, 7)),
@@ -157,7 +180,7 @@ def measure(
         if len(lengths) > 1 and memory != "n = 2":
             P = np.stack([sizes[memory, L] for L in lengths], axis=1)
             P = P[np.isfinite(P).all(axis=1)]
-            x = np.array(lengths) if memory == "exponential" else np.log2(lengths)
+            x = np.array(lengths) if memory in LOGARITHMIC else np.log2(lengths)
             slopes[memory] = slope(x, np.log2(P))
     rng = generator(seed, "bootstrap growth")
     values = np.array(list(grown.values()))
@@ -212,7 +235,9 @@ def draw(
     """Draw overlap against load for n = 2, and the sizes at which memories fall against L."""
     from experiments.figures import plt, save
 
-    colours = dict(zip(MEMORIES, ("#0072B2", "#D55E00", "#009E73", "#CC79A7"), strict=True))
+    colours = dict(zip(
+        MEMORIES, ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "0.45"), strict=True
+    ))  # fmt: skip
     figure, (left, middle, right) = plt.subplots(1, 3, figsize=(12, 4))
     classical = [(L, curve) for (memory, L), curve in shapes.items() if memory == "n = 2"]
     for (L, curve), shade in zip(classical, ("#9ecae1", "#4a98c9", "#08519c"), strict=False):
@@ -244,16 +269,16 @@ def draw(
     middle.set_title("Polynomial: P against L")
     middle.set_ylim(top=5e4)
     middle.legend(fontsize=8.5, loc="upper right")
-    lengths = [L for name, L in shapes if name == "exponential"]
-    P = np.array([found["falls"]["exponential", L] * L for L in lengths])
-    label = "overlap .95: 2^({:.2f} L)".format(found["slopes"]["exponential"][0])
-    bars = np.abs(P[:, 1:] - P[:, :1]).T
-    right.errorbar(lengths, P[:, 0], bars, fmt="o-", ms=4, color=colours["exponential"],
-                   label=label)  # fmt: skip
+    for memory in LOGARITHMIC:
+        lengths = [L for name, L in shapes if name == memory]
+        P = np.array([found["falls"][memory, L] * L for L in lengths])
+        label = f"{memory}, overlap .95: 2^({found['slopes'][memory][0]:.2f} L)"
+        bars = np.abs(P[:, 1:] - P[:, :1]).T
+        right.errorbar(lengths, P[:, 0], bars, fmt="o-", ms=4, color=colours[memory], label=label)
     L = np.array(list(grown))
     mean = np.array([np.mean(v) for v in grown.values()])
     error = 1.96 * np.array([np.std(v) / np.sqrt(len(v)) for v in grown.values()])
-    label = "all stay: 2^({:.2f} L)".format(found["slopes"]["all stay"][0])
+    label = "exponential, all stay: 2^({:.2f} L)".format(found["slopes"]["all stay"][0])
     bars = np.abs(2 ** np.stack([mean - error, mean + error]) - 2**mean)
     right.errorbar(L, 2**mean, bars, fmt="s-", ms=4, color="#56B4E9", label=label)
     right.plot(L, [neighbours(n) for n in L], color="0.4", ls=":", lw=1.2,
@@ -261,9 +286,9 @@ def draw(
     right.set_yscale("log", base=2)
     right.set_xlabel("spins L")
     right.set_ylabel("patterns P")
-    right.set_title("Exponential: P against L")
-    right.set_ylim(top=2.0**18)
-    right.legend(fontsize=8.5, loc="upper left")
+    right.set_title("Logarithmic energies: P against L")
+    right.set_ylim(top=2.0**21)
+    right.legend(fontsize=7.5, loc="upper left")
     save(out, figure)
 
 
@@ -309,7 +334,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         f"patterns stay up to a number that doubles with every "
         f"{1 / slopes['all stay'][0]:.1f} spins, 2^(cL) with c = {_interval(slopes['all stay'])}, "
         f"theory 1/2 for large L and {pairs:.2f} for these; an overlap of {LEVEL:g} is kept up to "
-        f"c = {_interval(slopes['exponential'])}. A classical recall of 1,000 queries "
+        f"c = {_interval(slopes['exponential'])}, by log-sum-exp at β = {BETA:g} up to "
+        f"{_interval(slopes['log-sum-exp'])}, by the Epanechnikov kernel up to "
+        f"{_interval(slopes['Epanechnikov'])}. A classical recall of 1,000 queries "
         f"(L = 1,000, P = 100) takes {timed['recall_over_products']:.2f} times the matrix "
         f"products of its sweeps, one of 1,000 sequences of tokens among 10,000 takes "
         f"{timed['token_recall_seconds']:.2f} s, on one thread."

@@ -26,6 +26,10 @@ PLANS = {
                 ("n = 4", 16, (20, 80, 320)),
                 ("exponential", 8, (8, 32, 120)),
                 ("exponential", 10, (16, 64, 256)),
+                ("log-sum-exp", 8, (2, 8, 32)),
+                ("log-sum-exp", 10, (4, 16, 64)),
+                ("Epanechnikov", 8, (2, 8, 64)),
+                ("Epanechnikov", 10, (4, 16, 90)),
             )
             for P in sizes
         ],
