@@ -4,13 +4,13 @@ A memory stores patterns and recalls them: from a damaged pattern it walks to a 
 Reading order:
 
     separation           how fast a memory forgets patterns that are not the nearest one
-    dense                the dense associative memory on any finite alphabet, and its sweeps
+    dense, sweeps        the dense associative memory on any finite alphabet
     binary, token        the same for spins and for sequences of tokens
     continuous           the same for points: one step of attention, a density estimate
     couplings            Hopfield 1982, Storkey, pseudo-inverse: pairwise couplings
     pseudolikelihood/    couplings that a likelihood chose: basins and no energy
     recall               walking downhill, one site at a time or all at once
-    landscape            capacity, basins, volumes, and what else there is besides the patterns
+    landscape/           capacity, basins, volumes, and what else there is besides the patterns
 
 Every memory has `.energy(x)` and `.recall(x) -> Recall(state, energies, steps, converged)`, batched
 over queries. `TokenMemory`'s energy, conditionals and recall are the energy-side twins of what

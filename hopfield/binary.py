@@ -18,9 +18,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hopfield import seams
-from hopfield.dense import Codes, DenseMemory
+from hopfield.dense import DenseMemory
 from hopfield.recall import Floats
 from hopfield.separation import Power, Separation
+from hopfield.sweeps import Codes
 
 HOPFIELD = Power(2)
 

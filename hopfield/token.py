@@ -15,9 +15,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from hopfield import seams
-from hopfield.dense import Codes, DenseMemory
+from hopfield.dense import DenseMemory
 from hopfield.recall import Floats
 from hopfield.separation import LogSumExp, Separation
+from hopfield.sweeps import Codes
 
 
 class TokenMemory(DenseMemory):

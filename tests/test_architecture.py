@@ -20,8 +20,9 @@ FLOORS = [
 ENERGY_FLOORS = [
     {"compiled", "seams"},
     {"separation", "recall"},
-    {"dense", "couplings", "continuous"},
-    {"binary", "token", "pseudolikelihood"},
+    {"sweeps", "couplings", "continuous"},
+    {"dense", "pseudolikelihood"},
+    {"binary", "token"},
     {"landscape"},
 ]
 MODULES = sorted(
