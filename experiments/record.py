@@ -21,6 +21,7 @@ from typing import Any
 
 from minuddm.files import write_atomically
 
+_CODE = (":/", ":(top,exclude)experiments/results")  # a record to be replaced is no change of code
 _PACKAGES = ("minuddm", "numpy", "numba", "scipy", "matplotlib", "joblib", "safetensors")
 
 
@@ -80,7 +81,7 @@ def environment() -> dict[str, Any]:
         "cpu": _processor(),
         "cores": os.cpu_count(),
         "commit": _git("rev-parse", "HEAD"),
-        "dirty": bool(_git("status", "--porcelain", "--untracked-files=no")),
+        "dirty": bool(_git("status", "--porcelain", "--untracked-files=no", "--", *_CODE)),
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
     }
 

@@ -156,26 +156,6 @@ CLAIMS = {
         f"{energy('basins')['structured'][memory]['test_recovery']:.2f} ({memory})"
         for memory in ("pseudo-likelihood", "Hopfield")
     ),
-    "larger networks remember more: training recovery leaves 0.95": lambda: ", ".join(
-        f"{size} at {crossing_of(reading['leaves'])}"
-        for size, reading in energy("size_sweep").items()
-        if isinstance(reading, dict)
-    ),
-    "entropy of a network's own samples against recovery": lambda: (
-        "rank correlation {rank_correlation:.2f}, distance {distance:.2f} in log P, "
-        "{pairs} networks".format(**energy("estimators")["agreement"]["sample entropy rises"])
-    ),
-    "entropy gap between samples and training data closes": lambda: crossing(
-        "uncertainty", "gap_closes"
-    ),
-    "basin of a sequence, in changed tokens of 32: training, unseen": lambda: radii("stability"),
-    "perplexity of samples under a critic peaks": lambda: crossing("generated", "perplexity_peak"),
-    "spurious samples have their largest share": lambda: (
-        f"{energy('generated')['spurious_share']:.2f} at {crossing('generated', 'spurious_peak')}"
-    ),
-    "memory sets in after a time that grows like a power of P": lambda: (
-        "P^{slope:.2f} ({low:.2f} to {high:.2f})".format(**energy("learning_time")["power"])
-    ),
     "recall never goes uphill": lambda: (
         f"largest rise {energy('gallery')['largest_rise']:.0e}; "
         f"{energy('gallery')['letters_repaired']['exponential']} of 26 letters repaired"
