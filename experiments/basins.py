@@ -134,7 +134,7 @@ def rows(tasks: Sequence[Stored], found: Sequence[Found], seed: int) -> list[dic
 
 def draw(out: Path, table: list[dict[str, Any]]) -> None:
     """Draw radius and volume against load; recovery of stored and unseen structured patterns."""
-    from experiments.figures import DASH, plt, save
+    from experiments.figures import DASH, band, plt, save
 
     colours = dict(
         zip(
@@ -160,13 +160,9 @@ def draw(out: Path, table: list[dict[str, Any]]) -> None:
     for axes, patterns, name, title, label in shown:
         for memory, colour in colours.items():
             line = [row for row in table if (row["patterns"], row["memory"]) == (patterns, memory)]
-            load = [row["load"] for row in line]
-            likelihood = memory == "pseudo-likelihood"
-            axes.plot(load, [row[name] for row in line], color=colour, marker=".",
-                      ls=DASH["test"] if name.startswith("test") else "-",
-                      lw=2.6 if likelihood else 1.5, label=memory)  # fmt: skip
-            low, high = ([row[f"{name}_{end}"] for row in line] for end in ("lo", "hi"))
-            axes.fill_between(load, low, high, color=colour, alpha=0.13, lw=0)
+            dash = DASH["test"] if name.startswith("test") else DASH["train"]
+            wide = 2.6 if memory == "pseudo-likelihood" else 1.5
+            band(axes, line, "load", name, color=colour, marker=".", ls=dash, lw=wide, label=memory)
         axes.set_xscale("log")
         axes.set_title(title)
         axes.set_ylabel(label)

@@ -29,8 +29,8 @@ from experiments import commandline, sweep
 from experiments.cells import SURE
 from experiments.data import describe
 from experiments.jobs import generator
-from experiments.record import Run, claim
-from experiments.size_sweep import MEASURED, show
+from experiments.record import Run, claim, show
+from experiments.size_sweep import MEASURED
 from experiments.sweep import Sweep
 from minuddm.probes import Curve, Interval, copies, curves_cross, curves_meet, plateau_left
 

@@ -4,7 +4,9 @@ The colours are those of Okabe & Ito (2008).
 """
 
 import io
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 
@@ -47,6 +49,14 @@ plt.rcParams.update(
         "figure.constrained_layout.use": True,
     }
 )
+
+
+def band(axes: Any, rows: Sequence[Mapping[str, Any]], x: str, name: str, **style: Any) -> None:
+    """Draw column `name` of the rows against column `x`, with its interval `_lo` to `_hi`."""
+    at = [row[x] for row in rows]
+    axes.plot(at, [row[name] for row in rows], **style)
+    low, high = ([row[f"{name}_{end}"] for row in rows] for end in ("lo", "hi"))
+    axes.fill_between(at, low, high, color=style["color"], alpha=0.15, lw=0)
 
 
 def save(out: Path, figure: Figure) -> None:

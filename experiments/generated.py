@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from experiments import commandline, sweep
 from experiments.data import describe
 from experiments.jobs import generator
-from experiments.record import Run, claim
-from experiments.size_sweep import MEASURED, show
+from experiments.record import Run, claim, show
+from experiments.size_sweep import MEASURED
 from experiments.sweep import Sweep
 from minuddm.probes import (
     Interval,
@@ -119,20 +119,17 @@ def peak(found: Sweep, values: list[Floats], name: str) -> Interval:
 
 def draw(out: Path, table: list[dict[str, Any]], marks: dict[str, Any], critic: str) -> None:
     """Draw shares of the three kinds, and what critic and bound say, against P."""
-    from experiments.figures import plt, save
+    from experiments.figures import band, plt, save
 
     colours = {"memorised": "#D55E00", "spurious": "#E69F00", "generalised": "#0072B2",
                "copies": "0.4", "critic": "#009E73", "nelbo": "#CC79A7"}  # fmt: skip
     figure, (left, right) = plt.subplots(1, 2, figsize=(10.5, 4.2))
-    P = [row["P"] for row in table]
     for axes, names in ((left, (*KINDS, "copies")), (right, ("critic", "nelbo"))):
         for name in names:
             label = {"copies": "copies, ≤ 10 % changed", "nelbo": "held-out bound of the network",
                      "critic": "samples, under the critic"}.get(name, name)  # fmt: skip
-            axes.plot(P, [row[name] for row in table], color=colours[name], marker=".",
-                      ls=":" if name == "copies" else "-", label=label)  # fmt: skip
-            low, high = ([row[f"{name}_{end}"] for row in table] for end in ("lo", "hi"))
-            axes.fill_between(P, low, high, color=colours[name], alpha=0.15, lw=0)
+            dash = ":" if name == "copies" else "-"
+            band(axes, table, "P", name, color=colours[name], marker=".", ls=dash, label=label)
         axes.axvline(marks["leaves"].value, color="0.4", ls=":", lw=1)
         axes.set_xscale("log")
         axes.set_xlabel("training sequences P")

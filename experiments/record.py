@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from minuddm.files import write_atomically
+from minuddm.probes import Interval
 
 _CODE = (":/", ":(top,exclude)experiments/results")  # a record to be replaced is no change of code
 _PACKAGES = ("minuddm", "numpy", "numba", "scipy", "matplotlib", "joblib", "safetensors")
@@ -62,6 +63,14 @@ class Run:
             },
         )
         print(paragraph)
+
+
+def show(interval: Interval) -> str:
+    """Say where a crossing is, with its interval."""
+    if math.isnan(interval.value):
+        return "none of those measured"
+    high = f"{interval.high:.0f}" if math.isfinite(interval.high) else "beyond"
+    return f"{interval.value:.0f} ({interval.low:.0f} to {high})"
 
 
 def claim(module_doc: str | None) -> str:

@@ -16,7 +16,7 @@ from experiments import commandline, sweep
 from experiments.cells import SPLITS
 from experiments.data import describe
 from experiments.jobs import generator
-from experiments.record import Run, claim
+from experiments.record import Run, claim, show
 from experiments.sweep import Sweep, T
 from minuddm.probes import Interval, bootstrap_mean, curves_meet, plateau_left
 from minuddm.weights import ModelConfig, shapes
@@ -74,7 +74,7 @@ def estimates(found: Sweep) -> dict[str, dict[str, Interval]]:
 
 def draw(out: Path, table: list[dict[str, Any]], found: dict[str, dict[str, Interval]]) -> None:
     """Draw recovery and entropy against P for every size, and the readings against size."""
-    from experiments.figures import DASH, plt, save
+    from experiments.figures import DASH, band, plt, save
 
     shades = plt.get_cmap("viridis")(np.linspace(0.05, 0.75, len(found)))
     figure, (left, middle, right) = plt.subplots(1, 3, figsize=(12.5, 4.2))
@@ -85,11 +85,8 @@ def draw(out: Path, table: list[dict[str, Any]], found: dict[str, dict[str, Inte
         for size, colour in zip(found, shades, strict=True):
             for split in SPLITS:
                 line = [row for row in table if (row["size"], row["split"]) == (size, split)]
-                P = [row["P"] for row in line]
-                axes.plot(P, [row[name] for row in line], color=colour, ls=DASH[split], marker=".",
-                          label=f"{size}, {split}")  # fmt: skip
-                low, high = ([row[f"{name}_{end}"] for row in line] for end in ("lo", "hi"))
-                axes.fill_between(P, low, high, color=colour, alpha=0.13, lw=0)
+                band(axes, line, "P", name, color=colour, ls=DASH[split], marker=".",
+                     label=f"{size}, {split}")  # fmt: skip
         axes.set_xscale("log")
         axes.set_xlabel("training sequences P")
         axes.set_ylabel(label)
@@ -150,14 +147,6 @@ def main(argv: Sequence[str] | None = None) -> None:
         data=describe(found.data),
         intervals="95 %, bootstrap over seeds and sequences, 1000 draws",
     )  # fmt: skip
-
-
-def show(interval: Interval) -> str:
-    """Say where a crossing is."""
-    if np.isnan(interval.value):
-        return "none of those measured"
-    high = f"{interval.high:.0f}" if np.isfinite(interval.high) else "beyond"
-    return f"{interval.value:.0f} ({interval.low:.0f} to {high})"
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 
 from experiments import commandline
 from experiments.jobs import Found, each, generator
-from experiments.record import Run, claim
+from experiments.record import Run, claim, show
 from hopfield import PseudoLikelihood
 from hopfield.pseudolikelihood import gardner_load, gardner_margin, repaired_share
 from minuddm.probes import Curve, Interval, bootstrap_mean, curves_meet, plateau_left
@@ -254,7 +254,7 @@ def crossing(curve: Curve, rng: Generator) -> Interval:
 
 def draw(out: Path, margins: list[dict[str, Any]], meetings: list[dict[str, Any]]) -> None:
     """Draw margins and basins beside theory; recovery and entropy against P."""
-    from experiments.figures import DASH, plt, save
+    from experiments.figures import DASH, band, plt, save
 
     blue, red, green, grey = "#0072B2", "#D55E00", "#009E73", "0.45"
     figure, panels = plt.subplots(2, 2, figsize=(10, 7.4))
@@ -292,11 +292,8 @@ def draw(out: Path, margins: list[dict[str, Any]], meetings: list[dict[str, Any]
         for patterns, colour in (("structured", green), ("random", grey)):
             for split in ("train", "test"):
                 line = [r for r in meetings if (r["patterns"], r["split"]) == (patterns, split)]
-                P = [row["P"] for row in line]
-                axes.plot(P, [row[name] for row in line], color=colour, ls=DASH[split], marker=".",
-                          label=f"{patterns}, {split}")  # fmt: skip
-                low, high = ([row[f"{name}_{end}"] for row in line] for end in ("lo", "hi"))
-                axes.fill_between(P, low, high, color=colour, alpha=0.15, lw=0)
+                band(axes, line, "P", name, color=colour, ls=DASH[split], marker=".",
+                     label=f"{patterns}, {split}")  # fmt: skip
         axes.set_xscale("log")
         axes.set_xlabel("training patterns P")
         axes.set_ylabel(label)
@@ -354,9 +351,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         f"of training patterns falls from {structured('train', first)} at P = {first} to "
         f"{structured('train', last)} at P = {last}, that of unseen ones rises from "
         f"{structured('test', first)} to {structured('test', last)}; training recovery leaves "
-        f"0.95 at P = {_show(found['leaves'])}, the two first overlap at P = "
-        f"{_show(found['recoveries_meet'])}, the entropies cross at P = "
-        f"{_show(found['entropies_cross'])}. On random patterns unseen recovery is "
+        f"0.95 at P = {show(found['leaves'])}, the two first overlap at P = "
+        f"{show(found['recoveries_meet'])}, the entropies cross at P = "
+        f"{show(found['entropies_cross'])}. On random patterns unseen recovery is "
         f"{of['random', first, 'test']['recovery']:.2f} at P = {first} and at most "
         f"{max(of['random', P, 'test']['recovery'] for P in sizes[1:]):.2f} above: never more than "
         f"the half that forgetting the pattern would give. The numbers of [T24] are met within "
@@ -377,12 +374,6 @@ def main(argv: Sequence[str] | None = None) -> None:
         intervals="95 %, percentile bootstrap over patterns of all seeds, 1000 draws; margins: "
         "standard deviations over seeds",
     )  # fmt: skip
-
-
-def _show(interval: Interval) -> str:
-    if np.isnan(interval.value):
-        return "none of those measured"
-    return f"{interval.value:.0f} ({interval.low:.0f} to {interval.high:.0f})"
 
 
 if __name__ == "__main__":

@@ -217,7 +217,7 @@ def draw(
     out: Path, rings: dict[int, dict[str, Any]], overloads: list[Any], reaches: list[Any]
 ) -> None:
     """Draw the circle as maps; where starts end; Bessel's curve; and what emerges."""
-    from experiments.figures import plt, save
+    from experiments.figures import band, plt, save
 
     figure, panels = plt.subplots(2, 3, figsize=(12, 8))
     grid = np.linspace(-1.6, 1.6, 81)
@@ -236,10 +236,7 @@ def draw(
     colours = ("#0072B2", "#E69F00", "#CC79A7", "#56B4E9", "#D55E00")
     for name, colour in zip(list(KINDS.values())[:5], colours, strict=True):
         line = [row for row in overloads if row["kind"] == name]
-        load = [row["load"] for row in line]
-        left.plot(load, [row["share"] for row in line], color=colour, marker=".", label=name)
-        low, high = ([row[f"share_{end}"] for row in line] for end in ("lo", "hi"))
-        left.fill_between(load, low, high, color=colour, alpha=0.15, lw=0)
+        band(left, line, "load", "share", color=colour, marker=".", label=name)
     left.axvline(0.138, color="0.3", ls=":", lw=1)
     left.set_xscale("log")
     left.set_xlabel("load P / L")

@@ -204,13 +204,10 @@ def draw(out: Path, table: list[dict[str, Any]], measured: dict[tuple[int, int],
 
 def _line(axes: Any, table: list[dict[str, Any]], mode: str, t: float, name: str, colour: Any,
           dash: Any, label: str | None) -> None:  # fmt: skip
+    from experiments.figures import band
+
     line = [row for row in table if (row["split"], row["t"]) == (mode, t)]
-    P = [row["P"] for row in line]
-    axes.plot(
-        P, [row[name] for row in line], color=colour, ls=dash, marker=".", lw=1.5, label=label
-    )
-    low, high = ([row[f"{name}_{end}"] for row in line] for end in ("lo", "hi"))
-    axes.fill_between(P, low, high, color=colour, alpha=0.12, lw=0)
+    band(axes, line, "P", name, color=colour, ls=dash, marker=".", lw=1.5, label=label)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

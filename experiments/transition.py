@@ -100,22 +100,14 @@ def draw(out: Path, table: list[dict[str, Any]], found: Estimates, t: float, mod
 
 def _curves(axes: Any, table: list[dict[str, Any]], name: str, models: Sequence[str]) -> None:
     """Draw one quantity of several models, training solid and test dashed, with intervals."""
-    from experiments.figures import COLOUR, DASH, NAME
+    from experiments.figures import COLOUR, DASH, NAME, band
 
     for model in models:
         for split in SPLITS:
             line = [row for row in table if (row["model"], row["split"]) == (model, split)]
-            P = [row["P"] for row in line]
-            axes.plot(
-                P,
-                [row[name] for row in line],
-                color=COLOUR[model],
-                ls=DASH[split],
-                lw=3.6 if model == "dataset_ideal" else 1.6,  # shows beneath a line on top of it
-                label=f"{NAME[model]}, {split}",
-            )
-            low, high = ([row[f"{name}_{end}"] for row in line] for end in ("lo", "hi"))
-            axes.fill_between(P, low, high, alpha=0.15, lw=0, color=COLOUR[model])
+            band(axes, line, "P", name, color=COLOUR[model], ls=DASH[split],
+                 lw=3.6 if model == "dataset_ideal" else 1.6,  # shows beneath a line on top of it
+                 label=f"{NAME[model]}, {split}")  # fmt: skip
     axes.set_xscale("log")
     axes.set_xlabel("training sequences P")
 

@@ -22,8 +22,7 @@ from experiments import commandline, sweep
 from experiments.cells import SCHEDULE
 from experiments.data import describe
 from experiments.jobs import generator, spread
-from experiments.record import Run, claim
-from experiments.size_sweep import show
+from experiments.record import Run, claim, show
 from experiments.sweep import Sweep
 from minuddm import corrupt, generate, posterior, restore
 from minuddm.probes import (
@@ -148,7 +147,7 @@ def rows(found: Sweep, size: str, measured: dict[tuple[int, int], Any],
 def draw(out: Path, found: Sweep, size: str, measured: dict[tuple[int, int], Any],
          letters: dict[int, Floats], table: list[dict[str, Any]]) -> None:  # fmt: skip
     """Draw densities, the gap, the way back and the characters."""
-    from experiments.figures import plt, save
+    from experiments.figures import band, plt, save
 
     figure, panels = plt.subplots(2, 2, figsize=(11.5, 7.8))
     (a, b), (c, d) = panels
@@ -167,13 +166,8 @@ def draw(out: Path, found: Sweep, size: str, measured: dict[tuple[int, int], Any
     for name, colour in (("entropy_loo", "#0072B2"), ("entropy_posterior", "#CC79A7")):
         for split, dash in (("samples", "-"), ("train", (0, (4, 2)))):
             line = [r for r in table if (r["part"], r["kind"], r["split"]) == ("gap", name, split)]
-            P = [row["P"] for row in line]
             label = f"{name.split('_')[1]}, {'samples' if split == 'samples' else 'training data'}"
-            b.plot(
-                P, [row["value"] for row in line], color=colour, ls=dash, marker=".", label=label
-            )
-            low, high = ([row[f"value_{end}"] for row in line] for end in ("lo", "hi"))
-            b.fill_between(P, low, high, color=colour, alpha=0.13, lw=0)
+            band(b, line, "P", "value", color=colour, ls=dash, marker=".", label=label)
     b.set_xscale("log")
     b.set_xlabel("training sequences P")
     b.set_ylabel("entropy at t = 1e-5 (nats per token)")

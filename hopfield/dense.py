@@ -17,6 +17,7 @@ The matches are kept up to date as sites change, so a sweep costs O(P L); energi
 would cost O(P L² V).
 """
 
+from abc import ABC, abstractmethod
 from typing import Any
 
 import numpy as np
@@ -30,7 +31,7 @@ from hopfield.separation import Separation
 from hopfield.sweeps import Codes
 
 
-class DenseMemory:
+class DenseMemory(ABC):
     """Patterns over V values, as columns (L, P), with overlaps (L + 1,) for 0 … L matches.
 
     Subclasses say what a state looks like: `_coded` reads one, `_shown` writes one.
@@ -139,8 +140,10 @@ class DenseMemory:
         walk.energies(out, x, self._columns, table.value, table.rate, table.gap > 0, self._overlaps)
         return out
 
+    @abstractmethod
     def _coded(self, x: ArrayLike) -> Codes:
-        raise NotImplementedError
+        """Read states (B, L) as values 0 … V - 1."""
 
+    @abstractmethod
     def _shown(self, x: Codes) -> NDArray[Any]:
-        raise NotImplementedError
+        """Write values 0 … V - 1 as states."""
