@@ -9,14 +9,18 @@ from hypothesis import strategies as st
 
 from minuddm.ideal import DatasetIdeal, MarkovIdeal
 from minuddm.probes import (
+    Curve,
     NGram,
     basin_radius,
     class_means,
+    conditional_entropy,
     copies,
     curvature,
+    curves_meet,
     fixed_points,
     kinds,
     nearest,
+    plateau_left,
     recovery,
     threshold,
     token_classes,
@@ -141,6 +145,35 @@ def test_a_watched_chain_is_the_same_chain():
     np.testing.assert_array_equal(np.concatenate([s[2] for s in seen[:2]]), xt)
     assert seen[0][3] == (16, 12, V)
     assert len(seen) == 12
+
+
+def test_on_the_ideals_the_estimators_find_the_transition_where_it_was_put():
+    """A model that is the memoriser up to P = 64 and the generaliser from P = 256 on."""
+    rng = np.random.default_rng(20)
+    chain = MarkovChain.random(10, rng, concentration=1.0)
+    sizes, test = [4, 16, 64, 256, 1024], chain.sample(80, 16, rng)
+    alpha, recovered, entropies = float(SCHEDULE.alpha(0.25)), [], []
+    for P in sizes:
+        training = chain.sample(P, 16, rng)
+        model = DatasetIdeal(training, 10) if P <= 64 else MarkovIdeal(chain)
+        for values, measure in ((recovered, "recovery"), (entropies, "entropy")):
+            pair = []
+            for x in (np.resize(training, (80, 16)), test):
+                xt = corrupt(x, alpha, 10, rng)
+                if measure == "recovery":
+                    back = restore(model, xt, 0.25, SCHEDULE, 32, rng)
+                    pair.append(recovery(x, xt, back).recovery)
+                else:
+                    pair.append(conditional_entropy(model, xt, alpha).loo.mean(axis=1))
+            values.append(pair)
+    for estimate, values in (
+        (plateau_left, recovered),
+        (curves_meet, recovered),
+        (curves_meet, entropies),
+    ):
+        curve = Curve(sizes, *map(list, zip(*values, strict=True)))
+        found = estimate(curve, np.random.default_rng(21), draws=200)
+        assert 64 <= found.low <= found.value <= found.high <= 256
 
 
 # ---- curvature ----------------------------------------------------------------------------------
