@@ -167,7 +167,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         for reading, x in group.items()
     ]  # fmt: skip
     size = found.sizes[len(found.sizes) // 2]
-    listed = "; ".join(f"{reading} at P = {show(x)}" for reading, x in pooled[size].items())
+    least = found.subsets[0]
+    listed = "; ".join(f"{name} at P = {show(x, least)}" for name, x in pooled[size].items())
     alone = agree[ALONE]
     text = (
         f"For a {size} network, {len(found.seeds)} seeds: {listed}. The entropy of the model's own "

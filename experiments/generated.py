@@ -168,7 +168,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         f"{first['P']} and {last['memorised']:.2f} at P = {last['P']}, {first['generalised']:.2f} "
         f"and {last['generalised']:.2f} are new; spurious ones have their largest share, "
         f"{max(row['spurious'] for row in table):.2f}, at P = {show(spurious)}. Training recovery "
-        f"leaves 0.95 at P = {show(leaves)}. Under {critic}, the samples cost most, "
+        f"leaves 0.95 at P = {show(leaves, first['P'])}. Under {critic}, the samples cost most, "
         f"{max(row['critic'] for row in table):.2f} nats per token (unseen data: {reference:.2f}), "
         f"at P = {show(perplexity)}: the paper's claim, that this is where training recovery "
         f"leaves its plateau, is {'' if agrees else 'not '}seen here. Unseen sequences differ from "

@@ -65,10 +65,12 @@ class Run:
         print(paragraph)
 
 
-def show(interval: Interval) -> str:
-    """Say where a crossing is, with its interval."""
+def show(interval: Interval, least: float = 0.0) -> str:
+    """Say where a crossing is, with its interval; `least` is the smallest place measured."""
     if math.isnan(interval.value):
         return "none of those measured"
+    if interval.value <= least:
+        return f"{least:.0f} or below"
     high = f"{interval.high:.0f}" if math.isfinite(interval.high) else "beyond"
     return f"{interval.value:.0f} ({interval.low:.0f} to {high})"
 

@@ -122,10 +122,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     found = sweep.run(p, args, args.out)
     out = p.folder(args, variant)
     table, readings = rows(found), estimates(found)
+    least = found.subsets[0]
     said = "; ".join(
         f"{size} ({weights(found, size):,} weights) leaves 0.95 at P = "
-        f"{show(reading['leaves'])}, recoveries meet at P = {show(reading['recoveries_meet'])}, "
-        f"entropies at P = {show(reading['entropies_meet'])}"
+        f"{show(reading['leaves'], least)}, recoveries meet at P = "
+        f"{show(reading['recoveries_meet'], least)}, entropies at P = "
+        f"{show(reading['entropies_meet'], least)}"
         for size, reading in readings.items()
     )
     leaves = [reading["leaves"].value for reading in readings.values()]

@@ -62,8 +62,11 @@ class Sweep:
         """Return what a record says of the sweep."""
         corpus = self.data.corpus
         settings = self.settings.describe(corpus.V, corpus.tokens.shape[1])
-        return {"sizes": self.sizes, "subsets": self.subsets, "seeds": self.seeds,
-                "cells": settings, "data": describe(self.data)}  # fmt: skip
+        seconds = float(sum(arrays["seconds"].sum() for arrays in self.cells.values()))
+        return {
+            "sizes": self.sizes, "subsets": self.subsets, "seeds": self.seeds, "cells": settings,
+            "cell_seconds": seconds, "data": describe(self.data),
+        }  # fmt: skip
 
 
 def options(p: commandline.CommandLine, sizes: Sequence[str] = SIZES) -> None:
@@ -74,7 +77,7 @@ def options(p: commandline.CommandLine, sizes: Sequence[str] = SIZES) -> None:
                    help=f"width x blocks (default: {' '.join(sizes)}; --quick: two)")  # fmt: skip
     p.set_defaults(default_sizes=tuple(sizes))
     p.add_argument("--subsets", type=whole(2), nargs="+", metavar="P",
-                   help="training sets (default: 8 from 16 to 2048; --quick: 3)")  # fmt: skip
+                   help="training sets (default: 11 from 2 to 2048; --quick: 3)")  # fmt: skip
     p.add_argument("--seeds", type=whole(1), help="networks a cell (default: 3; 2 if --quick)")
     p.add_argument("--steps", type=whole(1), help="of training (default: 4000; 500 if --quick)")
     p.add_argument("--samples", type=whole(2), help="generated twice (default: 200; 50 if --quick)")
@@ -96,7 +99,7 @@ def size(text: str) -> str:
 def run(p: commandline.CommandLine, args: argparse.Namespace, out: Path | None) -> Sweep:
     """Compute the cells that are not there yet, under `out` or the common place; return all."""
     seeds = tuple(args.seed + s for s in range(args.seeds or (2 if args.quick else 3)))
-    subsets = args.subsets or ([4, 32, 256] if args.quick else [16 * 2**k for k in range(8)])
+    subsets = args.subsets or ([4, 32, 256] if args.quick else [2**k for k in range(1, 12)])
     args.sizes = args.sizes or list(args.default_sizes[: 2 if args.quick else None])
     try:
         data = read(args.data, None, lines=False, vocab=256, rules=2, seed=args.seed)
