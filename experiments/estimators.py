@@ -32,7 +32,15 @@ from experiments.jobs import generator
 from experiments.record import Run, claim, show
 from experiments.size_sweep import MEASURED
 from experiments.sweep import Sweep
-from minuddm.probes import Curve, Interval, copies, curves_cross, curves_meet, plateau_left
+from minuddm.probes import (
+    Curve,
+    Interval,
+    copies,
+    curves_cross,
+    curves_meet,
+    from_the_widest,
+    plateau_left,
+)
 
 NEEDS = {
     "recovery leaves": "training data",
@@ -75,7 +83,7 @@ def readings(found: Sweep, size: str, seeds: Sequence[int], rng: Generator) -> d
         "recovery leaves": plateau_left(recovered, rng),
         "recoveries meet": curves_meet(recovered, rng),
         "entropy gap closes": curves_meet(
-            Curve(P, of("network train clean_entropy_loo"), samples), rng
+            from_the_widest(Curve(P, of("network train clean_entropy_loo"), samples)), rng
         ),
         "copies fall": crossing(copied, 0.5),
         "sample entropy rises": crossing([-x for x in samples], -SURE),

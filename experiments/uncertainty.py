@@ -33,6 +33,7 @@ from minuddm.probes import (
     curvature,
     curves_meet,
     entropy,
+    from_the_widest,
     token_classes,
 )
 from minuddm.probes.stability import FAILED, RECOVERED
@@ -174,16 +175,17 @@ def draw(out: Path, found: Sweep, size: str, measured: dict[tuple[int, int], Any
     b.set_title("Samples against training data")
     b.legend(fontsize=8.5, handlelength=3)
     shades = plt.get_cmap("viridis")(np.linspace(0, 0.9, len(found.subsets)))
-    for P, shade in zip(found.subsets, shades, strict=True):
+    for k, (P, shade) in enumerate(zip(found.subsets, shades, strict=True)):
         t = measured[P, found.seeds[0]]["way t"]
         way = np.mean([measured[P, seed]["way"] for seed in found.seeds], axis=0)
-        c.plot(t, way[:, 0], color=shade, label=f"P = {P}")
+        named = k % 5 == 0 or many == P
+        c.plot(t, way[:, 0], color=shade, label=f"P = {P}" if named else None)
         c.plot(t, way[:, 2], color=shade, ls=":", lw=1.2)
     c.set_xlim(1, 0)
     c.set_xlabel("diffusion time t")
     c.set_ylabel("entropy — (nats), trace of curvature ···")
     c.set_title("The way back from noise")
-    c.legend(fontsize=8, ncols=2)
+    c.legend(fontsize=8.5, loc="lower left")
     alphabet = found.data.corpus.alphabet
     order = np.argsort(np.nan_to_num(letters[many], nan=np.inf))
     place = np.arange(len(order))
@@ -214,11 +216,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     few, many = found.subsets[0], found.subsets[-1]
     listed = words(found, measured, many, n)
     of = {(r["part"], r["P"], r["split"], r["kind"]): r["value"] for r in table}
-    closes = curves_meet(
-        Curve(list(found.subsets), found.values(size, "network train clean_entropy_loo"),
-              found.values(size, "samples entropy_loo")),
-        generator(found.settings.seed, "gap closes"),
-    )  # fmt: skip
+    gap = Curve(list(found.subsets), found.values(size, "network train clean_entropy_loo"),
+                found.values(size, "samples entropy_loo"))  # fmt: skip
+    closes = curves_meet(from_the_widest(gap), generator(found.settings.seed, "gap closes"))
     short = ", ".join(f"{word} {H:.2f}" for word, _, H in sorted(listed, key=lambda w: w[2])[:6])
     posteriors = [of["gap", P, split, "entropy_posterior"]
                   for P in found.subsets for split in ("samples", "train")]  # fmt: skip

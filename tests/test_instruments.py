@@ -18,6 +18,7 @@ from minuddm.probes import (
     curvature,
     curves_meet,
     fixed_points,
+    from_the_widest,
     kinds,
     nearest,
     plateau_left,
@@ -174,6 +175,17 @@ def test_on_the_ideals_the_estimators_find_the_transition_where_it_was_put():
         curve = Curve(sizes, *map(list, zip(*values, strict=True)))
         found = estimate(curve, np.random.default_rng(21), draws=200)
         assert 64 <= found.low <= found.value <= found.high <= 256
+
+
+def test_a_gap_closes_only_after_it_was_widest():
+    flat = [np.zeros(50)] * 5
+    opening = [np.full(50, x) for x in (0.0, 1.0, 2.0, 1.0, 0.0)]
+    curve = Curve([1, 2, 4, 8, 16], flat, opening)
+    late = from_the_widest(curve)
+    assert late.sequences == [4, 8, 16]
+    rng = np.random.default_rng(22)
+    assert curves_meet(curve, rng, draws=20).value == 1.0
+    assert curves_meet(late, rng, draws=20).value == 16.0
 
 
 # ---- curvature ----------------------------------------------------------------------------------

@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from experiments.record import show
+from minuddm.probes import Interval
+
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 RESULTS = ROOT / "experiments" / "results"
@@ -155,6 +158,19 @@ CLAIMS = {
     "structured patterns: likelihood-formed basins attract unseen ones": lambda: " against ".join(
         f"{energy('basins')['structured'][memory]['test_recovery']:.2f} ({memory})"
         for memory in ("pseudo-likelihood", "Hopfield")
+    ),
+    "larger networks remember more: training recovery leaves 0.95": lambda: ", ".join(
+        f"{size}: P = {show(Interval(**reading['leaves']), 16)}"
+        for size, reading in energy("size_sweep").items()
+        if isinstance(reading, dict)
+    ),
+    "entropy gap between samples and training data closes": lambda: crossing(
+        "uncertainty", "gap_closes"
+    ),
+    "basin of a sequence, in changed tokens of 32: training, unseen": lambda: radii("stability"),
+    "perplexity of samples under a critic peaks": lambda: crossing("generated", "perplexity_peak"),
+    "spurious samples have their largest share": lambda: (
+        f"{energy('generated')['spurious_share']:.2f} at {crossing('generated', 'spurious_peak')}"
     ),
     "recall never goes uphill": lambda: (
         f"largest rise {energy('gallery')['largest_rise']:.0e}; "

@@ -19,7 +19,13 @@ from minuddm.probes.perplexity import held_out_nelbo
 from minuddm.probes.recovery import Recovery, recovery
 from minuddm.probes.samples import copies, kinds, nearest, threshold
 from minuddm.probes.stability import basin_radius, class_means, fixed_points, token_classes
-from minuddm.probes.transition import Curve, curves_cross, curves_meet, plateau_left
+from minuddm.probes.transition import (
+    Curve,
+    curves_cross,
+    curves_meet,
+    from_the_widest,
+    plateau_left,
+)
 
 __all__ = [
     "ConditionalEntropy",
@@ -39,6 +45,7 @@ __all__ = [
     "divergence",
     "entropy",
     "fixed_points",
+    "from_the_widest",
     "held_out_nelbo",
     "kinds",
     "nearest",

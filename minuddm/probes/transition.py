@@ -74,6 +74,19 @@ def curves_cross(
     return _bootstrap(sequences, [gaps], read, rng, draws)
 
 
+def from_the_widest(curve: Curve) -> Curve:
+    """Return the curve from the P on at which its two means are furthest apart.
+
+    A gap that opens before it closes is closed at the start, too; only what comes after counts.
+    """
+    gaps = [
+        abs(_mean_and_half(one)[0] - _mean_and_half(other)[0])
+        for one, other in zip(curve.training, curve.test, strict=True)
+    ]
+    k = int(np.nanargmax(gaps))
+    return Curve(curve.sequences[k:], curve.training[k:], curve.test[k:])
+
+
 def falls_below(P: ArrayLike, values: ArrayLike, level: float) -> float:
     """Return the first P at which `values` is below `level`, linear in log P; NaN if never.
 
