@@ -24,6 +24,7 @@ from minuddm.files import write_atomically
 
 REPRODUCED, NOT, OPEN = "reproduced", "not reproduced", "open"
 ROWS = 400  # of a table, shown
+A_TOKEN = 1.0  # a mean radius that changed by less has not changed
 Record = dict[str, Any]
 
 
@@ -178,7 +179,8 @@ def _basin_of_unseen(record: Record) -> tuple[bool | None, str]:
     test = [v for k, v in h.items() if k.startswith("test")]
     train = [v for k, v in h.items() if k.startswith("train")]
     said = "; ".join(f"{k}: {v:.1f}" for k, v in h.items())
-    return test[-1] > test[0] and train[-1] < train[0], said
+    grows, shrinks = test[-1] - test[0], train[0] - train[-1]
+    return grows >= A_TOKEN and shrinks >= A_TOKEN, said
 
 
 VERDICTS = (
