@@ -142,7 +142,7 @@ def plane(seed: int, points: int) -> dict[str, dict[str, Any]]:
         end = memory.recall(path[-1], max_steps=2000).state
         _, basin = np.unique(np.round(end, 4), axis=0, return_inverse=True)
         centres = np.array([end[basin == k][0] for k in range(basin.max() + 1)])
-        pulled = F.weights(memory._overlaps(centres)).sum(axis=1) > 0
+        pulled = np.isfinite(memory.energy(centres))
         energies = np.stack([memory.energy(x) for x in path[::10]])
         with np.errstate(invalid="ignore"):
             rises = np.diff(energies, axis=0)

@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from hopfield import seams
 from hopfield.compiled import sweep
-from hopfield.recall import Bools, Floats, Recall, Sites, all_at_once, one_by_one
+from hopfield.recall import Bools, Floats, Recall, Sites, all_at_once, drawn_in_turn, one_by_one
 
 Spins = NDArray[np.int8]
 _ROUNDING = 2.3e-16  # per addition, twice 2⁻⁵³ and a little
@@ -98,17 +98,12 @@ class Couplings:
         `steps` are the sweeps that changed something; `converged` says that the last did not.
         """
         state = self._states(x).copy()
-        fields = self._fields(state)
-        trace, steps = [_energy(state, fields)], np.zeros(len(state), np.int64)
-        moved = np.zeros(len(state), np.bool_)
-        b = seams.positive(beta, "beta")
-        for _ in range(seams.count(sweeps, "sweeps")):
-            before = state.copy()
-            _draw(state, fields, _logits(rng.random(state.shape)) / (2 * b), self._columns)
-            moved = (state != before).any(axis=1)
-            steps += moved
-            trace.append(_energy(state, fields))
-        return Recall(state, np.stack(trace, axis=1), steps, ~moved)
+        fields, b = self._fields(state), seams.positive(beta, "beta")
+
+        def draw(u: Floats) -> None:
+            _draw(state, fields, _logits(u) / (2 * b), self._columns)
+
+        return drawn_in_turn(state, lambda: _energy(state, fields), draw, rng, sweeps)
 
     def _states(self, x: ArrayLike) -> Spins:
         return seams.spins(x, "states", len(self.W))

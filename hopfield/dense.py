@@ -26,7 +26,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from hopfield import seams
 from hopfield import sweeps as walk
-from hopfield.recall import Bools, Floats, Recall, Sites, all_at_once, one_by_one
+from hopfield.recall import Bools, Floats, Recall, Sites, all_at_once, drawn_in_turn, one_by_one
 from hopfield.separation import Separation
 from hopfield.sweeps import Codes
 
@@ -102,16 +102,12 @@ class DenseMemory(ABC):
         says that the last did not.
         """
         state, b = self._coded(x).copy(), self._bath(beta)
-        trace = [self._energy(state)]
-        steps, moved = np.zeros(len(state), np.int64), np.zeros(len(state), np.bool_)
-        for _ in range(seams.count(sweeps, "sweeps")):
-            before = state.copy()
-            u = rng.random(state.shape)
+
+        def draw(u: Floats) -> None:
             walk.draw(state, u, self._columns, self.V, *self._ladder, b)
-            moved = (state != before).any(axis=1)
-            steps += moved
-            trace.append(self._energy(state))
-        return Recall(self._shown(state), np.stack(trace, axis=1), steps, ~moved)
+
+        found = drawn_in_turn(state, lambda: self._energy(state), draw, rng, sweeps)
+        return found._replace(state=self._shown(found.state))
 
     def _descend(self, state: Codes, active: Sites, order: Sites) -> Bools:
         changed, table = np.zeros(len(active), np.bool_), self._ladder

@@ -69,6 +69,29 @@ def one_by_one(
     return Recall(state, np.stack(trace, axis=1), steps, converged)
 
 
+def drawn_in_turn(
+    state: NDArray[Any],
+    energy: Callable[[], Floats],
+    draw: Callable[[Floats], None],
+    rng: Generator,
+    sweeps: int,
+) -> Recall:
+    """Draw every site of `state` (B, L) from its heat bath, in place, `sweeps` times.
+
+    `draw(u)` sets each site by its uniform u (B, L); energies, (B,) of the state now, may rise.
+    `steps` are the sweeps that changed something, `converged` says that the last did not.
+    """
+    trace, steps = [energy()], np.zeros(len(state), np.int64)
+    moved = np.zeros(len(state), np.bool_)
+    for _ in range(seams.count(sweeps, "sweeps")):
+        before = state.copy()
+        draw(rng.random(state.shape))
+        moved = (state != before).any(axis=1)
+        steps += moved
+        trace.append(energy())
+    return Recall(state, np.stack(trace, axis=1), steps, ~moved)
+
+
 def all_at_once(
     state: NDArray[Any],
     update: Callable[[NDArray[Any]], tuple[NDArray[Any], Floats]],

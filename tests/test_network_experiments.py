@@ -18,7 +18,6 @@ from experiments import (
 from experiments.learning_time import Learner, agreement, power, times
 from minuddm.probes import Curve, Interval, curves_meet, plateau_left
 from minuddm.probes.stability import CLASSES
-from minuddm.transition import corrupt
 
 SMALL = ["--quick", "--sizes", "16x1", "24x1", "--subsets", "2", "8", "--steps", "20", "--seeds",
          "2", "--samples", "10"]  # fmt: skip
@@ -209,8 +208,6 @@ def test_a_reading_that_follows_the_reference_has_rank_correlation_one():
 
 def test_classes_have_the_papers_order():
     assert CLASSES == ("stable", "recovered", "unstable", "failed")
-    x = np.zeros((1, 4), int)
-    assert (corrupt(x, 0.0, 5, np.random.default_rng(0)) >= 0).all()
 
 
 @pytest.mark.parametrize("experiment", [*SWEPT, learning_time])
