@@ -1,7 +1,8 @@
 """The network: a bidirectional transformer with adaptive layer norm, forward and backward by hand.
 
     x = E[tokens]                        c = SiLU(MLP(features(-log α)))
-    each block, with shift, scale, gate (twice) = W_m c + b_m:
+    mod = W_m c + b_m: for each block shift, scale, gate (twice), in the end shift, scale
+    each block:
         x ← x + gate₁ ⊙ Attention(LN(x) γ₁ (1 + scale₁) + shift₁)
         x ← x + gate₂ ⊙ MLP(LN(x) γ₂ (1 + scale₂) + shift₂)
     logits = W (LN(x) γ (1 + scale) + shift) + b
@@ -14,8 +15,9 @@ shard on a thread of its own if there are any to spare; the number of threads th
 changes a bit.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from itertools import pairwise
 from typing import Any, cast
 
@@ -34,8 +36,6 @@ from minuddm.layers.modulation import (
     FEATURES,
     gated_residual_backward,
     gated_residual_forward,
-    modulation_backward,
-    modulation_forward,
     noise_features,
     silu_backward,
     silu_forward,
@@ -46,13 +46,15 @@ from minuddm.seams import Floats, Tokens
 from minuddm.weights import ModelConfig, Weights, initialise, shapes
 
 _CHUNK = 64  # sequences at a time when nothing has to be kept for a backward pass
+_ROWS = 6  # of a block's modulation: shift, scale, gate of attention, then of the MLP
+_NORM1, _GATE1, _NORM2, _GATE2 = 0, 2, 3, 5
 
 
 class Transformer:
     """A `Denoiser` (call it), and its training gradient (`loss_and_grad`).
 
     The dtype of the weights decides the arithmetic: float32 for work, float64 for checking. An
-    instance owns working arrays and must not be called from two threads at once.
+    instance owns working arrays: several threads may call it, but only one `loss_and_grad`.
     """
 
     def __init__(self, config: ModelConfig, weights: Weights) -> None:
@@ -60,7 +62,7 @@ class Transformer:
             raise ValueError("the weights do not have the shapes of the configuration")
         self.config = config
         self.weights = weights
-        self._spaces: dict[tuple[int, bool, int], _Workspace] = {}
+        self._free: dict[tuple[int, bool], list[_Workspace]] = {}
         self._gradients: list[Weights] = []
 
     @classmethod
@@ -82,9 +84,9 @@ class Transformer:
         log_p = np.empty((*x.shape, self.config.vocab), self.weights.flat.dtype)
         for start in range(0, len(x), _CHUNK):
             part = slice(start, start + _CHUNK)
-            space = self._space(len(x[part]), keep=False)
-            _forward(self.config, self.weights, space, x[part].ravel(), a[part])
-            log_softmax(log_p[part].reshape(-1, self.config.vocab), space.logits)
+            with self._space(len(x[part]), keep=False) as space:
+                _forward(self.config, self.weights, space, x[part].ravel(), a[part])
+                log_softmax(log_p[part].reshape(-1, self.config.vocab), space.logits)
         return log_p
 
     def loss_and_grad(
@@ -120,21 +122,15 @@ class Transformer:
 
         def shard(k: int) -> float:
             part = parts[k]
-            space = self._space(len(z[part]), keep=True, shard=k)
-            space.uniforms = None if masks is None else masks[:, part]
-            tokens = z[part].ravel()
-            _forward(self.config, self.weights, space, tokens, a[part])
-            bound_and_gradient(
-                space.loss,
-                space.dlogits,
-                space.logits,
-                clean[part].ravel(),
-                tokens,
-                rates[part],
-                self.config.length,
-            )
-            _backward(self.config, self.weights, self._gradients[k], space, tokens)
-            return float(space.loss.sum(dtype=np.float64))
+            tokens, L = z[part].ravel(), self.config.length
+            with self._space(len(z[part]), keep=True) as space:
+                space.uniforms = None if masks is None else masks[:, part]
+                _forward(self.config, self.weights, space, tokens, a[part])
+                bound_and_gradient(
+                    space.loss, space.logits, clean[part].ravel(), tokens, rates[part], L
+                )
+                _backward(self.config, self.weights, self._gradients[k], space, tokens)
+                return float(space.loss.sum(dtype=np.float64))
 
         run = cast(Callable[..., Any], map if pool is None else pool.map)
         loss = sum(run(shard, range(len(parts))))
@@ -149,11 +145,16 @@ class Transformer:
             raise ValueError(f"{name} must have length {self.config.length}, got {x.shape[1]}")
         return x
 
-    def _space(self, batch: int, keep: bool, shard: int = 0) -> "_Workspace":
-        key = (batch, keep, shard)
-        if key not in self._spaces:
-            self._spaces[key] = _Workspace(self.config, self.weights.flat.dtype, batch, keep)
-        return self._spaces[key]
+    @contextmanager
+    def _space(self, batch: int, keep: bool) -> Iterator["_Workspace"]:
+        """Lend a workspace that nobody uses: there are as many as shards at work at a time."""
+        free = self._free.setdefault((batch, keep), [])
+        try:
+            space = free.pop()
+        except IndexError:
+            space = _Workspace(self.config, self.weights.flat.dtype, batch, keep)
+        yield space
+        free.append(space)
 
     def _dropout_uniforms(self, shape: tuple[int, ...], rng: Generator | None) -> Floats | None:
         if self.config.dropout == 0:
@@ -187,15 +188,17 @@ class _Workspace:
         self.x = [arrays[i % streams] for i in range(2 * config.blocks + 1)]
         saved = [_Saved(new, B, L, H, D) for _ in range(config.blocks if keep else 1)]
         self.blocks = [saved[k % len(saved)] for k in range(config.blocks)]
-        self.mod, self.mean, self.rstd = new(2, B, D), new(N), new(N)
+        self.mod = new(B, _ROWS * config.blocks + 2, D)
+        self.mean, self.rstd = new(N), new(N)
         self.h, self.logits = new(N, D), new(N, V)
         if keep:
-            self.loss, self.dlogits = new(N), new(N, V)
+            self.loss = new(N)
             self.dx, self.dh, self.dbranch = new(N, D), new(N, D), new(N, D)
-            self.dact, self.du, self.dqkv = new(N, 4 * D), new(N, 4 * D), new(N, 3 * D)
+            self.du = new(N, 4 * D)
+            self.dqkv = self.du.ravel()[: 3 * N * D].reshape(N, 3 * D)  # never at the same time
             self.dP = new(B, H, L, L)
-            self.dmod, self.dfinal = new(6, B, D), new(2, B, D)
-            self.dc, self.da1, self.du1, self.work = (new(B, C) for _ in range(4))
+            self.dmod = new(*self.mod.shape)
+            self.dc, self.du2, self.da1, self.du1 = (new(B, C) for _ in range(4))
 
 
 class _Saved:
@@ -203,7 +206,6 @@ class _Saved:
 
     def __init__(self, new: Callable[..., Floats], B: int, L: int, H: int, D: int) -> None:
         N = B * L
-        self.mod = new(6, B, D)
         self.mean1, self.rstd1, self.mean2, self.rstd2 = (new(N) for _ in range(4))
         self.h1, self.qkv, self.P = new(N, D), new(N, 3 * D), new(B, H, L, L)
         self.heads, self.attention = new(N, D), new(N, D)
@@ -221,55 +223,55 @@ def _forward(
     linear_forward(s.u2, s.a1, w["conditioning.out.weight"], w["conditioning.out.bias"])
     silu_forward(s.c, s.u2)
     embedding_forward(s.x[0], tokens, w["embedding"])
+    W, b = w.stacked("modulation.weight"), w.stacked("modulation.bias")
+    linear_forward(_flat(s.mod), s.c, W, b)
     for k in range(config.blocks):
         _block_forward(config, w.under(f"blocks.{k}"), s, k)
-    modulation_forward(s.mod, s.c, w["final.modulation.weight"], w["final.modulation.bias"])
-    shift, scale = s.mod
-    modulated_norm_forward(s.h, s.mean, s.rstd, s.x[-1], w["final.norm.gain"], shift, scale, L)
+    gain, last = w["final.norm.gain"], _ROWS * config.blocks
+    modulated_norm_forward(s.h, s.mean, s.rstd, s.x[-1], gain, s.mod, last, L)
     linear_forward(s.logits, s.h, w["final.linear.weight"], w["final.linear.bias"])
 
 
 def _block_forward(config: ModelConfig, w: dict[str, Floats], s: _Workspace, k: int) -> None:
     """s.x[2k] → s.x[2k + 1] by attention → s.x[2k + 2] by the MLP."""
-    a, L = s.blocks[k], config.length
+    a, L, row = s.blocks[k], config.length, _ROWS * k
     x, x_mid, x_out = s.x[2 * k : 2 * k + 3]
-    modulation_forward(a.mod, s.c, w["modulation.weight"], w["modulation.bias"])
-    shift1, scale1, gate1, shift2, scale2, gate2 = a.mod
 
-    modulated_norm_forward(a.h1, a.mean1, a.rstd1, x, w["norm1.gain"], shift1, scale1, L)
+    gain = w["norm1.gain"]
+    modulated_norm_forward(a.h1, a.mean1, a.rstd1, x, gain, s.mod, row + _NORM1, L)
     linear_forward(a.qkv, a.h1, w["attention.qkv.weight"])
     attention_forward(a.heads, a.P, s.scores, a.qkv, s.rotary, s.shape)
     linear_forward(a.attention, a.heads, w["attention.out.weight"])
     _drop(config, s, a.attention, 2 * k)
-    gated_residual_forward(x_mid, x, gate1, a.attention, L)
+    gated_residual_forward(x_mid, x, s.mod, row + _GATE1, a.attention, L)
 
-    modulated_norm_forward(a.h2, a.mean2, a.rstd2, x_mid, w["norm2.gain"], shift2, scale2, L)
+    gain = w["norm2.gain"]
+    modulated_norm_forward(a.h2, a.mean2, a.rstd2, x_mid, gain, s.mod, row + _NORM2, L)
     linear_forward(a.u, a.h2, w["mlp.in.weight"])
     gelu_forward(a.act, a.u, w["mlp.in.bias"])
     linear_forward(a.mlp, a.act, w["mlp.out.weight"], w["mlp.out.bias"])
     _drop(config, s, a.mlp, 2 * k + 1)
-    gated_residual_forward(x_out, x_mid, gate2, a.mlp, L)
+    gated_residual_forward(x_out, x_mid, s.mod, row + _GATE2, a.mlp, L)
 
 
 def _backward(config: ModelConfig, w: Weights, g: Weights, s: _Workspace, tokens: Tokens) -> None:
-    """s.dlogits (N, V) → every tensor of the gradient table g."""
+    """s.logits, by now their gradient (N, V) → every tensor of the gradient table g."""
     L = config.length
     s.dx[:] = 0
-    s.dc[:] = 0
     W, gain = w["final.linear.weight"], w["final.norm.gain"]
-    linear_backward(s.dh, g["final.linear.weight"], g["final.linear.bias"], s.dlogits, s.h, W)
-    dshift, dscale = s.dfinal
+    linear_backward(s.dh, g["final.linear.weight"], g["final.linear.bias"], s.logits, s.h, W)
+    dgain, last = g["final.norm.gain"], _ROWS * config.blocks
     modulated_norm_backward(
-        s.dx, g["final.norm.gain"], dshift, dscale, s.dh, s.mean, s.rstd, s.x[-1], gain, s.mod[1], L
+        s.dx, dgain, s.dmod, s.dh, s.mean, s.rstd, s.x[-1], gain, s.mod, last, L
     )
-    dW, db = g["final.modulation.weight"], g["final.modulation.bias"]
-    modulation_backward(s.dc, dW, db, s.work, s.dfinal, s.c, w["final.modulation.weight"])
     for k in reversed(range(config.blocks)):
         _block_backward(config, w.under(f"blocks.{k}"), g.under(f"blocks.{k}"), s, k)
+    dW, db = g.stacked("modulation.weight"), g.stacked("modulation.bias")
+    linear_backward(s.dc, dW, db, _flat(s.dmod), s.c, w.stacked("modulation.weight"))
     embedding_backward(g["embedding"], s.dx, tokens)
-    silu_backward(s.work, s.dc, s.u2)
+    silu_backward(s.du2, s.dc, s.u2)
     dW, db = g["conditioning.out.weight"], g["conditioning.out.bias"]
-    linear_backward(s.da1, dW, db, s.work, s.a1, w["conditioning.out.weight"])
+    linear_backward(s.da1, dW, db, s.du2, s.a1, w["conditioning.out.weight"])
     silu_backward(s.du1, s.da1, s.u1)
     dW, db = g["conditioning.in.weight"], g["conditioning.in.bias"]
     linear_backward(None, dW, db, s.du1, s.features, w["conditioning.in.weight"])
@@ -278,25 +280,23 @@ def _backward(config: ModelConfig, w: Weights, g: Weights, s: _Workspace, tokens
 def _block_backward(
     config: ModelConfig, w: dict[str, Floats], g: dict[str, Floats], s: _Workspace, k: int
 ) -> None:
-    """Turn the gradient s.dx of the output into that of the input; s.dc gathers its share."""
-    a, L = s.blocks[k], config.length
+    """Turn the gradient s.dx of the output into that of the input; write rows of s.dmod."""
+    a, L, row = s.blocks[k], config.length, _ROWS * k
     x, x_mid, _ = s.x[2 * k : 2 * k + 3]
-    _, scale1, gate1, _, scale2, gate2 = a.mod
-    dshift1, dscale1, dgate1, dshift2, dscale2, dgate2 = s.dmod
 
-    gated_residual_backward(s.dbranch, dgate2, s.dx, gate2, a.mlp, L)
+    gated_residual_backward(s.dbranch, s.dmod, s.dx, s.mod, row + _GATE2, a.mlp, L)
     _drop(config, s, s.dbranch, 2 * k + 1)
     dW, db, W = g["mlp.out.weight"], g["mlp.out.bias"], w["mlp.out.weight"]
-    linear_backward(s.dact, dW, db, s.dbranch, a.act, W)
-    gelu_backward(s.du, s.dact, a.u, w["mlp.in.bias"])
+    linear_backward(a.act, dW, db, s.dbranch, a.act, W)  # nobody reads the activations again
+    gelu_backward(s.du, a.act, a.u, w["mlp.in.bias"])
     dW, db, W = g["mlp.in.weight"], g["mlp.in.bias"], w["mlp.in.weight"]
     linear_backward(s.dh, dW, db, s.du, a.h2, W)
     dgain, gain = g["norm2.gain"], w["norm2.gain"]
     modulated_norm_backward(
-        s.dx, dgain, dshift2, dscale2, s.dh, a.mean2, a.rstd2, x_mid, gain, scale2, L
+        s.dx, dgain, s.dmod, s.dh, a.mean2, a.rstd2, x_mid, gain, s.mod, row + _NORM2, L
     )
 
-    gated_residual_backward(s.dbranch, dgate1, s.dx, gate1, a.attention, L)
+    gated_residual_backward(s.dbranch, s.dmod, s.dx, s.mod, row + _GATE1, a.attention, L)
     _drop(config, s, s.dbranch, 2 * k)
     dW, W = g["attention.out.weight"], w["attention.out.weight"]
     linear_backward(s.dh, dW, None, s.dbranch, a.heads, W)
@@ -305,11 +305,13 @@ def _block_backward(
     linear_backward(s.dh, dW, None, s.dqkv, a.h1, W)
     dgain, gain = g["norm1.gain"], w["norm1.gain"]
     modulated_norm_backward(
-        s.dx, dgain, dshift1, dscale1, s.dh, a.mean1, a.rstd1, x, gain, scale1, L
+        s.dx, dgain, s.dmod, s.dh, a.mean1, a.rstd1, x, gain, s.mod, row + _NORM1, L
     )
 
-    dW, db, W = g["modulation.weight"], g["modulation.bias"], w["modulation.weight"]
-    modulation_backward(s.dc, dW, db, s.work, s.dmod, s.c, W)
+
+def _flat(mod: Floats) -> Floats:
+    """Return a modulation (B, K, D) as one row per sequence, the output of a linear."""
+    return mod.reshape(len(mod), -1)
 
 
 def _drop(config: ModelConfig, s: _Workspace, x: Floats, line: int) -> None:

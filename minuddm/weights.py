@@ -4,7 +4,8 @@
 in memory, the layout of gradients, of optimiser moments and of averages, and the order in a file;
 so the optimiser and the checkpoint see flat arrays, and a layer sees a view with a name. Matrices
 are (out, in), q, k, v and the modulation rows packed in the order of the published networks, so
-that their tensors map one to one onto these.
+that their tensors map one to one onto these. All modulations lie behind one another: they are one
+linear of the noise level.
 """
 
 import math
@@ -54,17 +55,20 @@ class ModelConfig:
 def shapes(config: ModelConfig) -> Shapes:
     """Return every learnable tensor's name and shape, in the order of memory."""
     V, D, C = config.vocab, config.width, config.cond
+    blocks = [f"blocks.{k}" for k in range(config.blocks)]
+    rows = dict.fromkeys(blocks, 6 * D) | {"final": 2 * D}  # of the modulation
     table: Shapes = {
         "embedding": (V, D),
         "conditioning.in.weight": (C, FEATURES),
         "conditioning.in.bias": (C,),
         "conditioning.out.weight": (C, C),
         "conditioning.out.bias": (C,),
+        # shift, scale, gate of attention, then of the MLP; in the end shift, scale
+        **{f"{part}.modulation.weight": (n, C) for part, n in rows.items()},
+        **{f"{part}.modulation.bias": (n,) for part, n in rows.items()},
     }
-    for k in range(config.blocks):
+    for part in blocks:
         block: Shapes = {
-            "modulation.weight": (6 * D, C),  # shift, scale, gate of attention, then of the MLP
-            "modulation.bias": (6 * D,),
             "norm1.gain": (D,),
             "attention.qkv.weight": (3 * D, D),
             "attention.out.weight": (D, D),
@@ -74,10 +78,8 @@ def shapes(config: ModelConfig) -> Shapes:
             "mlp.out.weight": (D, 4 * D),
             "mlp.out.bias": (D,),
         }
-        table |= {f"blocks.{k}.{name}": shape for name, shape in block.items()}
+        table |= {f"{part}.{name}": shape for name, shape in block.items()}
     return table | {
-        "final.modulation.weight": (2 * D, C),  # shift, scale
-        "final.modulation.bias": (2 * D,),
         "final.norm.gain": (D,),
         "final.linear.weight": (V, D),
         "final.linear.bias": (V,),
@@ -92,6 +94,8 @@ class Weights(Mapping[str, Floats]):
         size = sum(math.prod(shape) for shape in shapes.values())
         self.flat: Floats = np.zeros(size, dtype) if flat is None else flat
         self._views: dict[str, Floats] = {}
+        self._groups: dict[str, dict[str, Floats]] = {}  # found by `under`
+        self._stacks: dict[str, Floats] = {}  # found by `stacked`
         start = 0
         for name, shape in shapes.items():
             stop = start + math.prod(shape)
@@ -109,8 +113,26 @@ class Weights(Mapping[str, Floats]):
 
     def under(self, prefix: str) -> dict[str, Floats]:
         """Return the views below `prefix`, by the rest of their names."""
-        start = len(prefix) + 1
-        return {n[start:]: v for n, v in self._views.items() if n.startswith(f"{prefix}.")}
+        if prefix not in self._groups:
+            start = len(prefix) + 1
+            self._groups[prefix] = {
+                n[start:]: v for n, v in self._views.items() if n.startswith(f"{prefix}.")
+            }
+        return self._groups[prefix]
+
+    def stacked(self, suffix: str) -> Floats:
+        """Return the tensors named `….suffix`, neighbours in memory, as one: rows below rows."""
+        if suffix not in self._stacks:
+            names = list(self.shapes)
+            stack = [k for k, name in enumerate(names) if name.endswith(f".{suffix}")]
+            if stack != list(range(stack[0], stack[-1] + 1)):
+                raise ValueError(f"the tensors named {suffix!r} are not neighbours in memory")
+            sizes = [math.prod(shape) for shape in self.shapes.values()]
+            start, stop = sum(sizes[: stack[0]]), sum(sizes[: stack[-1] + 1])
+            self._stacks[suffix] = self.flat[start:stop].reshape(
+                -1, *self.shapes[names[stack[0]]][1:]
+            )
+        return self._stacks[suffix]
 
     def copy(self, dtype: Any = None) -> "Weights":
         """Return an independent copy, in another dtype if one is given."""

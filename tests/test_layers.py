@@ -14,8 +14,6 @@ from minuddm.layers.mlp import gelu_backward, gelu_forward
 from minuddm.layers.modulation import (
     gated_residual_backward,
     gated_residual_forward,
-    modulation_backward,
-    modulation_forward,
     noise_features,
     silu_backward,
     silu_forward,
@@ -59,6 +57,16 @@ def test_linear():
     check(forward, {"x": x, "W": W, "b": b}, gradients, y.shape)
 
 
+def test_the_gradient_of_a_linear_may_take_the_memory_of_its_input():
+    x, W, dy = normal(N, D), normal(5, D), normal(N, 5)
+    apart, dW, db = np.empty_like(x), np.empty_like(W), np.empty(5)
+    linear_backward(apart, dW, db, dy, x, W)
+    again, shared = np.empty_like(W), x.copy()
+    linear_backward(shared, again, db, dy, shared, W)
+    np.testing.assert_array_equal(shared, apart)
+    np.testing.assert_array_equal(again, dW)
+
+
 def test_embedding_gathers_and_its_backward_scatters():
     E, tokens, x = normal(5, D), np.array([0, 4, 4, 1], np.int32), np.empty((4, D))
     embedding_forward(x, tokens, E)
@@ -70,36 +78,46 @@ def test_embedding_gathers_and_its_backward_scatters():
 
 
 def test_modulated_norm():
-    x, gain, shift, scale = normal(N, D), normal(D), normal(B, D), normal(B, D, seed=2)
+    x, gain, mod, k = normal(N, D), normal(D), normal(B, 4, D), 1
     y, mean, rstd = np.empty((N, D)), np.empty(N), np.empty(N)
 
     def forward():
-        modulated_norm_forward(y, mean, rstd, x, gain, shift, scale, L)
+        modulated_norm_forward(y, mean, rstd, x, gain, mod, k, L)
         return y
 
     def gradients(dy):
-        dx, dgain = np.zeros_like(x), np.empty_like(gain)
-        dshift, dscale = np.empty_like(shift), np.empty_like(scale)
-        modulated_norm_backward(dx, dgain, dshift, dscale, dy, mean, rstd, x, gain, scale, L)
-        return {"x": dx, "gain": dgain, "shift": dshift, "scale": dscale}
+        dx, dgain, dmod = np.zeros_like(x), np.empty_like(gain), np.zeros_like(mod)
+        modulated_norm_backward(dx, dgain, dmod, dy, mean, rstd, x, gain, mod, k, L)
+        return {"x": dx, "gain": dgain, "mod": dmod}
 
+    shift, scale = mod[:, k], mod[:, k + 1]
     centred = x - x.mean(1, keepdims=True)
     plain = centred / np.sqrt(x.var(1, keepdims=True) + 1e-5) * gain
     wanted = plain * (1 + np.repeat(scale, L, 0)) + np.repeat(shift, L, 0)
     np.testing.assert_allclose(forward(), wanted, atol=1e-12)
-    inputs = {"x": x, "gain": gain, "shift": shift, "scale": scale}
-    check(forward, inputs, gradients, y.shape)
+    check(forward, {"x": x, "gain": gain, "mod": mod}, gradients, y.shape)
+
+
+def test_a_layer_leaves_the_rows_of_others_alone():
+    x, gain, mod = normal(N, D), normal(D), normal(B, 6, D)
+    y, mean, rstd = np.empty((N, D)), np.empty(N), np.empty(N)
+    modulated_norm_forward(y, mean, rstd, x, gain, mod, 3, L)
+    dmod = np.full_like(mod, 7.0)
+    modulated_norm_backward(np.zeros_like(x), gain.copy(), dmod, y, mean, rstd, x, gain, mod, 3, L)
+    np.testing.assert_array_equal(dmod[:, [0, 1, 2, 5]], 7)
+    gated_residual_backward(y, dmod, x, mod, 5, x, L)
+    np.testing.assert_array_equal(dmod[:, :3], 7)
 
 
 def test_the_norms_backward_adds_to_the_residual_stream():
-    x, gain, zero = normal(N, D), normal(D), np.zeros((B, D))
+    x, gain, zero = normal(N, D), normal(D), np.zeros((B, 2, D))
     y, mean, rstd = np.empty((N, D)), np.empty(N), np.empty(N)
-    modulated_norm_forward(y, mean, rstd, x, gain, zero, zero, L)
+    modulated_norm_forward(y, mean, rstd, x, gain, zero, 0, L)
     once, twice = np.zeros((N, D)), np.zeros((N, D))
-    rest = np.empty(D), np.empty((B, D)), np.empty((B, D))
+    rest = np.empty(D), np.empty((B, 2, D))
     for dx, times in ((once, 1), (twice, 2)):
         for _ in range(times):
-            modulated_norm_backward(dx, *rest, y, mean, rstd, x, gain, zero, L)
+            modulated_norm_backward(dx, *rest, y, mean, rstd, x, gain, zero, 0, L)
     np.testing.assert_allclose(twice, 2 * once)
 
 
@@ -177,35 +195,19 @@ def test_silu():
 
 
 def test_gated_residual():
-    x, gate, h, y = normal(N, D), normal(B, D), normal(N, D, seed=3), np.empty((N, D))
+    x, mod, k, h, y = normal(N, D), normal(B, 4, D), 2, normal(N, D, seed=3), np.empty((N, D))
 
     def forward():
-        gated_residual_forward(y, x, gate, h, L)
+        gated_residual_forward(y, x, mod, k, h, L)
         return y
 
     def gradients(dy):
-        dh, dgate = np.empty_like(h), np.empty_like(gate)
-        gated_residual_backward(dh, dgate, dy, gate, h, L)
-        return {"x": dy, "gate": dgate, "h": dh}
+        dh, dmod = np.empty_like(h), np.zeros_like(mod)
+        gated_residual_backward(dh, dmod, dy, mod, k, h, L)
+        return {"x": dy, "mod": dmod, "h": dh}
 
-    np.testing.assert_allclose(forward(), x + np.repeat(gate, L, 0) * h)
-    check(forward, {"x": x, "gate": gate, "h": h}, gradients, y.shape)
-
-
-def test_modulation():
-    c, W, b, mod = normal(B, 5), normal(6 * D, 5), normal(6 * D), np.empty((6, B, D))
-
-    def forward():
-        modulation_forward(mod, c, W, b)
-        return mod
-
-    def gradients(dy):
-        dc, dW, db = np.zeros_like(c), np.empty_like(W), np.empty_like(b)
-        modulation_backward(dc, dW, db, np.empty_like(c), dy, c, W)
-        return {"c": dc, "W": dW, "b": db}
-
-    np.testing.assert_allclose(forward()[2], c @ W[2 * D : 3 * D].T + b[2 * D : 3 * D])
-    check(forward, {"c": c, "W": W, "b": b}, gradients, mod.shape)
+    np.testing.assert_allclose(forward(), x + np.repeat(mod[:, k], L, 0) * h)
+    check(forward, {"x": x, "mod": mod, "h": h}, gradients, y.shape)
 
 
 def test_noise_features_are_cosines_then_sines_of_minus_log_alpha():

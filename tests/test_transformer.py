@@ -132,6 +132,28 @@ def test_the_table_is_the_memory():
     assert weights.under("blocks.1")["norm2.gain"] is weights["blocks.1.norm2.gain"]
 
 
+def test_all_modulations_are_one_linear():
+    weights = Weights(shapes(CONFIG), np.float64)
+    weights.flat[:] = np.arange(weights.flat.size)
+    parts = ("blocks.0", "blocks.1", "final")
+    for kind in ("modulation.weight", "modulation.bias"):
+        whole = weights.stacked(kind)
+        np.testing.assert_array_equal(
+            whole, np.concatenate([weights[f"{part}.{kind}"] for part in parts])
+        )
+        assert np.shares_memory(whole, weights.flat)
+    with pytest.raises(ValueError, match=r"'mlp.in.bias' are not neighbours"):
+        weights.stacked("mlp.in.bias")
+
+
+def test_threads_may_share_a_network():
+    model, (_, xt, alpha) = network(np.float32), batch(130)
+    alone = model(xt, alpha)
+    with ThreadPoolExecutor(4) as pool:
+        for together in pool.map(lambda _: model(xt, alpha), range(8)):
+            np.testing.assert_array_equal(together, alone)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

@@ -3,6 +3,9 @@
     x̂ = (x - mean) · rstd,   rstd = 1/√(var + 1e-5)          over the width D of one token
     y = x̂ γ (1 + scale) + shift                              scale, shift: one row per sequence
 
+mod (B, K, D) holds what the noise level says to a block; its rows k and k + 1 are this norm's shift
+and scale.
+
 Backward. Let g = γ (1 + scale), and a bar be the mean over D. From dy:
 
     dx += rstd · (dy g - mean(dy g) - x̂ · mean(dy g x̂))
@@ -24,11 +27,11 @@ def modulated_norm_forward(
     rstd: Floats,
     x: Floats,
     gain: Floats,
-    shift: Floats,
-    scale: Floats,
+    mod: Floats,
+    k: int,
     L: int,
 ) -> None:
-    """x (N, D), gain (D,), shift and scale (B, D) → y (N, D); saves mean and rstd (N,)."""
+    """x (N, D), gain (D,), mod (B, K, D) → y (N, D); saves mean and rstd (N,)."""
     D = x.shape[1]
     one = gain.dtype.type(1)
     for n in range(x.shape[0]):
@@ -43,50 +46,49 @@ def modulated_norm_forward(
         r = gain.dtype.type(1 / math.sqrt(square / D + _EPS))
         mean[n], rstd[n] = mu, r
         for d in range(D):
-            y[n, d] = (x[n, d] - mu) * r * gain[d] * (one + scale[b, d]) + shift[b, d]
+            y[n, d] = (x[n, d] - mu) * r * gain[d] * (one + mod[b, k + 1, d]) + mod[b, k, d]
 
 
 @layer
 def modulated_norm_backward(
     dx: Floats,
     dgain: Floats,
-    dshift: Floats,
-    dscale: Floats,
+    dmod: Floats,
     dy: Floats,
     mean: Floats,
     rstd: Floats,
     x: Floats,
     gain: Floats,
-    scale: Floats,
+    mod: Floats,
+    k: int,
     L: int,
 ) -> None:
-    """dy (N, D) → adds to dx (N, D); writes dgain (D,), dshift and dscale (B, D)."""
+    """dy (N, D) → adds to dx (N, D); writes dgain (D,) and rows k, k + 1 of dmod (B, K, D)."""
     D = x.shape[1]
     one = gain.dtype.type(1)
     width = gain.dtype.type(D)
     dgain[:] = 0
-    dshift[:] = 0
-    dscale[:] = 0
+    dmod[:, k : k + 2] = 0
     for n in range(x.shape[0]):
         b = n // L
         mu, r = mean[n], rstd[n]
         plain = one - one
         along = one - one
         for d in range(D):
-            g = dy[n, d] * gain[d] * (one + scale[b, d])
+            g = dy[n, d] * gain[d] * (one + mod[b, k + 1, d])
             plain += g
             along += g * (x[n, d] - mu) * r
         plain /= width
         along /= width
         for d in range(D):
-            g = dy[n, d] * gain[d] * (one + scale[b, d])
+            g = dy[n, d] * gain[d] * (one + mod[b, k + 1, d])
             dx[n, d] += r * (g - plain - (x[n, d] - mu) * r * along)
         for d in range(D):
-            dshift[b, d] += dy[n, d]
+            dmod[b, k, d] += dy[n, d]
         for d in range(D):
-            dscale[b, d] += dy[n, d] * (x[n, d] - mu) * r  # Σ_l dy x̂; γ follows below
-    for b in range(scale.shape[0]):
+            dmod[b, k + 1, d] += dy[n, d] * (x[n, d] - mu) * r  # Σ_l dy x̂; γ follows below
+    for b in range(mod.shape[0]):
         for d in range(D):
-            dgain[d] += (one + scale[b, d]) * dscale[b, d]
+            dgain[d] += (one + mod[b, k + 1, d]) * dmod[b, k + 1, d]
         for d in range(D):
-            dscale[b, d] *= gain[d]
+            dmod[b, k + 1, d] *= gain[d]

@@ -5,6 +5,7 @@
     y = x + gate ⊙ h, gate one row per sequence;  dh = gate ⊙ dy,  dgate_b = Σ_l dy ⊙ h
 
 The residual stream passes through the last line unchanged, so its gradient needs no line of code.
+The gate is row k of mod (B, K, D), a linear of the noise level's c.
 """
 
 import numpy as np
@@ -22,8 +23,8 @@ def noise_features(alpha: NDArray[np.float64], dtype: np.dtype) -> Floats:
     """Alpha (B,) → cosines, then sines (B, 256) of σ = -log α."""
     sigma = -np.log(np.maximum(alpha, _SMALLEST_ALPHA))
     half = FEATURES // 2
-    angle = sigma[:, None] * 10_000.0 ** (-np.arange(half) / half)
-    return np.concatenate([np.cos(angle), np.sin(angle)], axis=1).astype(dtype)
+    angle = (sigma[:, None] * 10_000.0 ** (-np.arange(half) / half)).astype(dtype)
+    return np.concatenate([np.cos(angle), np.sin(angle)], axis=1)
 
 
 @layer
@@ -46,42 +47,23 @@ def silu_backward(dx: Floats, dy: Floats, x: Floats) -> None:
 
 
 @layer
-def gated_residual_forward(y: Floats, x: Floats, gate: Floats, h: Floats, L: int) -> None:
-    """Y (N, D) = x + gate ⊙ h, gate (B, D)."""
+def gated_residual_forward(y: Floats, x: Floats, mod: Floats, k: int, h: Floats, L: int) -> None:
+    """Y (N, D) = x + gate ⊙ h."""
     for n in range(x.shape[0]):
         b = n // L
         for d in range(x.shape[1]):
-            y[n, d] = x[n, d] + gate[b, d] * h[n, d]
+            y[n, d] = x[n, d] + mod[b, k, d] * h[n, d]
 
 
 @layer
 def gated_residual_backward(
-    dh: Floats, dgate: Floats, dy: Floats, gate: Floats, h: Floats, L: int
+    dh: Floats, dmod: Floats, dy: Floats, mod: Floats, k: int, h: Floats, L: int
 ) -> None:
-    """dy (N, D) → dh (N, D), dgate (B, D); dx = dy is the caller's own array."""
-    dgate[:] = 0
+    """dy (N, D) → dh (N, D), row k of dmod (B, K, D); dx = dy is the caller's own array."""
+    dmod[:, k] = 0
     for n in range(dy.shape[0]):
         b = n // L
         for d in range(dy.shape[1]):
-            dh[n, d] = gate[b, d] * dy[n, d]
+            dh[n, d] = mod[b, k, d] * dy[n, d]
         for d in range(dy.shape[1]):
-            dgate[b, d] += dy[n, d] * h[n, d]
-
-
-def modulation_forward(mod: Floats, c: Floats, W: Floats, b: Floats) -> None:
-    """c (B, C), W (K·D, C), b (K·D,) → mod (K, B, D): shift, scale, … as K contiguous tables."""
-    K, _, D = mod.shape
-    np.matmul(c, W.reshape(K, D, -1).transpose(0, 2, 1), out=mod)
-    np.add(mod, b.reshape(K, 1, D), out=mod)
-
-
-def modulation_backward(
-    dc: Floats, dW: Floats, db: Floats, work: Floats, dmod: Floats, c: Floats, W: Floats
-) -> None:
-    """dmod (K, B, D) → adds to dc (B, C); writes dW, db; work (B, C) is working space."""
-    K, _, D = dmod.shape
-    np.matmul(dmod.transpose(0, 2, 1), c, out=dW.reshape(K, D, -1))
-    np.sum(dmod, axis=1, out=db.reshape(K, D))
-    for dmod_k, W_k in zip(dmod, W.reshape(K, D, -1), strict=True):
-        np.matmul(dmod_k, W_k, out=work)
-        np.add(dc, work, out=dc)
+            dmod[b, k, d] += dy[n, d] * h[n, d]

@@ -70,12 +70,11 @@ def _bound(
         raise ValueError(f"x0 and xt must have one shape, got {clean.shape} and {z.shape}")
     logits = seams.log_probabilities(logits, z, "logits")
     rate = bound_rates(seams.alphas(alpha, len(z)), dalpha, V)
-    loss, dlogits = np.empty(z.shape, logits.dtype), np.empty_like(logits)
-    flat = logits.reshape(-1, V)
+    loss, turned = np.empty(z.shape, logits.dtype), logits.copy()
     bound_and_gradient(
-        loss.reshape(-1), dlogits.reshape(-1, V), flat, clean.ravel(), z.ravel(), rate, z.shape[1]
+        loss.reshape(-1), turned.reshape(-1, V), clean.ravel(), z.ravel(), rate, z.shape[1]
     )
-    return loss, dlogits
+    return loss, turned
 
 
 def bound_rates(alpha: NDArray[np.float64], dalpha: ArrayLike, V: int) -> NDArray[np.float64]:
@@ -94,14 +93,16 @@ def bound_rates(alpha: NDArray[np.float64], dalpha: ArrayLike, V: int) -> NDArra
 @layer
 def bound_and_gradient(
     loss: Floats,
-    dlogits: Floats,
     logits: Floats,
     x0: Tokens,
     xt: Tokens,
     rates: NDArray[np.float64],
     L: int,
 ) -> None:
-    """Logits (N, V), tokens (N,), rates (B, 3) → loss (N,) and dlogits (N, V)."""
+    """Tokens (N,), rates (B, 3) → loss (N,); turns the logits (N, V) into their gradient.
+
+    One row after the other passes through p (V,), so that nothing of size (N, V) is held twice.
+    """
     N, V = logits.shape
     p = np.empty(V, logits.dtype)
     real = logits.dtype.type
@@ -117,7 +118,7 @@ def bound_and_gradient(
         else:
             r0, kappa, neutral = one + 0 * b, a / x_z, p_z + 0 * b
         p[clean] = real(neutral)
-        G = dlogits[n]
+        G = logits[n]  # read for the last time above
         shift = one if x_z < a else one - one  # times a/x̄_z, subtracted from G
         ratio, gap = _terms(G, p, real(a), real(b), real(r0), real(kappa), real(neutral), shift)
         p[clean] = p_clean
