@@ -185,7 +185,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = p.parse_args(argv)
     run, out = Run("basins", __doc__, argv), p.folder(args)
     tasks = plan(args.quick, args.seed)
-    table = rows(tasks, each(basin, tasks, out, args.jobs, quiet=args.quick), args.seed)
+    table = rows(tasks, each(basin, tasks, out, args.workers, quiet=args.quick), args.seed)
     of = {(row["patterns"], row["memory"], row["P"]): row for row in table}
     sizes = sorted({P for _, _, P in of})
     last = sizes[-1]

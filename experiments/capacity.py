@@ -318,8 +318,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = p.parse_args(argv)
     run, out = Run("capacity", __doc__, argv), p.folder(args)
     loads, growths = plan(args.quick, args.seed)
-    shapes = curves(loads, each(load, loads, out, args.jobs, quiet=args.quick))
-    pieces = each(growth, growths, out, args.jobs, quiet=args.quick)
+    shapes = curves(loads, each(load, loads, out, args.workers, quiet=args.quick))
+    pieces = each(growth, growths, out, args.workers, quiet=args.quick)
     grown = {task.L: piece["log2"] for task, piece in zip(growths, pieces, strict=True)}
     found, timed = measure(shapes, grown, args.seed), speed()
     largest = max(L for memory, L in shapes if memory == "n = 2")

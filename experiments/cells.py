@@ -24,12 +24,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from joblib import Parallel, delayed
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from experiments.jobs import generator
+from experiments.workers import Workers
 from hopfield import TokenMemory, TokenPseudoLikelihood
 from minuddm import (
     DatasetIdeal,
@@ -275,22 +274,16 @@ def mean_known(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.divide(total, number, out=np.full(total.shape, np.nan), where=number > 0)
 
 
-def compute(cells: list[Cell], jobs: int) -> None:
-    """Measure the cells, the largest first, each in a process of its own with one thread."""
+def compute(cells: list[Cell], workers: Workers) -> None:
+    """Measure the cells, the largest first, each a job of its own."""
     if not cells:
         return
     _compile(cells[0])
     order = sorted(cells, key=lambda cell: (-cell.settings.width * cell.settings.blocks, -cell.P))
-    work = Parallel(n_jobs=min(jobs, len(order)), return_as="generator_unordered")(
-        delayed(_measure_alone)(cell, 1 + k % jobs) for k, cell in enumerate(order)
-    )
+    jobs = [(cell, 1 + k % workers.jobs) for k, cell in enumerate(order)]
+    work = workers.do(measure, jobs, ordered=False)
     for _ in tqdm(work, total=len(order), desc="cells", unit="cell", disable=None):
         pass
-
-
-def _measure_alone(cell: Cell, bar: int) -> None:
-    with threadpool_limits(1):
-        measure(cell, bar)
 
 
 def _compile(cell: Cell) -> None:

@@ -9,10 +9,12 @@ import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import joblib
 from joblib.externals.loky import get_reusable_executor
+
+from experiments.workers import SchedulerError, Workers
 
 RESULTS = Path(__file__).parent / "results"
 INTERRUPTED = 130
@@ -43,7 +45,22 @@ class CommandLine(argparse.ArgumentParser):
         self.add_argument(
             "--jobs", type=whole(1), default=joblib.cpu_count(), help="processes, one thread each"
         )
+        self.add_argument(
+            "--scheduler",
+            metavar="ADDRESS",
+            help="of a Dask scheduler, as tcp://host:8786, whose workers take the place of --jobs",
+        )
         self._name, self._results = name, results
+
+    def parse_args(self, *words: Any, **more: Any) -> Any:
+        """Read the command line; `workers` are who does the work."""
+        args = super().parse_args(*words, **more)
+        args.workers = Workers(args.jobs, args.scheduler)
+        try:
+            args.workers.check()
+        except SchedulerError as error:
+            self.error(str(error))
+        return args
 
     def error(self, message: str) -> NoReturn:
         """Say what is wrong in one line and leave with status 2."""

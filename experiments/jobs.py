@@ -1,7 +1,7 @@
 """Independent pieces of work: each with random draws, a process and a file of its own.
 
-What a piece found depends on nothing but its task and the source code, so it does not matter how
-many processes run, in which order, or whether the run was interrupted: what is finished lies in
+What a piece found depends on nothing but its task and the source code, so it does not matter who
+works on it, in which order, or whether the run was interrupted: what is finished lies in
 `cells/` under a name made of the task and the code, and is never computed again.
 """
 
@@ -13,13 +13,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import joblib
 import numpy as np
-from joblib import delayed
 from numpy.random import Generator, Philox
-from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
+from experiments.workers import Workers
 from minuddm.files import write_atomically
 
 ROOT = Path(__file__).parents[1]
@@ -35,7 +33,7 @@ def generator(seed: int, purpose: str) -> Generator:
 
 
 def each(
-    work: Callable[[Any], Found], tasks: Sequence[Any], out: Path, jobs: int, *, quiet: bool
+    work: Callable[[Any], Found], tasks: Sequence[Any], out: Path, workers: Workers, *, quiet: bool
 ) -> list[Found]:
     """Return what `work` finds for each task, a frozen dataclass, in the order of the tasks.
 
@@ -45,33 +43,23 @@ def each(
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"{work.__name__}-{_name(work, task)}.json" for task in tasks]
     missing = [k for k, path in enumerate(paths) if not path.exists()][::-1]
-    todo = joblib.Parallel(n_jobs=max(1, min(jobs, len(missing))), return_as="generator_unordered")(
-        delayed(_alone)(work, tasks[k], paths[k]) for k in missing
-    )
+    todo = workers.do(_keep, [(work, tasks[k], paths[k]) for k in missing], ordered=False)
     for _ in tqdm(todo, total=len(missing), desc=work.__name__, disable=True if quiet else None):
         pass
     return [json.loads(path.read_text()) for path in paths]
 
 
 def spread(
-    work: Callable[..., Any], arguments: Sequence[tuple[Any, ...]], jobs: int, *, quiet: bool
+    work: Callable[..., Any], arguments: Sequence[tuple[Any, ...]], workers: Workers, *, quiet: bool
 ) -> list[Any]:
     """Return what `work` finds for each tuple of arguments, in order; nothing is kept on disk."""
-    todo = joblib.Parallel(n_jobs=max(1, min(jobs, len(arguments))), return_as="generator")(
-        delayed(_limited)(work, words) for words in arguments
-    )
+    todo = workers.do(work, list(arguments))
     disable = True if quiet else None
     return list(tqdm(todo, total=len(arguments), desc=work.__name__, disable=disable))
 
 
-def _limited(work: Callable[..., Any], words: tuple[Any, ...]) -> Any:
-    with threadpool_limits(1):
-        return work(*words)
-
-
-def _alone(work: Callable[[Any], Found], task: Any, path: Path) -> None:
-    content = json.dumps(_limited(work, (task,)))
-    write_atomically(path, content.encode())
+def _keep(work: Callable[[Any], Found], task: Any, path: Path) -> None:
+    write_atomically(path, json.dumps(work(task)).encode())
 
 
 def _name(work: Callable[[Any], Found], task: Any) -> str:

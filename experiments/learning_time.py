@@ -119,6 +119,11 @@ def power(P: NDArray[np.float64], tau: NDArray[np.float64]) -> dict[str, float]:
     return {"slope": slope, "low": slope - half, "high": slope + half, "sizes": sizes}
 
 
+def generalises_first(tau: NDArray[np.float64]) -> float:
+    """Return the share of networks, rows (τ_gen, τ_mem), in which memory came later or never."""
+    return float((~(tau[:, 1] <= tau[:, 0])).mean())
+
+
 def agreement(one: Found, other: Found) -> list[float]:
     """Return at every probe the share of tokens for which two networks name the same value."""
     return [
@@ -207,7 +212,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         Learner(args.data, P, half, steps, 8 if args.quick else 20, n, args.seed + s)
         for P in sizes for s in range(args.seeds) for half in HALVES
     ]  # fmt: skip
-    found = dict(zip(tasks, each(learn, tasks, out, args.jobs, quiet=args.quick), strict=True))
+    found = dict(zip(tasks, each(learn, tasks, out, args.workers, quiet=args.quick), strict=True))
     taus = {(task.P, task.seed, task.half): times(piece) for task, piece in found.items()}
     table, name = [], Path(data.corpus.name).name
     for one, other in zip(tasks[::2], tasks[1::2], strict=True):
@@ -221,17 +226,17 @@ def main(argv: Sequence[str] | None = None) -> None:
     P = np.array([key[0] for key in taus], dtype=float)
     tau = np.array(list(taus.values()))
     fit = power(P, tau[:, 1])
-    both = np.isfinite(tau).all(axis=1)
-    later = float((tau[both, 1] > tau[both, 0]).mean()) if both.any() else float("nan")
+    order = {n: generalises_first(tau[n == P]) for n in sizes}
     last, settled = agreeing(table, taus)
     listed = ", ".join(
         f"{np.exp(np.nanmean(np.log(tau[x == P, 1]))):.0f} at P = {x}"
         for x in sizes if np.isfinite(tau[x == P, 1]).any()
     )  # fmt: skip
+    first = ", ".join(f"{share:.2f} at P = {n}" for n, share in order.items())
     text = (
         f"Memory sets in after {listed or 'no'} steps: τ_mem grows like P to the power "
-        f"{fit['slope']:.2f} ({fit['low']:.2f} to {fit['high']:.2f}) over {fit['sizes']} sizes. In "
-        f"{later:.2f} of {int(both.sum())} networks it sets in after τ_gen. Two networks on "
+        f"{fit['slope']:.2f} ({fit['low']:.2f} to {fit['high']:.2f}) over {fit['sizes']} sizes. "
+        f"Generalisation comes first in a share of {first} of the networks. Two networks on "
         f"disjoint sets name the same value for {settled:.2f} of the tokens at τ_mem, and for "
         f"{last:.2f} at the end of training."
     )
@@ -242,7 +247,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         table,
         {"subsets": sizes, "steps": steps, "seeds": args.seeds, "seed": args.seed, "width": 64,
          "blocks": 2, "batch": 16, "sequences": n, "gap": GAP},
-        {"power": fit, "memory_after_generalisation": later, "agree_at_tau_mem": settled,
+        {"power": fit, "generalises_first": order, "agree_at_tau_mem": settled,
          "agree_at_the_end": last,
          "tau": {f"P = {k[0]}, seed {k[1]}, half {k[2]}": list(v) for k, v in taus.items()}},
         text,

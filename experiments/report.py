@@ -150,8 +150,9 @@ def _spurious_samples(record: Record) -> tuple[bool | None, str]:
 
 
 def _memory_later(record: Record) -> tuple[bool | None, str]:
-    later = record["headline"]["memory_after_generalisation"]
-    return (None if later is None else later > 0.9), f"in {later} of the networks that remember"
+    order = record["headline"]["generalises_first"]
+    said = ", ".join(f"{share:.2f} at P = {P}" for P, share in order.items())
+    return list(order.values())[-1] > 0.9, f"in a share of the networks of {said}"
 
 
 def _linear(record: Record) -> tuple[bool | None, str]:
@@ -198,7 +199,8 @@ VERDICTS = (
     Verdict("generated", "perplexity of samples peaks where the plateau is left", _peak),
     Verdict("generated", "spurious samples appear between memory and generalisation",
             _spurious_samples),
-    Verdict("learning_time", "generalisation comes before memory", _memory_later),
+    Verdict("learning_time", "generalisation comes before memory, for the largest P",
+            _memory_later),
     Verdict("learning_time", "the time of memory grows linearly with P", _linear),
     Verdict("keystone", "reverse diffusion with perfect memory is annealed retrieval", _annealed),
     Verdict("capacity", "Hopfield's network is full at a load of 0.138", _capacity),

@@ -275,9 +275,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = p.parse_args(argv)
     run, out = Run("spurious", __doc__, argv), p.folder(args)
     overloads, reaches = plan(args.quick, args.seed)
-    ends = overload_rows(overloads, each(overload, overloads, out, args.jobs, quiet=args.quick),
+    ends = overload_rows(overloads, each(overload, overloads, out, args.workers, quiet=args.quick),
                          args.seed)  # fmt: skip
-    kernels = reach_rows(reaches, each(reach, reaches, out, args.jobs, quiet=args.quick))
+    kernels = reach_rows(reaches, each(reach, reaches, out, args.workers, quiet=args.quick))
     rings, exact = circles(args.seed, 13 if args.quick else 31), exactness()
     share = {(row["P"], row["kind"]): row["share"] for row in ends}
     sizes = sorted({P for P, _ in share})

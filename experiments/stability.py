@@ -229,7 +229,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         examine,
         [(found, size, P, seed, n, official if seed == found.seeds[0] else None)
          for P, seed in keys],
-        args.jobs,
+        args.workers,
         quiet=args.quick,
     )  # fmt: skip
     measured = dict(zip(keys, pieces, strict=True))

@@ -107,7 +107,7 @@ def run(p: commandline.CommandLine, args: argparse.Namespace, out: Path | None) 
     except (ValueError, TypeError) as error:
         p.error(str(error))
     try:
-        compute([cell for cell in plan.values() if not cell.path.exists()], args.jobs)
+        compute([cell for cell in plan.values() if not cell.path.exists()], args.workers)
     except (ValueError, FloatingPointError) as error:
         p.error(str(error))
     arrays = {key: dict(np.load(cell.path)) for key, cell in plan.items()}

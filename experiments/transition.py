@@ -247,7 +247,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         for s in sorted(subsets, key=len)
     }
     try:
-        compute([cell for cell in cells.values() if not cell.path.exists()], args.jobs)
+        compute([cell for cell in cells.values() if not cell.path.exists()], args.workers)
     except (ValueError, FloatingPointError) as error:
         p.error(str(error))
     arrays = {P: dict(np.load(cell.path)) for P, cell in cells.items()}

@@ -209,7 +209,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     out = p.folder(args, "" if args.data == "pydoc" else Path(args.data).stem)
     size, n = found.sizes[0], 50 if args.quick else 200
     keys = [(P, seed) for P in found.subsets for seed in found.seeds]
-    pieces = spread(examine, [(found, size, *key, n) for key in keys], args.jobs, quiet=args.quick)
+    pieces = spread(
+        examine, [(found, size, *key, n) for key in keys], args.workers, quiet=args.quick
+    )
     measured = dict(zip(keys, pieces, strict=True))
     letters = characters(found, measured, n)
     table = rows(found, size, measured, letters)

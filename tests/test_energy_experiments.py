@@ -11,6 +11,7 @@ from experiments.basins import Stored
 from experiments.capacity import Growth, Load
 from experiments.spin_transition import Margin, Meeting
 from experiments.spurious import Overload, Reach
+from experiments.workers import Workers
 from hopfield import hebbian
 from hopfield.landscape import CapacityCurve
 
@@ -90,7 +91,7 @@ def test_an_experiment_leaves_its_record_table_and_figure(experiment, small, tmp
 def test_what_is_finished_is_not_computed_again(small, tmp_path, capsys, monkeypatch):
     basins.main(["--quick", "--out", str(tmp_path), "--jobs", "1"])
     before = (tmp_path / "table.csv").read_bytes()
-    monkeypatch.setattr(jobs, "_alone", None)
+    monkeypatch.setattr(jobs, "_keep", None)
     basins.main(["--quick", "--out", str(tmp_path), "--jobs", "1"])
     assert (tmp_path / "table.csv").read_bytes() == before
     first, second = capsys.readouterr().out.strip().split("\n")
@@ -100,19 +101,22 @@ def test_what_is_finished_is_not_computed_again(small, tmp_path, capsys, monkeyp
 def test_neither_the_number_of_jobs_nor_the_company_changes_a_bit(tmp_path):
     tasks = [Load("n = 2", 50, P, 2, 10, 3) for P in (5, 9, 12)]
     alone = [
-        jobs.each(capacity.load, [task], tmp_path / "alone", 1, quiet=True)[0] for task in tasks
+        jobs.each(capacity.load, [task], tmp_path / "alone", Workers(), quiet=True)[0]
+        for task in tasks
     ]
-    together = jobs.each(capacity.load, tasks, tmp_path / "together", 2, quiet=True)
+    together = jobs.each(capacity.load, tasks, tmp_path / "together", Workers(2), quiet=True)
     assert alone == together
-    other = jobs.each(capacity.load, [Load("n = 2", 50, 12, 2, 10, 4)], tmp_path, 1, quiet=True)
+    other = jobs.each(
+        capacity.load, [Load("n = 2", 50, 12, 2, 10, 4)], tmp_path, Workers(), quiet=True
+    )
     assert other[0] != together[2]
 
 
 def test_what_another_code_found_is_not_taken_for_found(tmp_path, monkeypatch):
     task = Load("n = 2", 20, 2, 2, 2, 0)
-    jobs.each(capacity.load, [task], tmp_path, 1, quiet=True)
+    jobs.each(capacity.load, [task], tmp_path, Workers(), quiet=True)
     monkeypatch.setattr(jobs, "_code", lambda: "other")
-    jobs.each(capacity.load, [task], tmp_path, 1, quiet=True)
+    jobs.each(capacity.load, [task], tmp_path, Workers(), quiet=True)
     assert len(list((tmp_path / "cells").iterdir())) == 2
 
 

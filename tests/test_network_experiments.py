@@ -15,7 +15,7 @@ from experiments import (
     sweep,
     uncertainty,
 )
-from experiments.learning_time import Learner, agreement, power, times
+from experiments.learning_time import Learner, agreement, generalises_first, power, times
 from minuddm.probes import Curve, Interval, curves_meet, plateau_left
 from minuddm.probes.stability import CLASSES
 
@@ -155,6 +155,11 @@ def test_probes_are_spread_evenly_in_the_logarithm():
     assert steps[0] == 25
     assert steps[-1] == 8000
     assert np.ptp(np.diff(np.log(steps))) < 0.05
+
+
+def test_memory_that_never_came_came_later():
+    tau = np.array([[100, 50], [100, 200], [100, np.nan], [np.nan, np.nan]])
+    assert generalises_first(tau) == 0.75
 
 
 def test_learning_time_leaves_its_record(text, tmp_path, capsys):
