@@ -116,8 +116,10 @@ def agreement(single: dict[tuple[str, int], dict[str, Interval]]) -> dict[str, d
 
 
 def draw(out: Path, pooled: dict[str, dict[str, Interval]],
-         single: dict[tuple[str, int], dict[str, Interval]]) -> None:  # fmt: skip
-    """Draw all readings of every size, and each against the reference."""
+         single: dict[tuple[str, int], dict[str, Interval]], last: int) -> None:  # fmt: skip
+    """Draw all readings of every size up to the last P, and each against the reference."""
+    from matplotlib.ticker import NullFormatter
+
     from experiments.figures import plt, save
 
     colours = dict(zip(NEEDS, ("#0072B2", "#D55E00", "#E69F00", "#CC79A7", "0.4", "#009E73"),
@@ -128,12 +130,13 @@ def draw(out: Path, pooled: dict[str, dict[str, Interval]],
         for name in names:
             x, y = reading[name], names.index(name) + (k - (len(pooled) - 1) / 2) * 0.22
             if np.isfinite(x.value):
-                ends = [[x.value - x.low], [min(x.high, 1e6) - x.value]]
+                ends = [[x.value - x.low], [min(x.high, 2 * last) - x.value]]
                 left.errorbar(x.value, y, xerr=ends, fmt="os^Dv"[k % 5], ms=5, color=colours[name])
         left.plot([], [], "os^Dv"[k % 5], color="0.3", label=size)
     left.set_yticks(range(len(names)), [f"{name}\n({NEEDS[name]})" for name in names], fontsize=8)
     left.invert_yaxis()
     left.set_xscale("log")
+    left.set_xlim(right=1.5 * last)  # an interval without an upper end leaves the picture
     left.set_xlabel("training sequences P")
     left.set_title("Where the transition is read")
     left.legend(fontsize=8.5)
@@ -145,6 +148,8 @@ def draw(out: Path, pooled: dict[str, dict[str, Interval]],
     right.plot([min(ends), max(ends)], [min(ends), max(ends)], color="0.4", lw=1, ls=":")
     right.set_xscale("log")
     right.set_yscale("log")
+    right.set_xlim(min(ends) / 1.5, 1.5 * max(ends))
+    right.xaxis.set_minor_formatter(NullFormatter())
     right.set_xlabel(f"P at which {REFERENCE}, each seed")
     right.set_ylabel("P of the other readings")
     right.set_title("Against recovery")
@@ -185,7 +190,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         f"(mean distance {alone['distance']:.2f} in log P), with a rank correlation of "
         f"{alone['rank_correlation']:.2f} over {alone['pairs']} networks' sizes and seeds."
     )
-    draw(out, pooled, single)
+    draw(out, pooled, single, found.subsets[-1])
     begun.leave(
         out,
         COLUMNS,
