@@ -6,22 +6,28 @@ grid points s < t, and a value is drawn from it (or, greedy, its most likely val
 last step, from t = 1e-5, has α_s = 1: it lands on a clean token.
 
 Any `Denoiser` will do; the chain is written once. All sequences move together, step by step, so
-that the uniforms do not depend on how the denoiser's calls are batched; a batch bounds the memory
-of the (B, L, V) conditionals, and everything else is one integer and one uniform a token.
+that the uniforms do not depend on how the denoiser's calls are batched, nor on the threads that
+share out the batches; a batch bounds the memory of the (B, L, V) conditionals, and everything else
+is one integer and one uniform a token.
 """
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import pairwise
+from typing import cast
 
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import ArrayLike, NDArray
+from threadpoolctl import threadpool_limits
 
 from minuddm import seams
 from minuddm.denoiser import Denoiser
 from minuddm.schedule import Schedule
 from minuddm.seams import Floats, Tokens
-from minuddm.transition import mode_of_bridge, sample_bridge
+from minuddm.transition import bridge_quantile, mode_of_bridge
 
 T_END = 1e-5
 _BATCH = 256
@@ -45,30 +51,53 @@ def restore(
     greedy: bool = False,
     batch: int = _BATCH,
     watch: Callable[[float, slice, Tokens, Floats], object] | None = None,
+    threads: int = 1,
 ) -> Tokens:
     """Return clean tokens (B, L) restored from xt (B, L), corrupted at time t ∈ (0, 1].
 
     `steps` is the number of grid intervals over the whole of [0, 1], so about t · steps are taken;
     `greedy` takes each bridge's most likely value and draws nothing. `watch` is shown every step
     of every batch before it is taken: the time, which sequences, their tokens and the denoiser's
-    log-probabilities of them.
+    log-probabilities of them. `threads` share out the batches, each with one BLAS thread, and
+    change nothing but the time; denoiser and watch are then called from all of them.
     """
     z = seams.tokens(xt, 2**31 - 1, "xt", ndim=2).copy()
     times = time_grid(t, steps)
     alphas = np.append(schedule.alpha(times), 1.0)
-    seams.count(batch, "batch")
-    for time, (alpha_t, alpha_s) in zip(times, pairwise(alphas), strict=True):
-        for start in range(0, len(z), batch):
-            rows = slice(start, start + batch)
-            part = z[rows]
-            log_p = denoiser(part, np.full(len(part), alpha_t))
-            if watch is not None:
-                watch(float(time), rows, part, log_p)
-            if greedy:
-                part[:] = mode_of_bridge(part, log_p, alpha_s, alpha_t)
-            else:
-                part[:] = sample_bridge(part, log_p, alpha_s, alpha_t, rng)
+    starts = range(0, len(z), seams.count(batch, "batch"))
+    parts = [slice(start, start + batch) for start in starts]
+    several = seams.count(threads, "threads") > 1
+    with (
+        threadpool_limits(1, user_api="blas"),
+        ThreadPoolExecutor(threads) if several else contextlib.nullcontext() as pool,
+    ):
+        run = cast(Callable[..., Iterable[None]], map if pool is None else pool.map)
+        for time, (alpha_t, alpha_s) in zip(times.tolist(), pairwise(alphas), strict=True):
+            u = None if greedy else rng.random(z.shape)
+            step = partial(_step, z, u, denoiser, alpha_s, alpha_t, watch and partial(watch, time))
+            for _ in run(step, parts):
+                pass
     return z
+
+
+def _step(
+    z: Tokens,
+    u: NDArray[np.float64] | None,
+    denoiser: Denoiser,
+    alpha_s: float,
+    alpha_t: float,
+    watch: Callable[[slice, Tokens, Floats], object] | None,
+    rows: slice,
+) -> None:
+    """Take the sequences `rows` of z from t to s, in place, with uniforms u or greedily."""
+    part = z[rows]
+    log_p = denoiser(part, np.full(len(part), alpha_t))
+    if watch is not None:
+        watch(rows, part, log_p)
+    if u is None:
+        part[:] = mode_of_bridge(part, log_p, alpha_s, alpha_t)
+    else:
+        part[:] = bridge_quantile(part, log_p, alpha_s, alpha_t, u[rows])
 
 
 def generate(
@@ -81,8 +110,11 @@ def generate(
     rng: Generator,
     batch: int = _BATCH,
     watch: Callable[[float, slice, Tokens, Floats], object] | None = None,
+    threads: int = 1,
 ) -> Tokens:
     """Return n sequences (n, L) of the model: uniform noise at t = 1, then the whole chain."""
     shape = (seams.count(n, "n"), seams.count(L, "L"))
     noise = rng.integers(seams.vocabulary(V), size=shape)
-    return restore(denoiser, noise, 1.0, schedule, steps, rng, batch=batch, watch=watch)
+    return restore(
+        denoiser, noise, 1.0, schedule, steps, rng, batch=batch, watch=watch, threads=threads
+    )

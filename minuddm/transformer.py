@@ -177,7 +177,7 @@ class _Workspace:
         def new(*shape: int) -> Floats:
             return np.empty(shape, dtype)
 
-        self.shape = (B, L, H, D // H)
+        self.keep, self.shape = keep, (B, L, H, D // H)
         self.rotary = rotary_table(L, D // H, dtype)
         self.uniforms: NDArray[np.float32] | None = None
         self.features = new(B, FEATURES)
@@ -217,19 +217,27 @@ def _forward(
 ) -> None:
     """Tokens (N,), alpha (B,) → s.logits (N, V)."""
     L = config.length
-    s.features[:] = noise_features(alpha, s.features.dtype)
-    linear_forward(s.u1, s.features, w["conditioning.in.weight"], w["conditioning.in.bias"])
-    silu_forward(s.a1, s.u1)
-    linear_forward(s.u2, s.a1, w["conditioning.out.weight"], w["conditioning.out.bias"])
-    silu_forward(s.c, s.u2)
+    _noise_forward(w, s, alpha)
     embedding_forward(s.x[0], tokens, w["embedding"])
-    W, b = w.stacked("modulation.weight"), w.stacked("modulation.bias")
-    linear_forward(_flat(s.mod), s.c, W, b)
     for k in range(config.blocks):
         _block_forward(config, w.under(f"blocks.{k}"), s, k)
     gain, last = w["final.norm.gain"], _ROWS * config.blocks
     modulated_norm_forward(s.h, s.mean, s.rstd, s.x[-1], gain, s.mod, last, L)
     linear_forward(s.logits, s.h, w["final.linear.weight"], w["final.linear.bias"])
+
+
+def _noise_forward(w: Weights, s: _Workspace, alpha: NDArray[np.float64]) -> None:
+    """Alpha (B,) → s.mod: once for all sequences, if they share it and nothing is to be kept."""
+    B = len(alpha) if s.keep or (alpha != alpha[0]).any() else 1
+    features, u1, a1, u2, c = (array[:B] for array in (s.features, s.u1, s.a1, s.u2, s.c))
+    features[:] = noise_features(alpha[:B], features.dtype)
+    linear_forward(u1, features, w["conditioning.in.weight"], w["conditioning.in.bias"])
+    silu_forward(a1, u1)
+    linear_forward(u2, a1, w["conditioning.out.weight"], w["conditioning.out.bias"])
+    silu_forward(c, u2)
+    W, b = w.stacked("modulation.weight"), w.stacked("modulation.bias")
+    linear_forward(_flat(s.mod[:B]), c, W, b)
+    s.mod[B:] = s.mod[0]
 
 
 def _block_forward(config: ModelConfig, w: dict[str, Floats], s: _Workspace, k: int) -> None:
@@ -266,9 +274,14 @@ def _backward(config: ModelConfig, w: Weights, g: Weights, s: _Workspace, tokens
     )
     for k in reversed(range(config.blocks)):
         _block_backward(config, w.under(f"blocks.{k}"), g.under(f"blocks.{k}"), s, k)
+    embedding_backward(g["embedding"], s.dx, tokens)
+    _noise_backward(w, g, s)
+
+
+def _noise_backward(w: Weights, g: Weights, s: _Workspace) -> None:
+    """s.dmod → the gradients of the modulation and of the conditioning."""
     dW, db = g.stacked("modulation.weight"), g.stacked("modulation.bias")
     linear_backward(s.dc, dW, db, _flat(s.dmod), s.c, w.stacked("modulation.weight"))
-    embedding_backward(g["embedding"], s.dx, tokens)
     silu_backward(s.du2, s.dc, s.u2)
     dW, db = g["conditioning.out.weight"], g["conditioning.out.bias"]
     linear_backward(s.da1, dW, db, s.du2, s.a1, w["conditioning.out.weight"])

@@ -154,9 +154,22 @@ def sample_bridge(
 
     The same law as `bridge`, drawn without forming it.
     """
-    z, log_p, a_s, a_t, a_ts = _bridge_arguments(xt, log_p, alpha_s, alpha_t)
-    out = np.empty_like(z)
-    _sample_bridge(out, z, log_p, a_s, a_t, a_ts, rng.random(z.shape))
+    given = _bridge_arguments(xt, log_p, alpha_s, alpha_t)
+    out = np.empty_like(given[0])
+    _sample_bridge(out, *given, rng.random(out.shape))
+    return out
+
+
+def bridge_quantile(
+    xt: ArrayLike, log_p: ArrayLike, alpha_s: ArrayLike, alpha_t: ArrayLike, u: NDArray[np.float64]
+) -> Tokens:
+    """Return the tokens (B, L) that uniforms u (B, L) in [0, 1) select from q(x_s | x_t, p) [T7].
+
+    All the chance of a draw is in u, so that parts of a batch can be drawn in any order.
+    """
+    given = _bridge_arguments(xt, log_p, alpha_s, alpha_t)
+    out = np.empty_like(given[0])
+    _sample_bridge(out, *given, u)
     return out
 
 
@@ -197,9 +210,9 @@ def mode_of_bridge(
     xt: ArrayLike, log_p: ArrayLike, alpha_s: ArrayLike, alpha_t: ArrayLike
 ) -> Tokens:
     """Return argmax of q(x_s | x_t, p) [T7], shape (B, L); a tie keeps the present token."""
-    z, log_p, a_s, a_t, a_ts = _bridge_arguments(xt, log_p, alpha_s, alpha_t)
-    out = np.empty_like(z)
-    _mode_of_bridge(out, z, log_p, a_s, a_t, a_ts)
+    given = _bridge_arguments(xt, log_p, alpha_s, alpha_t)
+    out = np.empty_like(given[0])
+    _mode_of_bridge(out, *given)
     return out
 
 

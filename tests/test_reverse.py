@@ -6,7 +6,9 @@ from hypothesis import strategies as st
 from minuddm.ideal import DatasetIdeal
 from minuddm.reverse import T_END, generate, restore, time_grid
 from minuddm.schedule import Linear, LogLinear
+from minuddm.transformer import Transformer
 from minuddm.transition import corrupt, sample_bridge
+from minuddm.weights import ModelConfig
 from tests import oracle, strategies
 
 
@@ -77,6 +79,24 @@ def test_batches_change_nothing(seed, batch):
         for b in (100, batch)
     )
     np.testing.assert_array_equal(whole, parts)
+
+
+@pytest.mark.parametrize("greedy", [False, True])
+def test_threads_change_nothing(greedy):
+    model = Transformer.init(ModelConfig(5, 6, 16, 1, 2), np.random.default_rng(0))
+    model.weights.flat += np.float32(0.3) * np.random.default_rng(1).normal(
+        size=model.weights.flat.size
+    ).astype(np.float32)
+    noise, seen = np.random.default_rng(2).integers(5, size=(23, 6)), []
+    one, three = (
+        restore(
+            model, noise, 1.0, LogLinear(), 12, np.random.default_rng(3), greedy=greedy, batch=4,
+            watch=lambda t, rows, z, log_p: seen.append((t, rows.start)), threads=threads,
+        )
+        for threads in (1, 3)
+    )  # fmt: skip
+    np.testing.assert_array_equal(one, three)
+    assert sorted(seen[: len(seen) // 2]) == sorted(seen[len(seen) // 2 :])
 
 
 def test_greedy_restoring_draws_nothing():

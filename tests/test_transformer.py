@@ -103,6 +103,15 @@ def test_a_long_batch_is_computed_in_chunks_to_the_same_answer():
     np.testing.assert_allclose(whole[100:103], model(xt[100:103], alpha[100:103]), atol=1e-12)
 
 
+def test_one_noise_level_for_all_is_that_level_for_each():
+    model, (_, xt, alpha) = network(), batch()
+    mixed = np.append(alpha[:1], alpha)
+    for k, a in enumerate(alpha):
+        together = model(xt, a)
+        apart = model(np.append(xt[k : k + 1], xt, axis=0), np.append(a, mixed[1:]))
+        np.testing.assert_allclose(together[k], apart[0], atol=1e-12)
+
+
 def test_a_position_sees_all_others_in_both_directions():
     model, (_, xt, alpha) = network(), batch(1)
     base = model(xt, alpha)
