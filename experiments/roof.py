@@ -1,0 +1,98 @@
+"""The matrix products of a training step, counted, and the rate at which BLAS alone does them.
+
+A step of B sequences, N = B L tokens, multiplies (m, k) by (k, n) at 2 m k n operations:
+
+    conditioning    (B, 256) (256, C),  (B, C) (C, C),  (B, C) (C, K D)     K = 6 blocks + 2
+    each block      (N, D) (D, 3D),  (N, D) (D, D),  (N, D) (D, 4D),  (N, 4D) (4D, D)
+                    and for each of B H heads  (L, d) (d, L),  (L, L) (L, d)
+    output          (N, D) (D, V)
+
+and twice as much again backwards: for y = x Wᵀ, dW = dyᵀ x and dx = dy W. The roof is the rate of
+these products alone: each repeated on arrays of its own shapes and transposes, with one thread.
+"""
+
+import math
+import time
+from collections import Counter
+from dataclasses import dataclass
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from minuddm import ModelConfig
+from minuddm.layers.modulation import FEATURES
+
+
+@dataclass(frozen=True)
+class Product:
+    """A batch of products (m, k) (k, n); `first` and `second` say which factor is transposed."""
+
+    batch: tuple[int, ...]
+    m: int
+    k: int
+    n: int
+    first: bool = False
+    second: bool = False
+
+    @property
+    def flops(self) -> int:
+        """Return the multiplications and additions."""
+        return 2 * math.prod(self.batch) * self.m * self.k * self.n
+
+
+def products(config: ModelConfig, B: int) -> Counter[Product]:
+    """Return the products of a forward and backward pass over B sequences, with their numbers."""
+    D, C, N = config.width, config.cond, B * config.length
+    heads, L, d = (B, config.heads), config.length, config.width // config.heads
+    found: Counter[Product] = Counter()
+
+    def linear(rows: int, inputs: int, outputs: int, times: int = 1, reads: bool = True) -> None:
+        found[Product((), rows, inputs, outputs, second=True)] += times
+        found[Product((), outputs, rows, inputs, first=True)] += times
+        if reads:
+            found[Product((), rows, outputs, inputs)] += times
+
+    linear(B, FEATURES, C, reads=False)  # nobody asks for the gradient of the noise's features
+    linear(B, C, C)
+    linear(B, C, (6 * config.blocks + 2) * D)
+    for inputs, outputs in ((D, 3 * D), (D, D), (D, 4 * D), (4 * D, D)):
+        linear(N, inputs, outputs, config.blocks)
+    linear(N, D, config.vocab)
+    for scores in (Product(heads, L, d, L, second=True),) * 2:  # q kᵀ, and do vᵀ
+        found[scores] += config.blocks
+    found[Product(heads, L, L, d)] += 2 * config.blocks  # P v, dS k
+    found[Product(heads, L, L, d, first=True)] += 2 * config.blocks  # Pᵀ do, dSᵀ q
+    return found
+
+
+def flops(config: ModelConfig, B: int) -> int:
+    """Return the operations of all products of a step over B sequences."""
+    return sum(product.flops * times for product, times in products(config, B).items())
+
+
+def roof(config: ModelConfig, B: int, shards: int, repeats: int = 15) -> float:
+    """Return the seconds that the products of a step take alone, one thread, shard by shard."""
+    sizes = Counter(np.diff(np.linspace(0, B, shards + 1).astype(int)).tolist())
+    with threadpool_limits(1, user_api="blas"):
+        return sum(
+            shards_alike * times * _alone(product, repeats)
+            for size, shards_alike in sizes.items()
+            for product, times in products(config, size).items()
+        )
+
+
+def _alone(product: Product, repeats: int) -> float:
+    """Return the median seconds of one product, repeated for at least a millisecond each time."""
+    rng, p = np.random.default_rng(0), product
+    a = rng.random((*p.batch, *((p.k, p.m) if p.first else (p.m, p.k))), dtype=np.float32)
+    b = rng.random((*p.batch, *((p.n, p.k) if p.second else (p.k, p.n))), dtype=np.float32)
+    a, b = a.swapaxes(-1, -2) if p.first else a, b.swapaxes(-1, -2) if p.second else b
+    out = np.empty((*p.batch, p.m, p.n), np.float32)
+    often = max(1, round(1e-3 / (p.flops / 5e10)))
+    taken = []
+    for _ in range(repeats + 1):
+        started = time.perf_counter()
+        for _ in range(often):
+            np.matmul(a, b, out=out)
+        taken.append((time.perf_counter() - started) / often)
+    return float(np.median(taken[1:]))

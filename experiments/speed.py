@@ -1,0 +1,420 @@
+"""A laptop's processor is enough: training here is faster than PyTorch and near the machine's roof.
+
+Measured in one run, the sides in turn, medians of at least 15 steps after warming up, float32:
+
+    step       one training step (draw, corrupt, forward, bound, backward, clip, AdamW, average) of
+               this network and of the same in PyTorch, eager and compiled, if `torch` is there
+    roof       the step's matrix products alone (`experiments.roof`): the share of their rate that
+               the whole step reaches
+    restore    1,000 sequences through the reverse chain; recall, through the token memory
+    threads    the same step on one thread and on two
+    sweep      the same short trainings as one job at a time and as many at a time
+    start      the first training step of a process: with nothing compiled yet, and later
+    scale      the ideal memoriser and the token memory against P, L and V, with fitted powers
+"""
+
+import itertools
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+from tqdm import tqdm
+
+from experiments import commandline
+from experiments.record import Run, claim
+from experiments.roof import flops, roof
+from experiments.workers import Workers
+from hopfield import TokenMemory
+from minuddm import DatasetIdeal, LogLinear, ModelConfig, TrainConfig, Transformer, restore
+from minuddm.train import train
+
+COLUMNS = ["what", "size", "side", "threads", "P", "L", "V", "n", "seconds", "low", "high",
+           "gflops", "share_of_roof", "ratio"]  # fmt: skip
+OURS, SIDES = "minuddm", ("minuddm", "PyTorch eager", "PyTorch compiled")
+TURN = 4  # steps a side takes before the other's turn; the first of them is not counted
+
+Seconds = NDArray[np.float64]
+Rows = list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Size:
+    """A network and the batch it is trained with."""
+
+    name: str
+    config: ModelConfig
+    batch: int
+
+
+FULL = (
+    Size("64 x 2", ModelConfig(28, 32, 64, 2, 4), 64),
+    Size("128 x 4", ModelConfig(28, 32, 128, 4, 4), 64),
+    Size("256 x 8", ModelConfig(28, 64, 256, 8, 8), 32),
+    Size("128 x 4, V = 8192", ModelConfig(8192, 64, 128, 4, 4), 16),
+)
+QUICK = (Size("16 x 1", ModelConfig(28, 16, 16, 1, 2), 8),)
+
+
+def steps(size: Size, threads: int, rounds: int, compiled: bool) -> dict[str, Seconds]:
+    """Return the seconds of single training steps of every side, taken in turn."""
+    rng = np.random.default_rng(0)
+    tokens = rng.integers(size.config.vocab, size=(1000, size.config.length)).astype(np.int32)
+    model = Transformer.init(size.config, rng)
+    sides: dict[str, Callable[[], list[float]]] = {}
+
+    def ours() -> list[float]:
+        at: list[float] = []
+        train(model, tokens, TrainConfig(steps=TURN + 1, batch=size.batch), threads=threads,
+              probe=lambda k, network: at.append(time.perf_counter()),
+              probe_at=range(TURN + 2))  # fmt: skip
+        return np.diff(at).tolist()
+
+    sides[OURS] = ours
+    if find_spec("torch") is not None:
+        import torch
+
+        from experiments.twin import Training, Twin
+
+        torch.set_num_threads(threads)
+        torch.manual_seed(0)
+        torch.compiler.reset()
+        for side in SIDES[1 : 3 if compiled else 2]:
+            theirs = Training(
+                Twin(size.config).take(model.weights), tokens, size.batch, "compiled" in side
+            )
+            sides[side] = lambda theirs=theirs: [_timed(theirs.step) for _ in range(TURN)]
+    taken: dict[str, list[float]] = {side: [] for side in sides}
+    for turn in range(rounds + 1):
+        for side, work in sides.items():
+            found = work()
+            if turn > 0:  # the first turn compiles
+                taken[side] += found[1:]
+    return {side: np.array(values) for side, values in taken.items()}
+
+
+def _timed(work: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
+
+def restorings(n: int, grid: int, threads: int, rounds: int, compiled: bool) -> dict[str, Seconds]:
+    """Return the seconds that n sequences take from noise to data, by side, in turn."""
+    config, rng = ModelConfig(28, 32, 64, 2, 4), np.random.default_rng(0)
+    model = Transformer.init(config, rng)
+    model.weights.flat += (0.05 * rng.normal(size=model.weights.flat.size)).astype(np.float32)
+    noise = rng.integers(28, size=(n, 32)).astype(np.int32)
+    schedule = LogLinear()
+    sides: dict[str, Callable[[], object]] = {
+        OURS: lambda: restore(model, noise, 1.0, schedule, grid, rng, threads=threads)
+    }
+    if find_spec("torch") is not None:
+        import torch
+
+        from experiments.twin import Restoring, Twin
+
+        torch.set_num_threads(threads)
+        torch.compiler.reset()
+        twin = Twin(config).take(model.weights)
+        for side in SIDES[1 : 3 if compiled else 2]:
+            theirs = Restoring(twin, "compiled" in side)
+            theirs.restore(noise, 1)
+            sides[side] = lambda theirs=theirs: theirs.restore(noise, grid)
+    restore(model, noise[:8], 1.0, schedule, 1, rng)
+    taken: dict[str, list[float]] = {side: [] for side in sides}
+    for _, (side, work) in itertools.product(range(rounds), sides.items()):
+        taken[side].append(_timed(work))
+    return {side: np.array(values) for side, values in taken.items()}
+
+
+def ideals(P: int, L: int, V: int, repeats: int) -> dict[str, float]:
+    """Return the median seconds of one query: all conditionals, and one recall."""
+    rng = np.random.default_rng(P + L + V)
+    patterns = rng.integers(V, size=(P, L), dtype=np.int32)
+    noisy = patterns[:1].copy()
+    noisy[0, : L // 4] = rng.integers(V, size=L // 4)
+    memoriser, memory = DatasetIdeal(patterns, V), TokenMemory(patterns, V, beta=3.0)
+    work = {
+        "ideal memoriser": lambda: memoriser(noisy, 0.75),
+        "token memory": lambda: memory.recall(noisy),
+    }
+    for query in work.values():
+        query()
+    return {
+        name: float(np.median([_timed(query) for _ in range(repeats)]))
+        for name, query in work.items()
+    }
+
+
+def powers(rows: Rows) -> dict[str, dict[str, float]]:
+    """Return for each ideal the fitted powers of P, L and V: slopes of log seconds."""
+    found: dict[str, dict[str, float]] = {}
+    for name in {row["side"]: None for row in rows}:
+        own = [row for row in rows if row["side"] == name]
+        found[name] = {}
+        for letter in "PLV":
+            rest = [other for other in "PLV" if other != letter]
+            groups: dict[tuple[int, ...], Rows] = {}
+            for row in own:
+                groups.setdefault(tuple(row[other] for other in rest), []).append(row)
+            line = max(groups.values(), key=len)
+            x, y = (np.log([row[key] for row in line]) for key in (letter, "seconds"))
+            found[name][letter] = float(np.polyfit(x, y, 1)[0])
+    return found
+
+
+def short_training(seed: int, count: int) -> float:
+    """Train a small network; return its last loss."""
+    rng = np.random.default_rng(seed)
+    model = Transformer.init(ModelConfig(28, 32, 64, 2, 4), rng)
+    tokens = rng.integers(28, size=(64, 32)).astype(np.int32)
+    return float(train(model, tokens, TrainConfig(steps=count, batch=16)).losses[-1])
+
+
+def sweep(count: int, jobs: int, length: int) -> float:
+    """Return the seconds of `count` short trainings, `jobs` at a time, workers started before."""
+    workers = Workers(jobs)
+    list(workers.do(short_training, [(k, 1) for k in range(jobs)]))
+    return _timed(lambda: list(workers.do(short_training, [(k, length) for k in range(count)])))
+
+
+_FIRST_STEP = """
+import numpy as np
+from minuddm import ModelConfig, TrainConfig, Transformer
+from minuddm.train import train
+model = Transformer.init(ModelConfig(28, 32, 64, 2, 4), np.random.default_rng(0))
+train(model, np.zeros((4, 32), np.int32), TrainConfig(steps=1, batch=16))
+"""
+
+
+def starts(repeats: int) -> tuple[float, Seconds]:
+    """Return the seconds until a process has taken its first step: nothing compiled, and later."""
+    with tempfile.TemporaryDirectory() as cache:
+        environment = os.environ | {"NUMBA_CACHE_DIR": cache}
+
+        def first() -> None:
+            subprocess.run(
+                [sys.executable, "-c", _FIRST_STEP], check=True, env=environment,
+                cwd=Path(__file__).parents[1],
+            )  # fmt: skip
+
+        cold = _timed(first)
+        return cold, np.array([_timed(first) for _ in range(repeats)])
+
+
+def row(what: str, side: str, taken: Seconds, **more: Any) -> dict[str, Any]:
+    """Return a row of the table: the median and the quartiles of what was taken."""
+    low, middle, high = np.percentile(taken, [25, 50, 75]).tolist()
+    return {"what": what, "side": side, "n": len(taken), "seconds": middle, "low": low,
+            "high": high, **more}  # fmt: skip
+
+
+def step_rows(sizes: Sequence[Size], rounds: int, compiled: bool, shards: int) -> Rows:
+    """Measure the steps of all sizes on one thread and on two."""
+    found: Rows = []
+    for size in sizes:
+        work = flops(size.config, size.batch)
+        for threads in (1, 2):
+            taken = steps(size, threads, rounds, compiled)
+            alone = roof(size.config, size.batch, shards)
+            own = float(np.median(taken[OURS]))
+            for side, values in taken.items():
+                middle = float(np.median(values))
+                found.append(row(
+                    "step", side, values, size=size.name, threads=threads,
+                    gflops=work / middle / 1e9, ratio=middle / own,
+                    share_of_roof=alone / middle if threads == 1 else float("nan"),
+                ))  # fmt: skip
+            if threads == 1:
+                found.append({"what": "roof", "size": size.name, "side": "BLAS", "threads": 1,
+                              "seconds": alone, "gflops": work / alone / 1e9})  # fmt: skip
+    return found
+
+
+def restore_rows(n: int, grid: int, rounds: int, compiled: bool) -> Rows:
+    """Measure the reverse chain on one thread and on two, and a recall of as many sequences."""
+    found: Rows = []
+    for threads in (1, 2):
+        taken = restorings(n, grid, threads, rounds, compiled)
+        own = float(np.median(taken[OURS]))
+        found += [row("restore", side, values, size="64 x 2", threads=threads,
+                      ratio=float(np.median(values)) / own)
+                  for side, values in taken.items()]  # fmt: skip
+    rng = np.random.default_rng(0)
+    memory = TokenMemory(rng.integers(28, size=(1000, 32)), 28, beta=3.0)
+    noisy = memory.patterns[rng.integers(1000, size=n)]
+    noisy[:, :8] = rng.integers(28, size=(n, 8))
+    memory.recall(noisy[:2])
+    taken = np.array([_timed(lambda: memory.recall(noisy)) for _ in range(rounds)])
+    return [*found, row("recall", OURS, taken, size="P = 1000", threads=1)]
+
+
+def scale_rows(quick: bool) -> Rows:
+    """Measure the ideals along P, L and V."""
+    P0, L0, V0 = (1000, 16, 28) if quick else (100_000, 64, 28)
+    grid = {
+        "P": (300, 1000, 3000) if quick else (10_000, 100_000, 1_000_000),
+        "L": (8, 16, 32) if quick else (16, 32, 64),
+        "V": (28, 280) if quick else (28, 280, 2800),
+    }
+    plan = {(P0, L0, V0)}
+    plan |= {(P, L0, V0) for P in grid["P"]} | {(P0, L, V0) for L in grid["L"]}
+    plan |= {(P0, L0, V) for V in grid["V"]}
+    return [
+        {"what": "scale", "side": name, "threads": 1, "P": P, "L": L, "V": V, "seconds": seconds}
+        for P, L, V in sorted(plan)
+        for name, seconds in ideals(P, L, V, 3).items()
+    ]
+
+
+def shown(table: Rows) -> str:
+    """Return the steps and restorings as a table to be read in a terminal."""
+    lines = [f"{'':24}{'threads':>8}" + "".join(f"{side:>19}" for side in SIDES) + f"{'roof':>7}"]
+    for what, size, threads in {(r["what"], r["size"], r["threads"]): None for r in table
+                                if r["what"] in ("step", "restore")}:  # fmt: skip
+        own = {r["side"]: r for r in table
+               if r["what"] == what and (r["size"], r["threads"]) == (size, threads)}  # fmt: skip
+        cells = [
+            f"{1e3 * own[side]['seconds']:.1f} ms {own[side]['ratio']:5.2f}x" if side in own else ""
+            for side in SIDES
+        ]
+        share = own[OURS].get("share_of_roof", float("nan"))
+        end = f"{100 * share:6.0f}%" if np.isfinite(share) else ""
+        lines.append(
+            f"{what + ' ' + size:24}{threads:>8}" + "".join(f"{c:>19}" for c in cells) + end
+        )
+    return "\n".join(lines)
+
+
+def draw(out: Path, table: Rows) -> None:
+    """Draw the roofline, and the seconds of the ideals against P."""
+    from experiments.figures import plt, save
+
+    figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.3), width_ratios=(1.5, 1))
+    sizes = [r["size"] for r in table if r["what"] == "roof"]
+    look = dict(zip(SIDES, (("#0072B2", "o"), ("#D55E00", "s"), ("#E69F00", "^")), strict=True))
+    for threads, ends in ((1, "full"), (2, "none")):
+        words = f"{threads} thread{'s' * (threads > 1)}"
+        for side, (colour, mark) in look.items():
+            points = [(sizes.index(r["size"]), r["gflops"]) for r in table if r["what"] == "step"
+                      and (r["side"], r["threads"]) == (side, threads)]  # fmt: skip
+            if points:
+                left.plot(*zip(*points, strict=True), mark, color=colour, fillstyle=ends, ms=8,
+                          label=f"{side}, {words}")  # fmt: skip
+    rates = [r["gflops"] for r in table if r["what"] == "roof"]
+    for threads, dash in ((1, "-"), (2, ":")):
+        for k, rate in enumerate(rates):
+            left.plot([k - 0.35, k + 0.35], [threads * rate] * 2, color="0.3", ls=dash)
+        left.plot([], [], color="0.3", ls=dash, label="BLAS alone" + ", twice" * (threads > 1))
+    left.set_xticks(range(len(sizes)), [s.replace(", ", "\n") for s in sizes])
+    left.set_xlim(-0.6, len(sizes) - 0.4)
+    left.set_ylim(bottom=0)
+    left.set_xlabel("width x blocks")
+    left.set_ylabel("matrix products (GFLOP/s)")
+    left.set_title("A training step under its roof")
+    left.legend(fontsize=8, ncols=2, loc="lower right")
+    scale = [r for r in table if r["what"] == "scale"]
+    common = max(r["L"] for r in scale if r["P"] == max(x["P"] for x in scale))
+    for name, colour in (("ideal memoriser", "#D55E00"), ("token memory", "#009E73")):
+        line = sorted((r["P"], r["seconds"]) for r in scale
+                      if (r["side"], r["L"], r["V"]) == (name, common, 28))  # fmt: skip
+        right.plot(*zip(*line, strict=True), "o-", color=colour, label=name)
+    right.set_xscale("log")
+    right.set_yscale("log")
+    right.set_xlabel("patterns P")
+    right.set_ylabel(f"seconds a query (L = {common}, V = 28)")
+    right.set_title("The ideals grow with their data")
+    right.legend()
+    save(out, figure)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the experiment; see `--help`."""
+    p = commandline.CommandLine("speed", claim(__doc__))
+    p.add_argument("--no-compile", action="store_true", help="leave compiled PyTorch out")
+    args = p.parse_args(argv)
+    run, out = Run("speed", __doc__, argv), p.folder(args)
+    quick, compiled = args.quick, not (args.no_compile or args.quick)
+    rounds, sizes, shards = 1 if quick else 5, QUICK if quick else FULL, TrainConfig().shards
+    count, length = (2, 3) if quick else (8, 300)
+    parts: dict[str, Callable[[], Any]] = {
+        "scale": lambda: scale_rows(quick),
+        "step": lambda: step_rows(sizes, rounds, compiled, shards),
+        "restore": lambda: restore_rows(20 if quick else 1000, 4 if quick else 64,
+                                        1 if quick else 3, compiled),
+        "sweep": lambda: [sweep(count, jobs, length) for jobs in (1, args.jobs)],
+        "start": lambda: starts(1 if quick else 5),
+    }  # fmt: skip
+    found: dict[str, Any] = {}
+    with threadpool_limits(1, user_api="blas"):
+        for part in (bar := tqdm(parts, desc="speed", disable=True if quick else None)):
+            bar.set_postfix_str(part)
+            found[part] = parts[part]()
+    scale, table = found["scale"], found["step"] + found["restore"]
+    (alone, together), (cold, warm) = found["sweep"], found["start"]
+    table += [
+        row("sweep", OURS, np.array([alone]), size="64 x 2", threads=1),
+        row("sweep", OURS, np.array([together]), size="64 x 2", threads=args.jobs),
+        row("start", "nothing compiled", np.array([cold]), threads=1),
+        row("start", "later", warm, threads=1),
+        *scale,
+    ]  # fmt: skip
+    fitted = powers(scale)
+    of = {(r["what"], r.get("size"), r["side"], r.get("threads")): r for r in table}
+    ratios = {
+        f"{what} {size}, {threads} thread{'s' * (threads > 1)}": min(others)
+        for (what, size, side, threads) in of
+        if side == OURS and (others := [
+            r["ratio"] for key, r in of.items()
+            if key[0] == what and key[1] == size and key[3] == threads and key[2] in SIDES[1:]
+        ])
+    }  # fmt: skip
+    shares = {r["size"]: r["share_of_roof"] for r in table
+              if (r["what"], r["side"], r.get("threads")) == ("step", OURS, 1)}  # fmt: skip
+    scaling = {size.name: of["step", size.name, OURS, 1]["seconds"]
+               / of["step", size.name, OURS, 2]["seconds"] for size in sizes}  # fmt: skip
+    print(shown(table))
+    against = ", ".join(f"{name}: {ratio:.2f}" for name, ratio in ratios.items())
+    text = (
+        f"The faster PyTorch takes, as a multiple of our time, {against or '(not installed)'}. "
+        "A step reaches "
+        + ", ".join(f"{100 * share:.0f} % ({name})" for name, share in shares.items())
+        + " of the rate of its matrix products alone; two threads make it "
+        + ", ".join(f"{gain:.2f} ({name})" for name, gain in scaling.items())
+        + f" times as fast, and {args.jobs} jobs a sweep {alone / together:.2f} times. The first "
+        f"step of a process comes after {np.median(warm):.1f} s, after {cold:.0f} s where nothing "
+        "was compiled. Seconds a query grow like "
+        + "; ".join(f"P^{e['P']:.2f} L^{e['L']:.2f} V^{e['V']:.2f} ({name})"
+                    for name, e in fitted.items())
+        + "."
+    )  # fmt: skip
+    draw(out, table)
+    run.leave(
+        out,
+        COLUMNS,
+        table,
+        {"sizes": [asdict(size) for size in sizes], "rounds": rounds, "turn": TURN,
+         "shards": shards, "compiled": compiled},
+        {"ratios": ratios, "share_of_roof": shares, "two_threads": scaling,
+         "sweep": {"jobs": args.jobs, "gain": alone / together},
+         "start": {"nothing_compiled": cold, "later": float(np.median(warm))},
+         "powers": fitted},
+        text,
+        torch=version("torch") if find_spec("torch") else None,
+        intervals="quartiles of single steps",
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    commandline.run(main)
