@@ -167,7 +167,13 @@ class Transformer:
 class _Workspace:
     """The arrays of one forward and backward pass over B sequences, allocated once.
 
-    With `keep` every block has its own saved arrays, else all share one set. N = B·L.
+    With `keep` every block has its own saved arrays, else all share one set. N = B·L. What a
+    backward pass reads, in numbers of about N:
+
+        each block   h1, q, k, v, heads, attention, h2, mlp 8D,  u, act 8D,  x twice 2D,  P H L
+        once         x, h 2D,  logits V
+
+    and what it needs besides: dx, dh, dbranch 3D, du 4D, scores H L.
     """
 
     def __init__(self, config: ModelConfig, dtype: np.dtype, B: int, keep: bool) -> None:
@@ -196,7 +202,6 @@ class _Workspace:
             self.dx, self.dh, self.dbranch = new(N, D), new(N, D), new(N, D)
             self.du = new(N, 4 * D)
             self.dqkv = self.du.ravel()[: 3 * N * D].reshape(N, 3 * D)  # never at the same time
-            self.dP = new(B, H, L, L)
             self.dmod = new(*self.mod.shape)
             self.dc, self.du2, self.da1, self.du1 = (new(B, C) for _ in range(4))
 
@@ -313,7 +318,7 @@ def _block_backward(
     _drop(config, s, s.dbranch, 2 * k)
     dW, W = g["attention.out.weight"], w["attention.out.weight"]
     linear_backward(s.dh, dW, None, s.dbranch, a.heads, W)
-    attention_backward(s.dqkv, s.dP, s.scores, s.dh, a.P, a.qkv, s.rotary, s.shape)
+    attention_backward(s.dqkv, a.P, s.scores, s.dh, a.qkv, s.rotary, s.shape)
     dW, W = g["attention.qkv.weight"], w["attention.qkv.weight"]
     linear_backward(s.dh, dW, None, s.dqkv, a.h1, W)
     dgain, gain = g["norm1.gain"], w["norm1.gain"]

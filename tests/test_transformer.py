@@ -1,10 +1,11 @@
 import pickle
+import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
-from minuddm.transformer import Transformer
+from minuddm.transformer import Transformer, _Workspace
 from minuddm.weights import ModelConfig, Weights, shapes
 from tests import oracle
 from tests.gradient import worst_error
@@ -110,6 +111,45 @@ def test_one_noise_level_for_all_is_that_level_for_each():
         together = model(xt, a)
         apart = model(np.append(xt[k : k + 1], xt, axis=0), np.append(a, mixed[1:]))
         np.testing.assert_allclose(together[k], apart[0], atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("vocab", "length", "width", "blocks", "heads"),
+    [(28, 32, 64, 2, 4), (28, 32, 128, 4, 4), (28, 64, 256, 8, 8), (8192, 64, 128, 4, 4)],
+)
+def test_a_step_holds_little_more_than_its_backward_pass_reads(vocab, length, width, blocks, heads):
+    config, B = ModelConfig(vocab, length, width, blocks, heads), 4
+    space = _Workspace(config, np.dtype(np.float32), B, keep=True)
+    owned = {}
+    for holder in (space, *space.blocks):
+        for value in vars(holder).values():
+            for array in value if isinstance(value, list) else [value]:
+                if isinstance(array, np.ndarray):
+                    whole = array if array.base is None else array.base
+                    owned[whole.ctypes.data] = whole.nbytes
+    D, scores = width, heads * length
+    needed = 4 * B * length * (blocks * (18 * D + scores) + 2 * D + vocab)
+    assert needed < sum(owned.values()) < 1.3 * needed
+
+
+def test_no_step_allocates_what_another_keeps():
+    model, (x0, xt, alpha) = network(np.float32), batch()
+    with ThreadPoolExecutor(2) as pool:
+
+        def steps(count):
+            for _ in range(count):
+                model.loss_and_grad(x0, xt, alpha, -1.0, shards=2, pool=pool)
+                model(xt, alpha)
+
+        steps(20)
+        tracemalloc.start()
+        try:
+            steps(5)
+            before = tracemalloc.get_traced_memory()[0]
+            steps(50)
+            assert tracemalloc.get_traced_memory()[0] - before < 50 * 64  # not a number a step
+        finally:
+            tracemalloc.stop()
 
 
 def test_a_position_sees_all_others_in_both_directions():

@@ -43,24 +43,23 @@ def attention_forward(
 
 def attention_backward(
     dqkv: Floats,
-    dP: Floats,
-    dS: Floats,
-    dout: Floats,
     P: Floats,
+    dP: Floats,
+    dout: Floats,
     qkv: Floats,
     rotary: Floats,
     shape: tuple[int, ...],
 ) -> None:
-    """dout (N, D) → dqkv (N, 3D); dP and dS (B, H, L, L) are working space."""
+    """dout (N, D) → dqkv (N, 3D); turns P (B, H, L, L) into dS; dP is working space of its size."""
     B, L, H, d = shape
     q, k, v = _heads(qkv, shape)
     dq, dk, dv = _heads(dqkv, shape)
     do = dout.reshape(shape).transpose(0, 2, 1, 3)
     np.matmul(P.swapaxes(-1, -2), do, out=dv)
     np.matmul(do, v.swapaxes(-1, -2), out=dP)
-    _softmax_backward(dS.reshape(-1, L), dP.reshape(-1, L), P.reshape(-1, L), 1 / math.sqrt(d))
-    np.matmul(dS, k, out=dq)
-    np.matmul(dS.swapaxes(-1, -2), q, out=dk)
+    _softmax_backward(P.reshape(-1, L), dP.reshape(-1, L), 1 / math.sqrt(d))
+    np.matmul(P, k, out=dq)
+    np.matmul(P.swapaxes(-1, -2), q, out=dk)
     _rotate(dqkv.reshape(B, L, 3, H, d), rotary[0], -rotary[1])
 
 
@@ -106,8 +105,8 @@ def _softmax_forward(P: Floats, scores: Floats, factor: float) -> None:
 
 
 @layer
-def _softmax_backward(dS: Floats, dP: Floats, P: Floats, factor: float) -> None:
-    """DS = factor · P ⊙ (dP - Σ_j dP_j P_j), row by row."""
+def _softmax_backward(P: Floats, dP: Floats, factor: float) -> None:
+    """P ← dS = factor · P ⊙ (dP - Σ_j dP_j P_j), row by row."""
     f = P.dtype.type(factor)
     columns = P.shape[1]
     for n in range(P.shape[0]):
@@ -115,4 +114,4 @@ def _softmax_backward(dS: Floats, dP: Floats, P: Floats, factor: float) -> None:
         for j in range(columns):
             along += dP[n, j] * P[n, j]
         for j in range(columns):
-            dS[n, j] = f * P[n, j] * (dP[n, j] - along)
+            P[n, j] = f * P[n, j] * (dP[n, j] - along)
