@@ -1,11 +1,18 @@
 import platform
 import re
 
+import llvmlite.binding
 import numba
 import numpy as np
 import pytest
 
+from minuddm import adamw
+from minuddm.layers import attention
 from minuddm.layers.exponential import excess_of, exp_of
+from minuddm.layers.layernorm import modulated_norm_backward, modulated_norm_forward
+from minuddm.layers.mlp import gelu_backward, gelu_forward
+from minuddm.layers.modulation import gated_residual_backward, gated_residual_forward
+from minuddm.layers.softmax import log_softmax
 
 
 def every_float32(low: float, high: float, step: int) -> np.ndarray:
@@ -55,15 +62,34 @@ def test_excess_is_finite_where_one_plus_delta_rounds_to_zero():
     np.testing.assert_allclose(got, -1 - np.log(rho.astype(float)), rtol=1e-6)
 
 
-@pytest.mark.parametrize("function", [exp_of, excess_of])
-def test_float32_loops_are_vectorised(function):
+ROW, ROWS, MOD = (np.ones(shape, np.float32) for shape in (64, (4, 64), (2, 6, 64)))
+LOOPS = [
+    (exp_of, ROW, ROW),
+    (excess_of, ROW, ROW, ROW),
+    (gelu_forward, ROWS, ROWS, ROW),
+    (gelu_backward, ROWS, ROWS, ROWS, ROW),
+    (modulated_norm_forward, ROWS, ROW, ROW, ROWS, ROW, MOD, 0, 2),
+    (modulated_norm_backward, ROWS, ROW, MOD, ROWS, ROW, ROW, ROWS, ROW, MOD, 0, 2),
+    (gated_residual_forward, ROWS, ROWS, MOD, 2, ROWS, 2),
+    (gated_residual_backward, ROWS, MOD, ROWS, MOD, 2, ROWS, 2),
+    (attention._softmax_forward, ROWS, ROWS, 0.5),
+    (attention._softmax_backward, ROWS, ROWS, 0.5),
+    (log_softmax, ROWS, ROWS),
+    (adamw._update, *[ROW] * 5, *[np.float32(0.5)] * 8),
+]
+
+
+@pytest.mark.parametrize("call", LOOPS, ids=lambda call: call[0].__name__)
+def test_float32_loops_are_vectorised(call):
+    function, *arguments = call
     fresh = numba.njit(error_model="numpy", fastmath=function.targetoptions["fastmath"])(
         function.py_func  # what comes from the cache cannot be inspected
     )
-    fresh(*[np.ones(64, np.float32)] * (2 if function is exp_of else 3))
+    fresh(*arguments)
     machine_code = next(iter(fresh.inspect_asm().values()))
     if platform.machine() not in ("x86_64", "AMD64"):
         pytest.skip("the names of vector registers are known to this test on x86-64 only")
-    if "ymm" not in machine_code and "zmm" not in machine_code:
-        pytest.skip("this processor has neither ymm nor zmm registers")
+    features = llvmlite.binding.get_host_cpu_features()
+    if not (features.get("avx2") or features.get("avx512f")):
+        pytest.skip("this processor has neither ymm nor zmm registers to multiply in")
     assert re.search(r"v(mul|fn?madd\w*)ps\s.*%[yz]mm", machine_code)
