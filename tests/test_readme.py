@@ -83,6 +83,10 @@ def energy(name: str) -> dict:
     return record(name)["headline"]
 
 
+def power(name: str) -> str:
+    return "P^{slope:.2f} ({low:.2f} to {high:.2f})".format(**energy(name)["power"])
+
+
 def linear(name: str) -> str:
     rows = rows_of(name)
     P = max(P for _, P, _ in rows)
@@ -164,6 +168,27 @@ CLAIMS = {
         for size, reading in energy("size_sweep").items()
         if isinstance(reading, dict)
     ),
+    "entropy of a network's own samples against recovery": lambda: (
+        "rank correlation {rank_correlation:.2f}, "
+        "distance {distance:.2f} in log P, {pairs} networks"
+    ).format(**energy("estimators")["agreement"]["sample entropy rises"]),
+    "hierarchy: own entropy rises; recovery leaves; ideals cross": lambda: "; ".join(
+        f"P = {crossing_of(energy('estimators-hierarchy')['pooled']['64x2'][reading])}"
+        for reading in ("sample entropy rises", "recovery leaves", "ideals cross")
+    ),
+    "memory sets in after a time that grows like a power of P": lambda: power("learning_time"),
+    "hierarchy: memory sets in after a time that grows like a power of P": lambda: power(
+        "learning_time-hierarchy"
+    ),
+    "seconds a query, ideal memoriser and token memory": lambda: "; ".join(
+        "P^{P:.2f} L^{L:.2f} V^{V:.2f}".format(**powers)
+        for powers in energy("speed")["powers"].values()
+    ),
+    "first training step of a process": lambda: (
+        "{later:.1f} s; {nothing_compiled:.0f} s with nothing compiled".format(
+            **energy("speed")["start"]
+        )
+    ),
     "entropy gap between samples and training data closes": lambda: crossing(
         "uncertainty", "gap_closes"
     ),
@@ -205,6 +230,33 @@ def test_the_claims_are_the_records():
     for folder in RESULTS.iterdir():
         if (folder / "record.json").exists():
             assert record(folder.name)["environment"]["dirty"] is False
+
+
+def speeds() -> list[list[str]]:
+    """The rows of the table of speeds: steps in milliseconds, restoring in seconds."""
+    with (RESULTS / "speed" / "table.csv").open() as file:
+        rows = [row for row in csv.DictReader(file) if row["what"] in ("step", "restore")]
+    wanted = []
+    for what, size, threads in dict.fromkeys((r["what"], r["size"], r["threads"]) for r in rows):
+        own = {r["side"]: r for r in rows
+               if (r["what"], r["size"], r["threads"]) == (what, size, threads)}  # fmt: skip
+        shown = {
+            side: f"{1e3 * float(r['seconds']):.{0 if float(r['seconds']) > 0.1 else 1}f} ms"
+            if what == "step" else f"{float(r['seconds']):.1f} s"
+            for side, r in own.items()
+        }  # fmt: skip
+        ratio = min(float(r["ratio"]) for side, r in own.items() if side != "minuddm")
+        share = own["minuddm"]["share_of_roof"]
+        wanted.append([
+            f"{what}, {size}", threads,
+            *(shown[side] for side in ("minuddm", "PyTorch eager", "PyTorch compiled")),
+            f"{ratio:.2f}", f"{float(share):.2f}" if share else "",
+        ])  # fmt: skip
+    return wanted
+
+
+def test_the_speeds_are_the_records():
+    assert table_rows("measured") == speeds()
 
 
 def test_no_network_beats_the_ideal_on_unseen_sequences():
