@@ -33,16 +33,26 @@ def generator(seed: int, purpose: str) -> Generator:
 
 
 def each(
-    work: Callable[[Any], Found], tasks: Sequence[Any], out: Path, workers: Workers, *, quiet: bool
+    work: Callable[[Any], Found],
+    tasks: Sequence[Any],
+    out: Path,
+    workers: Workers,
+    *,
+    quiet: bool,
+    trial: Any | None = None,
 ) -> list[Found]:
     """Return what `work` finds for each task, a frozen dataclass, in the order of the tasks.
 
-    `work` returns what JSON can hold. The last tasks start first: put the long ones there.
+    `work` returns what JSON can hold. The last tasks start first: put the long ones there. `trial`
+    is a tiny task to be done before them, here: what it compiles is cached, and no worker has to
+    compile it again.
     """
     folder = out / "cells"
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"{work.__name__}-{_name(work, task)}.json" for task in tasks]
     missing = [k for k, path in enumerate(paths) if not path.exists()][::-1]
+    if trial is not None and missing:
+        work(trial)
     todo = workers.do(_keep, [(work, tasks[k], paths[k]) for k in missing], ordered=False)
     for _ in tqdm(todo, total=len(missing), desc=work.__name__, disable=True if quiet else None):
         pass

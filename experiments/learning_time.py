@@ -14,7 +14,7 @@ on disjoint sets of P sequences:
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -134,6 +134,8 @@ def agreement(one: Found, other: Found) -> list[float]:
 def draw(out: Path, table: list[dict[str, Any]], taus: dict[tuple[int, int, int], Any],
          fit: dict[str, float]) -> None:  # fmt: skip
     """Draw recovery and agreement against steps, and the times against P."""
+    from matplotlib.ticker import NullFormatter
+
     from experiments.figures import DASH, plt, save
 
     sizes = sorted({row["P"] for row in table})
@@ -179,6 +181,8 @@ def draw(out: Path, table: list[dict[str, Any]], taus: dict[tuple[int, int, int]
     middle.legend(fontsize=8)
     right.set_xscale("log")
     right.set_yscale("log")
+    right.set_xticks(sizes, [str(P) for P in sizes])
+    right.xaxis.set_minor_formatter(NullFormatter())
     right.set_xlabel("training sequences P")
     right.set_ylabel("steps")
     right.set_title("τ_mem ∝ P^{:.2f} ({:.2f} to {:.2f})".format(*(fit[k] for k in
@@ -212,7 +216,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         Learner(args.data, P, half, steps, 8 if args.quick else 20, n, args.seed + s)
         for P in sizes for s in range(args.seeds) for half in HALVES
     ]  # fmt: skip
-    found = dict(zip(tasks, each(learn, tasks, out, args.workers, quiet=args.quick), strict=True))
+    tiny = replace(tasks[0], steps=1, probes=1, sequences=2)
+    pieces = each(learn, tasks, out, args.workers, quiet=args.quick, trial=tiny)
+    found = dict(zip(tasks, pieces, strict=True))
     taus = {(task.P, task.seed, task.half): times(piece) for task, piece in found.items()}
     table, name = [], Path(data.corpus.name).name
     for one, other in zip(tasks[::2], tasks[1::2], strict=True):

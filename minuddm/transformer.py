@@ -173,7 +173,7 @@ class _Workspace:
         each block   h1, q, k, v, heads, attention, h2, mlp 8D,  u, act 8D,  x twice 2D,  P H L
         once         x, h 2D,  logits V
 
-    and what it needs besides: dx, dh, dbranch 3D, du 4D, scores H L.
+    and what it needs besides: dx, dh, dbranch 3D, du 4D, dP H L.
     """
 
     def __init__(self, config: ModelConfig, dtype: np.dtype, B: int, keep: bool) -> None:
@@ -188,7 +188,6 @@ class _Workspace:
         self.uniforms: NDArray[np.float32] | None = None
         self.features = new(B, FEATURES)
         self.u1, self.a1, self.u2, self.c = (new(B, C) for _ in range(4))
-        self.scores = new(B, H, L, L)
         streams = 2 * config.blocks + 1 if keep else 2
         arrays = [new(N, D) for _ in range(streams)]
         self.x = [arrays[i % streams] for i in range(2 * config.blocks + 1)]
@@ -200,7 +199,7 @@ class _Workspace:
         if keep:
             self.loss = new(N)
             self.dx, self.dh, self.dbranch = new(N, D), new(N, D), new(N, D)
-            self.du = new(N, 4 * D)
+            self.dP, self.du = new(B, H, L, L), new(N, 4 * D)
             self.dqkv = self.du.ravel()[: 3 * N * D].reshape(N, 3 * D)  # never at the same time
             self.dmod = new(*self.mod.shape)
             self.dc, self.du2, self.da1, self.du1 = (new(B, C) for _ in range(4))
@@ -253,7 +252,7 @@ def _block_forward(config: ModelConfig, w: dict[str, Floats], s: _Workspace, k: 
     gain = w["norm1.gain"]
     modulated_norm_forward(a.h1, a.mean1, a.rstd1, x, gain, s.mod, row + _NORM1, L)
     linear_forward(a.qkv, a.h1, w["attention.qkv.weight"])
-    attention_forward(a.heads, a.P, s.scores, a.qkv, s.rotary, s.shape)
+    attention_forward(a.heads, a.P, a.qkv, s.rotary, s.shape)
     linear_forward(a.attention, a.heads, w["attention.out.weight"])
     _drop(config, s, a.attention, 2 * k)
     gated_residual_forward(x_mid, x, s.mod, row + _GATE1, a.attention, L)
@@ -318,7 +317,7 @@ def _block_backward(
     _drop(config, s, s.dbranch, 2 * k)
     dW, W = g["attention.out.weight"], w["attention.out.weight"]
     linear_backward(s.dh, dW, None, s.dbranch, a.heads, W)
-    attention_backward(s.dqkv, a.P, s.scores, s.dh, a.qkv, s.rotary, s.shape)
+    attention_backward(s.dqkv, a.P, s.dP, s.dh, a.qkv, s.rotary, s.shape)
     dW, W = g["attention.qkv.weight"], w["attention.qkv.weight"]
     linear_backward(s.dh, dW, None, s.dqkv, a.h1, W)
     dgain, gain = g["norm1.gain"], w["norm1.gain"]

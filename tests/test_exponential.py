@@ -72,7 +72,7 @@ LOOPS = [
     (modulated_norm_backward, ROWS, ROW, MOD, ROWS, ROW, ROW, ROWS, ROW, MOD, 0, 2),
     (gated_residual_forward, ROWS, ROWS, MOD, 2, ROWS, 2),
     (gated_residual_backward, ROWS, MOD, ROWS, MOD, 2, ROWS, 2),
-    (attention._softmax_forward, ROWS, ROWS, 0.5),
+    (attention._softmax_forward, ROWS, 0.5),
     (attention._softmax_backward, ROWS, ROWS, 0.5),
     (log_softmax, ROWS, ROWS),
     (adamw._update, *[ROW] * 5, *[np.float32(0.5)] * 8),

@@ -30,14 +30,14 @@ def rotary_table(L: int, d: int, dtype: np.dtype) -> Floats:
 
 
 def attention_forward(
-    out: Floats, P: Floats, scores: Floats, qkv: Floats, rotary: Floats, shape: tuple[int, ...]
+    out: Floats, P: Floats, qkv: Floats, rotary: Floats, shape: tuple[int, ...]
 ) -> None:
     """qkv (N, 3D), shape (B, L, H, d) → out (N, D); turns qkv in place, saves P (B, H, L, L)."""
     B, L, H, d = shape
     _rotate(qkv.reshape(B, L, 3, H, d), rotary[0], rotary[1])
     q, k, v = _heads(qkv, shape)
-    np.matmul(q, k.swapaxes(-1, -2), out=scores)
-    _softmax_forward(P.reshape(-1, L), scores.reshape(-1, L), 1 / math.sqrt(d))
+    np.matmul(q, k.swapaxes(-1, -2), out=P)
+    _softmax_forward(P.reshape(-1, L), 1 / math.sqrt(d))
     np.matmul(P, v, out=out.reshape(shape).transpose(0, 2, 1, 3))
 
 
@@ -86,17 +86,17 @@ def _rotate(qkv: Floats, cos: Floats, sin: Floats) -> None:
 
 
 @layer
-def _softmax_forward(P: Floats, scores: Floats, factor: float) -> None:
-    """P = softmax(factor · scores), row by row."""
+def _softmax_forward(P: Floats, factor: float) -> None:
+    """P ← softmax(factor · P), row by row."""
     f = P.dtype.type(factor)
     columns = P.shape[1]
     for n in range(P.shape[0]):
-        peak = scores[n, 0]
+        peak = P[n, 0]
         for j in range(columns):
-            peak = max(peak, scores[n, j])
+            peak = max(peak, P[n, j])
         total = f - f
         for j in range(columns):
-            P[n, j] = exp((scores[n, j] - peak) * f)
+            P[n, j] = exp((P[n, j] - peak) * f)
         for j in range(columns):
             total += P[n, j]
         total = P.dtype.type(1) / total
