@@ -8,7 +8,7 @@ import pytest
 
 from minuddm import adamw
 from minuddm.layers import attention
-from minuddm.layers.exponential import excess_of, exp_of
+from minuddm.layers.exponential import excess_of, exp_of, largest_of
 from minuddm.layers.layernorm import modulated_norm_backward, modulated_norm_forward
 from minuddm.layers.mlp import gelu_backward, gelu_forward
 from minuddm.layers.modulation import gated_residual_backward, gated_residual_forward
@@ -45,6 +45,27 @@ def test_exp_saturates_and_lets_nan_through():
     assert np.isnan(y[5])
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("n", [1, 2, 28, 33, 1000])
+def test_the_largest_is_the_maximum(dtype, n):
+    rng = np.random.default_rng(n)
+    rows = rng.normal(size=(50, n)).astype(dtype) * 10.0 ** rng.integers(-40, 38, size=(50, 1))
+    rows[:10] = -np.abs(rows[:10])
+    rows[10:20, 0], rows[20:30, -1] = np.inf, -np.inf
+    rows[30:35] = 0
+    rows = rows.astype(dtype)
+    out = np.empty(len(rows), dtype)
+    largest_of(out, rows)
+    np.testing.assert_array_equal(out, rows.max(axis=1))
+
+
+def test_a_softmax_with_nan_is_nan():
+    logits = np.array([[0.0, np.nan, 1.0], [0.0, -np.nan, 1.0]], np.float32)
+    y = np.empty_like(logits)
+    log_softmax(y, logits)
+    assert np.isnan(y).any(axis=1).all()
+
+
 @pytest.mark.parametrize(("dtype", "bound"), [(np.float32, 3e-6), (np.float64, 1e-14)])
 def test_excess_keeps_its_digits_near_zero_near_minus_one_and_far_out(dtype, bound):
     small = np.geomspace(1e-7, 0.9, 20_001)
@@ -66,6 +87,7 @@ ROW, ROWS, MOD = (np.ones(shape, np.float32) for shape in (64, (4, 64), (2, 6, 6
 LOOPS = [
     (exp_of, ROW, ROW),
     (excess_of, ROW, ROW, ROW),
+    (largest_of, ROW, ROWS),
     (gelu_forward, ROWS, ROWS, ROW),
     (gelu_backward, ROWS, ROWS, ROWS, ROW),
     (modulated_norm_forward, ROWS, ROW, ROW, ROWS, ROW, MOD, 0, 2),
@@ -92,4 +114,4 @@ def test_float32_loops_are_vectorised(call):
     features = llvmlite.binding.get_host_cpu_features()
     if not (features.get("avx2") or features.get("avx512f")):
         pytest.skip("this processor has neither ymm nor zmm registers to multiply in")
-    assert re.search(r"v(mul|fn?madd\w*)ps\s.*%[yz]mm", machine_code)
+    assert re.search(r"v(mulps|fn?madd\w*ps|pmaxs[dq])\s.*%[yz]mm", machine_code)

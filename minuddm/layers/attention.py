@@ -17,7 +17,7 @@ import math
 import numpy as np
 
 from minuddm.compiled import layer
-from minuddm.layers.exponential import exp
+from minuddm.layers.exponential import exp, largest
 from minuddm.seams import Floats
 
 _BASE = 10_000.0
@@ -91,9 +91,7 @@ def _softmax_forward(P: Floats, factor: float) -> None:
     f = P.dtype.type(factor)
     columns = P.shape[1]
     for n in range(P.shape[0]):
-        peak = P[n, 0]
-        for j in range(columns):
-            peak = max(peak, P[n, j])
+        peak = largest(P[n])
         total = f - f
         for j in range(columns):
             P[n, j] = exp((P[n, j] - peak) * f)

@@ -1,4 +1,4 @@
-"""exp and δ - log(1 + δ), in a form the compiler turns into SIMD.
+"""exp, δ - log(1 + δ) and the maximum of a row, in a form the compiler turns into SIMD.
 
 The `exp` and `log` of the C library are scalar calls inside a compiled loop, about 20 ns an
 element. In float32 each function below is a polynomial on a small interval, plus the exponent
@@ -7,8 +7,11 @@ bits moved by hand:
     exp x        = 2ⁿ e^r,       n = round(x / log 2),  |r| ≤ ½ log 2
     log ρ        = e log 2 + 2 artanh s,   ρ = 2ᵉ m,  m ∈ [√½, √2),  s = (m - 1)/(m + 1)
 
-In float64, used to check gradients, `exp` is the library's. The type of the argument chooses, at
-compile time.
+A maximum of floats cannot be regrouped, because of NaN; one of integers can, and the bits of a
+float32 are ordered as integers once those of negative numbers are turned round.
+
+In float64, used to check gradients, `exp` and the maximum are the library's. The type of the
+argument chooses, at compile time.
 """
 
 import math
@@ -29,6 +32,7 @@ _LN2 = math.log(2)
 _LN2_32 = np.float32(_LN2)
 _SQRT_HALF_BITS_32 = np.int32(0x3F3504F3)  # the float √½, read as an integer
 _SQRT_HALF_BITS_64 = np.int64(0x3FE6A09E667F3BCD)
+_LEAST, _WITHOUT_SIGN, _SIGN = np.int32(-(2**31)), np.int32(0x7FFFFFFF), np.int32(31)
 _A3, _A5, _A7, _A9 = (np.float32(1 / k) for k in (3, 5, 7, 9))
 
 
@@ -58,6 +62,31 @@ def _exp32(x: Any) -> Any:
 
 def _exp64(x: Any) -> Any:
     return math.exp(x)
+
+
+def largest(row: Any) -> Any:
+    """Return the largest number of a row (n,), n ≥ 1; positive NaN is larger than all."""
+    return np.max(row)
+
+
+@overload(largest, inline="never")
+def _largest(row: Any) -> Any:
+    return _largest32 if row.dtype == types.float32 else _largest64
+
+
+def _largest32(row: Any) -> Any:
+    top = _LEAST
+    for j in range(row.shape[0]):
+        bits = np.float32(row[j]).view(np.int32)
+        top = max(top, bits ^ ((bits >> _SIGN) & _WITHOUT_SIGN))
+    return np.int32(top ^ ((top >> _SIGN) & _WITHOUT_SIGN)).view(np.float32)
+
+
+def _largest64(row: Any) -> Any:
+    top = row[0]
+    for j in range(row.shape[0]):
+        top = max(top, row[j])
+    return top
 
 
 def excess(delta: Any, rho: Any) -> Any:
@@ -105,6 +134,13 @@ def exp_of(out: Any, x: Any) -> None:
     """Write eˣ of a flat array into `out` (the compiled `exp`, for tests)."""
     for i in range(x.shape[0]):
         out[i] = exp(x[i])
+
+
+@layer
+def largest_of(out: Any, x: Any) -> None:
+    """Write the largest number of each row of x (N, n) into `out` (N,) (for tests)."""
+    for i in range(x.shape[0]):
+        out[i] = largest(x[i])
 
 
 @layer

@@ -7,7 +7,7 @@ the bound's own terms (`minuddm.nelbo`).
 import math
 
 from minuddm.compiled import layer
-from minuddm.layers.exponential import exp
+from minuddm.layers.exponential import exp, largest
 from minuddm.seams import Floats
 
 
@@ -15,9 +15,7 @@ from minuddm.seams import Floats
 def log_softmax(y: Floats, x: Floats) -> None:
     """x (N, V) → y (N, V)."""
     for n in range(x.shape[0]):
-        peak = x[n, 0]
-        for v in range(x.shape[1]):
-            peak = max(peak, x[n, v])
+        peak = largest(x[n])
         for v in range(x.shape[1]):
             y[n, v] = x[n, v] - peak  # stored: a regrouped x - (peak + log total) would lose digits
         total = peak - peak

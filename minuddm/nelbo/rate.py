@@ -35,7 +35,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from minuddm import seams
 from minuddm.compiled import layer
-from minuddm.layers.exponential import excess, exp
+from minuddm.layers.exponential import excess, exp, largest
 from minuddm.seams import Floats, Tokens
 
 
@@ -140,9 +140,7 @@ def bound_and_gradient(
 def _softmax(p: Floats, logits: Floats, clean: int) -> Any:
     """Write softmax into p (V,); return q = 1 - p_clean, summed over the other values."""
     V = p.shape[0]
-    peak = logits[0]
-    for j in range(V):
-        peak = max(peak, logits[j])
+    peak = largest(logits)
     for j in range(V):
         p[j] = exp(logits[j] - peak)
     e_clean = p[clean]
