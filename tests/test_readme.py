@@ -164,7 +164,7 @@ CLAIMS = {
         for memory in ("pseudo-likelihood", "Hopfield")
     ),
     "larger networks remember more: training recovery leaves 0.95": lambda: ", ".join(
-        f"{size}: P = {show(Interval(**reading['leaves']), 16)}"
+        f"{size}: P = {show(Interval(**reading['leaves']), 2)}"
         for size, reading in energy("size_sweep").items()
         if isinstance(reading, dict)
     ),
