@@ -1,6 +1,6 @@
 """A laptop's processor is enough: training here is faster than PyTorch and near the machine's roof.
 
-Measured in one run, the sides in turn, medians of at least 15 steps after warming up, float32:
+Measured in one run, the sides in turn, medians of at least 15 steps and 8 seconds, float32:
 
     step       one training step (draw, corrupt, forward, bound, backward, clip, AdamW, average) of
                this network and of the same in PyTorch, eager and compiled, if `torch` is there
@@ -42,6 +42,7 @@ from minuddm.train import train
 COLUMNS = ["what", "size", "side", "threads", "P", "L", "V", "n", "seconds", "low", "high",
            "gflops", "share_of_roof", "ratio"]  # fmt: skip
 OURS, SIDES = "minuddm", ("minuddm", "PyTorch eager", "PyTorch compiled")
+ALONE, ROOF = "minuddm on one thread", "BLAS"  # in turn with the others
 TURN = 4  # steps a side takes before the other's turn; the first of them is not counted
 
 Seconds = NDArray[np.float64]
@@ -57,6 +58,15 @@ class Size:
     batch: int
 
 
+@dataclass(frozen=True)
+class Plan:
+    """How long to measure: turns and seconds at least; with compiled PyTorch or without."""
+
+    rounds: int
+    seconds: float
+    compiled: bool
+
+
 FULL = (
     Size("64 x 2", ModelConfig(28, 32, 64, 2, 4), 64),
     Size("128 x 4", ModelConfig(28, 32, 128, 4, 4), 64),
@@ -66,21 +76,25 @@ FULL = (
 QUICK = (Size("16 x 1", ModelConfig(28, 16, 16, 1, 2), 8),)
 
 
-def steps(size: Size, threads: int, rounds: int, compiled: bool) -> dict[str, Seconds]:
+def steps(size: Size, threads: int, plan: "Plan") -> dict[str, Seconds]:
     """Return the seconds of single training steps of every side, taken in turn."""
     rng = np.random.default_rng(0)
     tokens = rng.integers(size.config.vocab, size=(1000, size.config.length)).astype(np.int32)
     model = Transformer.init(size.config, rng)
     sides: dict[str, Callable[[], list[float]]] = {}
 
-    def ours() -> list[float]:
+    def ours(threads: int) -> list[float]:
         at: list[float] = []
         train(model, tokens, TrainConfig(steps=TURN + 1, batch=size.batch), threads=threads,
               probe=lambda k, network: at.append(time.perf_counter()),
               probe_at=range(TURN + 2))  # fmt: skip
         return np.diff(at).tolist()
 
-    sides[OURS] = ours
+    sides[OURS] = lambda: ours(threads)
+    if threads > 1:
+        sides[ALONE] = lambda: ours(1)
+    shards = TrainConfig().shards
+    sides[ROOF] = lambda: 2 * [roof(size.config, size.batch, shards, repeats=1)]
     if find_spec("torch") is not None:
         import torch
 
@@ -89,17 +103,20 @@ def steps(size: Size, threads: int, rounds: int, compiled: bool) -> dict[str, Se
         torch.set_num_threads(threads)
         torch.manual_seed(0)
         torch.compiler.reset()
-        for side in SIDES[1 : 3 if compiled else 2]:
+        for side in SIDES[1 : 3 if plan.compiled else 2]:
             theirs = Training(
                 Twin(size.config).take(model.weights), tokens, size.batch, "compiled" in side
             )
             sides[side] = lambda theirs=theirs: [_timed(theirs.step) for _ in range(TURN)]
     taken: dict[str, list[float]] = {side: [] for side in sides}
-    for turn in range(rounds + 1):
+    turn, started = 0, 0.0
+    while turn <= plan.rounds or time.perf_counter() - started < plan.seconds:
         for side, work in sides.items():
             found = work()
             if turn > 0:  # the first turn compiles
                 taken[side] += found[1:]
+        started = started or time.perf_counter()
+        turn += 1
     return {side: np.array(values) for side, values in taken.items()}
 
 
@@ -220,25 +237,19 @@ def row(what: str, side: str, taken: Seconds, **more: Any) -> dict[str, Any]:
             "high": high, **more}  # fmt: skip
 
 
-def step_rows(sizes: Sequence[Size], rounds: int, compiled: bool, shards: int) -> Rows:
+def step_rows(sizes: Sequence[Size], plan: Plan) -> Rows:
     """Measure the steps of all sizes on one thread and on two."""
     found: Rows = []
-    for size in sizes:
-        work = flops(size.config, size.batch)
-        for threads in (1, 2):
-            taken = steps(size, threads, rounds, compiled)
-            alone = roof(size.config, size.batch, shards)
-            own = float(np.median(taken[OURS]))
-            for side, values in taken.items():
-                middle = float(np.median(values))
-                found.append(row(
-                    "step", side, values, size=size.name, threads=threads,
-                    gflops=work / middle / 1e9, ratio=middle / own,
-                    share_of_roof=alone / middle if threads == 1 else float("nan"),
-                ))  # fmt: skip
-            if threads == 1:
-                found.append({"what": "roof", "size": size.name, "side": "BLAS", "threads": 1,
-                              "seconds": alone, "gflops": work / alone / 1e9})  # fmt: skip
+    for size, threads in itertools.product(sizes, (1, 2)):
+        taken = steps(size, threads, plan)
+        own, alone = (float(np.median(taken[side])) for side in (OURS, ROOF))
+        for side, values in taken.items():
+            middle = float(np.median(values))
+            found.append(row(
+                "roof" if side == ROOF else "step", side, values, size=size.name, threads=threads,
+                gflops=flops(size.config, size.batch) / middle / 1e9, ratio=middle / own,
+                share_of_roof=alone / middle if threads == 1 else float("nan"),
+            ))  # fmt: skip
     return found
 
 
@@ -302,7 +313,7 @@ def draw(out: Path, table: Rows) -> None:
     from experiments.figures import plt, save
 
     figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.3), width_ratios=(1.5, 1))
-    sizes = [r["size"] for r in table if r["what"] == "roof"]
+    sizes = [r["size"] for r in table if r["what"] == "roof" and r["threads"] == 1]
     look = dict(zip(SIDES, (("#0072B2", "o"), ("#D55E00", "s"), ("#E69F00", "^")), strict=True))
     for threads, ends in ((1, "full"), (2, "none")):
         words = f"{threads} thread{'s' * (threads > 1)}"
@@ -312,7 +323,7 @@ def draw(out: Path, table: Rows) -> None:
             if points:
                 left.plot(*zip(*points, strict=True), mark, color=colour, fillstyle=ends, ms=8,
                           label=f"{side}, {words}")  # fmt: skip
-    rates = [r["gflops"] for r in table if r["what"] == "roof"]
+    rates = [r["gflops"] for r in table if r["what"] == "roof" and r["threads"] == 1]
     for threads, dash in ((1, "-"), (2, ":")):
         for k, rate in enumerate(rates):
             left.plot([k - 0.35, k + 0.35], [threads * rate] * 2, color="0.3", ls=dash)
@@ -346,11 +357,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = p.parse_args(argv)
     run, out = Run("speed", __doc__, argv), p.folder(args)
     quick, compiled = args.quick, not (args.no_compile or args.quick)
-    rounds, sizes, shards = 1 if quick else 5, QUICK if quick else FULL, TrainConfig().shards
+    sizes, plan = QUICK if quick else FULL, Plan(1 if quick else 5, 0 if quick else 8, compiled)
     count, length = (2, 3) if quick else (8, 300)
     parts: dict[str, Callable[[], Any]] = {
         "scale": lambda: scale_rows(quick),
-        "step": lambda: step_rows(sizes, rounds, compiled, shards),
+        "step": lambda: step_rows(sizes, plan),
         "restore": lambda: restore_rows(20 if quick else 1000, 4 if quick else 64,
                                         1 if quick else 3, compiled),
         "sweep": lambda: [sweep(count, jobs, length) for jobs in (1, args.jobs)],
@@ -382,8 +393,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     }  # fmt: skip
     shares = {r["size"]: r["share_of_roof"] for r in table
               if (r["what"], r["side"], r.get("threads")) == ("step", OURS, 1)}  # fmt: skip
-    scaling = {size.name: of["step", size.name, OURS, 1]["seconds"]
-               / of["step", size.name, OURS, 2]["seconds"] for size in sizes}  # fmt: skip
+    scaling = {size.name: of["step", size.name, ALONE, 2]["ratio"] for size in sizes}
     print(shown(table))
     against = ", ".join(f"{name}: {ratio:.2f}" for name, ratio in ratios.items())
     text = (
@@ -404,8 +414,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         out,
         COLUMNS,
         table,
-        {"sizes": [asdict(size) for size in sizes], "rounds": rounds, "turn": TURN,
-         "shards": shards, "compiled": compiled},
+        {"sizes": [asdict(size) for size in sizes], **asdict(plan), "turn": TURN,
+         "shards": TrainConfig().shards},
         {"ratios": ratios, "share_of_roof": shares, "two_threads": scaling,
          "sweep": {"jobs": args.jobs, "gain": alone / together},
          "start": {"nothing_compiled": cold, "later": float(np.median(warm))},

@@ -245,7 +245,7 @@ def speeds() -> list[list[str]]:
             if what == "step" else f"{float(r['seconds']):.1f} s"
             for side, r in own.items()
         }  # fmt: skip
-        ratio = min(float(r["ratio"]) for side, r in own.items() if side != "minuddm")
+        ratio = min(float(r["ratio"]) for side, r in own.items() if "PyTorch" in side)
         share = own["minuddm"]["share_of_roof"]
         wanted.append([
             f"{what}, {size}", threads,
