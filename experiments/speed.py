@@ -312,7 +312,7 @@ def draw(out: Path, table: Rows) -> None:
     """Draw the roofline, and the seconds of the ideals against P."""
     from experiments.figures import plt, save
 
-    figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.3), width_ratios=(1.5, 1))
+    figure, (left, right) = plt.subplots(1, 2, figsize=(11, 5), width_ratios=(1.5, 1))
     sizes = [r["size"] for r in table if r["what"] == "roof" and r["threads"] == 1]
     look = dict(zip(SIDES, (("#0072B2", "o"), ("#D55E00", "s"), ("#E69F00", "^")), strict=True))
     for threads, ends in ((1, "full"), (2, "none")):
@@ -334,7 +334,7 @@ def draw(out: Path, table: Rows) -> None:
     left.set_xlabel("width x blocks")
     left.set_ylabel("matrix products (GFLOP/s)")
     left.set_title("A training step under its roof")
-    left.legend(fontsize=8, ncols=2, loc="lower right")
+    left.legend(fontsize=8, ncols=3, loc="upper center", bbox_to_anchor=(0.5, -0.22))
     scale = [r for r in table if r["what"] == "scale"]
     common = max(r["L"] for r in scale if r["P"] == max(x["P"] for x in scale))
     for name, colour in (("ideal memoriser", "#D55E00"), ("token memory", "#009E73")):
