@@ -164,6 +164,14 @@ def _linear(record: Record) -> tuple[bool | None, str]:
     ], f"power {fit['slope']:.2f} ({fit['low']:.2f} to {fit['high']:.2f})"
 
 
+def _faster(record: Record) -> tuple[bool | None, str]:
+    ratios = record["headline"]["ratios"].values()
+    if not ratios:
+        return None, "PyTorch was not there to compare"
+    said = f"the faster PyTorch takes {min(ratios):.2f} to {max(ratios):.2f} times as long"
+    return min(ratios) > 1, said
+
+
 def _gap(record: Record) -> tuple[bool | None, str]:
     h = record["headline"]
     said = f"closes at P = {_interval(h['gap_closes'])}"
@@ -209,6 +217,7 @@ VERDICTS = (
     Verdict("spin_transition", "few patterns are remembered, many are learned from", _transition),
     Verdict("basins", "likelihood-formed basins attract unseen patterns best", _basins),
     Verdict("spurious", "mixtures come first, then minima of the memory's own", _spurious),
+    Verdict("speed", "training and restoring take less time than in PyTorch", _faster),
 )  # fmt: skip
 
 STYLE = """
