@@ -83,6 +83,12 @@ def energy(name: str) -> dict:
     return record(name)["headline"]
 
 
+def readings(name: str) -> str:
+    pooled = energy(name)["pooled"]["64x2"]
+    wanted = ("sample entropy rises", "recovery leaves", "ideals cross")
+    return "; ".join(f"P = {crossing_of(pooled[reading])}" for reading in wanted)
+
+
 def power(name: str) -> str:
     return "P^{slope:.2f} ({low:.2f} to {high:.2f})".format(**energy(name)["power"])
 
@@ -172,9 +178,11 @@ CLAIMS = {
         "rank correlation {rank_correlation:.2f}, "
         "distance {distance:.2f} in log P, {pairs} networks"
     ).format(**energy("estimators")["agreement"]["sample entropy rises"]),
-    "hierarchy: own entropy rises; recovery leaves; ideals cross": lambda: "; ".join(
-        f"P = {crossing_of(energy('estimators-hierarchy')['pooled']['64x2'][reading])}"
-        for reading in ("sample entropy rises", "recovery leaves", "ideals cross")
+    "hierarchy: own entropy rises; recovery leaves; ideals cross": lambda: readings(
+        "estimators-hierarchy"
+    ),
+    "Markov chain: own entropy rises; recovery leaves; ideals cross": lambda: readings(
+        "estimators-markov"
     ),
     "memory sets in after a time that grows like a power of P": lambda: power("learning_time"),
     "hierarchy: memory sets in after a time that grows like a power of P": lambda: power(
