@@ -118,7 +118,7 @@ def agreement(single: dict[tuple[str, int], dict[str, Interval]]) -> dict[str, d
 def draw(out: Path, pooled: dict[str, dict[str, Interval]],
          single: dict[tuple[str, int], dict[str, Interval]], last: int) -> None:  # fmt: skip
     """Draw all readings of every size up to the last P, and each against the reference."""
-    from matplotlib.ticker import NullFormatter
+    from matplotlib.ticker import LogLocator, NullLocator, ScalarFormatter
 
     from experiments.figures import plt, save
 
@@ -149,7 +149,9 @@ def draw(out: Path, pooled: dict[str, dict[str, Interval]],
     right.set_xscale("log")
     right.set_yscale("log")
     right.set_xlim(min(ends) / 1.5, 1.5 * max(ends))
-    right.xaxis.set_minor_formatter(NullFormatter())
+    right.xaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 5, 7)))
+    right.xaxis.set_major_formatter(ScalarFormatter())
+    right.xaxis.set_minor_locator(NullLocator())
     right.set_xlabel(f"P at which {REFERENCE}, each seed")
     right.set_ylabel("P of the other readings")
     right.set_title("Against recovery")
