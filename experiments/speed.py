@@ -215,8 +215,8 @@ train(model, np.zeros((4, 32), np.int32), TrainConfig(steps=1, batch=16))
 """
 
 
-def starts(repeats: int) -> tuple[float, Seconds]:
-    """Return the seconds until a process has taken its first step: nothing compiled, and later."""
+def start_rows(repeats: int) -> Rows:
+    """Measure the time until a process has taken its first step: nothing compiled, and later."""
     with tempfile.TemporaryDirectory() as cache:
         environment = os.environ | {"NUMBA_CACHE_DIR": cache}
 
@@ -226,8 +226,12 @@ def starts(repeats: int) -> tuple[float, Seconds]:
                 cwd=Path(__file__).parents[1],
             )  # fmt: skip
 
-        cold = _timed(first)
-        return cold, np.array([_timed(first) for _ in range(repeats)])
+        cold = np.array([_timed(first)])
+        warm = np.array([_timed(first) for _ in range(repeats)])
+    return [
+        row("start", "nothing compiled", cold, threads=1),
+        row("start", "later", warm, threads=1),
+    ]
 
 
 def row(what: str, side: str, taken: Seconds, **more: Any) -> dict[str, Any]:
@@ -350,77 +354,92 @@ def draw(out: Path, table: Rows) -> None:
     save(out, figure)
 
 
+def headline(table: Rows, jobs: int) -> dict[str, Any]:
+    """Return what the table says in short, all of it ratios of medians in it."""
+    of = {(r["what"], r.get("size"), r["side"], r["threads"]): r for r in table}
+    ratios: dict[str, float] = {}
+    for what, size, side, threads in of:
+        if side.startswith("PyTorch"):
+            name = f"{what} {size}, {threads} thread{'s' * (threads > 1)}"
+            ratio = of[what, size, side, threads]["ratio"]
+            ratios[name] = min(ratio, ratios.get(name, ratio))
+    sizes = [size for what, size, _, threads in of if (what, threads) == ("roof", 1)]
+    alone, together = (
+        [r["seconds"] for r in table if r["what"] == "sweep"] if jobs > 1 else (1.0, 1.0)
+    )
+    return {
+        "ratios": ratios,
+        "share_of_roof": {size: of["step", size, OURS, 1]["share_of_roof"] for size in sizes},
+        "two_threads": {size: of["step", size, ALONE, 2]["ratio"] for size in sizes},
+        "sweep": {"jobs": jobs, "gain": alone / together},
+        "start": {side.replace(" ", "_"): r["seconds"]
+                  for (what, _, side, _), r in of.items() if what == "start"},
+        "powers": powers([r for r in table if r["what"] == "scale"]),
+    }  # fmt: skip
+
+
+def paragraph(h: dict[str, Any]) -> str:
+    """Say the headline in one paragraph."""
+
+    def listed(values: dict[str, float], form: str, factor: float = 1.0) -> str:
+        return ", ".join(f"{factor * value:{form}} ({name})" for name, value in values.items())
+
+    grown = "; ".join(
+        f"P^{e['P']:.2f} L^{e['L']:.2f} V^{e['V']:.2f} ({name})" for name, e in h["powers"].items()
+    )
+    return (
+        "The faster PyTorch takes, as a multiple of our time, "
+        f"{listed(h['ratios'], '.2f') or '(not installed)'}. A step reaches, in per cent of the "
+        f"rate of its matrix products alone, {listed(h['share_of_roof'], '.0f', 100)}; two threads "
+        f"make it {listed(h['two_threads'], '.2f')} times as fast, and {h['sweep']['jobs']} jobs a "
+        f"sweep {h['sweep']['gain']:.2f} times. The first step of a process comes after "
+        f"{h['start']['later']:.1f} s, after {h['start']['nothing_compiled']:.0f} s where nothing "
+        f"was compiled. Seconds a query grow like {grown}."
+    )
+
+
+def measure(plan: Plan, quick: bool, jobs: int) -> Rows:
+    """Measure everything, one thing after the other."""
+    count, length = (2, 3) if quick else (8, 300)
+    parts: dict[str, Callable[[], Rows]] = {
+        "scale": lambda: scale_rows(quick),
+        "step": lambda: step_rows(QUICK if quick else FULL, plan),
+        "restore": lambda: restore_rows(20 if quick else 1000, 4 if quick else 64,
+                                        1 if quick else 3, plan.compiled),
+        "sweep": lambda: [
+            row("sweep", OURS, np.array([sweep(count, n, length)]), size="64 x 2", threads=n)
+            for n in sorted({1, jobs})
+        ],
+        "start": lambda: start_rows(1 if quick else 5),
+    }  # fmt: skip
+    table: Rows = []
+    with threadpool_limits(1, user_api="blas"):
+        for part in (bar := tqdm(parts, desc="speed", disable=True if quick else None)):
+            bar.set_postfix_str(part)
+            table += parts[part]()
+    return table
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the experiment; see `--help`."""
     p = commandline.CommandLine("speed", claim(__doc__))
     p.add_argument("--no-compile", action="store_true", help="leave compiled PyTorch out")
     args = p.parse_args(argv)
     run, out = Run("speed", __doc__, argv), p.folder(args)
-    quick, compiled = args.quick, not (args.no_compile or args.quick)
-    sizes, plan = QUICK if quick else FULL, Plan(1 if quick else 5, 0 if quick else 8, compiled)
-    count, length = (2, 3) if quick else (8, 300)
-    parts: dict[str, Callable[[], Any]] = {
-        "scale": lambda: scale_rows(quick),
-        "step": lambda: step_rows(sizes, plan),
-        "restore": lambda: restore_rows(20 if quick else 1000, 4 if quick else 64,
-                                        1 if quick else 3, compiled),
-        "sweep": lambda: [sweep(count, jobs, length) for jobs in (1, args.jobs)],
-        "start": lambda: starts(1 if quick else 5),
-    }  # fmt: skip
-    found: dict[str, Any] = {}
-    with threadpool_limits(1, user_api="blas"):
-        for part in (bar := tqdm(parts, desc="speed", disable=True if quick else None)):
-            bar.set_postfix_str(part)
-            found[part] = parts[part]()
-    scale, table = found["scale"], found["step"] + found["restore"]
-    (alone, together), (cold, warm) = found["sweep"], found["start"]
-    table += [
-        row("sweep", OURS, np.array([alone]), size="64 x 2", threads=1),
-        row("sweep", OURS, np.array([together]), size="64 x 2", threads=args.jobs),
-        row("start", "nothing compiled", np.array([cold]), threads=1),
-        row("start", "later", warm, threads=1),
-        *scale,
-    ]  # fmt: skip
-    fitted = powers(scale)
-    of = {(r["what"], r.get("size"), r["side"], r.get("threads")): r for r in table}
-    ratios = {
-        f"{what} {size}, {threads} thread{'s' * (threads > 1)}": min(others)
-        for (what, size, side, threads) in of
-        if side == OURS and (others := [
-            r["ratio"] for key, r in of.items()
-            if key[0] == what and key[1] == size and key[3] == threads and key[2] in SIDES[1:]
-        ])
-    }  # fmt: skip
-    shares = {r["size"]: r["share_of_roof"] for r in table
-              if (r["what"], r["side"], r.get("threads")) == ("step", OURS, 1)}  # fmt: skip
-    scaling = {size.name: of["step", size.name, ALONE, 2]["ratio"] for size in sizes}
+    compiled = not (args.no_compile or args.quick)
+    plan = Plan(1, 0, compiled) if args.quick else Plan(5, 8, compiled)
+    table = measure(plan, args.quick, args.jobs)
+    found = headline(table, args.jobs)
     print(shown(table))
-    against = ", ".join(f"{name}: {ratio:.2f}" for name, ratio in ratios.items())
-    text = (
-        f"The faster PyTorch takes, as a multiple of our time, {against or '(not installed)'}. "
-        "A step reaches "
-        + ", ".join(f"{100 * share:.0f} % ({name})" for name, share in shares.items())
-        + " of the rate of its matrix products alone; two threads make it "
-        + ", ".join(f"{gain:.2f} ({name})" for name, gain in scaling.items())
-        + f" times as fast, and {args.jobs} jobs a sweep {alone / together:.2f} times. The first "
-        f"step of a process comes after {np.median(warm):.1f} s, after {cold:.0f} s where nothing "
-        "was compiled. Seconds a query grow like "
-        + "; ".join(f"P^{e['P']:.2f} L^{e['L']:.2f} V^{e['V']:.2f} ({name})"
-                    for name, e in fitted.items())
-        + "."
-    )  # fmt: skip
     draw(out, table)
     run.leave(
         out,
         COLUMNS,
         table,
-        {"sizes": [asdict(size) for size in sizes], **asdict(plan), "turn": TURN,
-         "shards": TrainConfig().shards},
-        {"ratios": ratios, "share_of_roof": shares, "two_threads": scaling,
-         "sweep": {"jobs": args.jobs, "gain": alone / together},
-         "start": {"nothing_compiled": cold, "later": float(np.median(warm))},
-         "powers": fitted},
-        text,
+        {"sizes": [asdict(size) for size in (QUICK if args.quick else FULL)], **asdict(plan),
+         "turn": TURN, "shards": TrainConfig().shards},
+        found,
+        paragraph(found),
         torch=version("torch") if find_spec("torch") else None,
         intervals="quartiles of single steps",
     )  # fmt: skip
