@@ -70,7 +70,7 @@ def flops(config: ModelConfig, B: int) -> int:
     return sum(product.flops * times for product, times in products(config, B).items())
 
 
-def roof(config: ModelConfig, B: int, shards: int, repeats: int = 15) -> float:
+def roof(config: ModelConfig, B: int, shards: int, repeats: int) -> float:
     """Return the seconds that the products of a step take alone, one thread, shard by shard."""
     sizes = Counter(np.diff(np.linspace(0, B, shards + 1).astype(int)).tolist())
     with threadpool_limits(1, user_api="blas"):

@@ -76,7 +76,7 @@ FULL = (
 QUICK = (Size("16 x 1", ModelConfig(28, 16, 16, 1, 2), 8),)
 
 
-def steps(size: Size, threads: int, plan: "Plan") -> dict[str, Seconds]:
+def steps(size: Size, threads: int, plan: Plan) -> dict[str, Seconds]:
     """Return the seconds of single training steps of every side, taken in turn."""
     rng = np.random.default_rng(0)
     tokens = rng.integers(size.config.vocab, size=(1000, size.config.length)).astype(np.int32)
@@ -155,8 +155,8 @@ def restorings(n: int, grid: int, threads: int, rounds: int, compiled: bool) -> 
     return {side: np.array(values) for side, values in taken.items()}
 
 
-def ideals(P: int, L: int, V: int, repeats: int) -> dict[str, float]:
-    """Return the median seconds of one query: all conditionals, and one recall."""
+def ideals(P: int, L: int, V: int, repeats: int) -> dict[str, Seconds]:
+    """Return the seconds of one query, repeated: all conditionals, and one recall."""
     rng = np.random.default_rng(P + L + V)
     patterns = rng.integers(V, size=(P, L), dtype=np.int32)
     noisy = patterns[:1].copy()
@@ -168,10 +168,7 @@ def ideals(P: int, L: int, V: int, repeats: int) -> dict[str, float]:
     }
     for query in work.values():
         query()
-    return {
-        name: float(np.median([_timed(query) for _ in range(repeats)]))
-        for name, query in work.items()
-    }
+    return {name: np.array([_timed(query) for _ in range(repeats)]) for name, query in work.items()}
 
 
 def powers(rows: Rows) -> dict[str, dict[str, float]]:
@@ -287,9 +284,9 @@ def scale_rows(quick: bool) -> Rows:
     plan |= {(P, L0, V0) for P in grid["P"]} | {(P0, L, V0) for L in grid["L"]}
     plan |= {(P0, L0, V) for V in grid["V"]}
     return [
-        {"what": "scale", "side": name, "threads": 1, "P": P, "L": L, "V": V, "seconds": seconds}
+        row("scale", name, taken, threads=1, P=P, L=L, V=V)
         for P, L, V in sorted(plan)
-        for name, seconds in ideals(P, L, V, 3).items()
+        for name, taken in ideals(P, L, V, 3).items()
     ]
 
 

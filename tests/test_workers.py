@@ -85,6 +85,9 @@ def test_a_worker_that_dies_loses_nothing(tmp_path, cluster):
         wait_for("finished cell", lambda: list(out.glob("cells/*/*.npz")))
         os.kill(workers[0].pid, signal.SIGKILL)
 
+    at_work = set(Workers(1, address).do(os.getpid, [()] * 20))
+    assert at_work <= {worker.pid for worker in workers}  # and not in this process
+
     killer = threading.Thread(target=kill_in_the_middle)
     killer.start()
     said, table = sweep(text, out, "--scheduler", address)

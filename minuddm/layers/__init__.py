@@ -13,9 +13,10 @@
 Every function takes its arguments in the order outputs, saved, inputs; a leading `d` marks the
 gradient of the loss in that array. Rows are tokens: N = B·L. A backward *writes* the gradients of
 parameters and of private inputs, each of which has one reader in the network, and *adds* to the
-two that many lines feed: the residual stream `dx` of a norm, and the conditioning `dc`. Arrays
-are float32 for work and float64 for checking; which of the two is decided by the weights.
+one that many lines feed: the residual stream `dx` of a norm. Arrays are float32 for work and
+float64 for checking; which of the two is decided by the weights.
 
-The arrays of a pass are allocated once, by the network. No loop has an output that aliases an
-input: that would keep it from vectorising; sums over tokens are loops of their own likewise.
+The arrays of a pass are allocated once, by the network. A loop that changes an array in place
+takes it as one argument: two arguments with the same memory would keep it from vectorising; sums
+over tokens are loops of their own likewise.
 """
