@@ -1,14 +1,16 @@
 """The matrix products of a training step, counted, and the rate at which BLAS alone does them.
 
-A step of B sequences, N = B L tokens, multiplies (m, k) by (k, n) at 2 m k n operations:
+A step of B sequences of length L multiplies (m, k) by (k, n) at 2 m k n operations:
 
     conditioning    (B, 256) (256, C),  (B, C) (C, C),  (B, C) (C, K D)     K = 6 blocks + 2
+    for each tile of T sequences, N = T L tokens (the last may be smaller), and in it
     each block      (N, D) (D, 3D),  (N, D) (D, D),  (N, D) (D, 4D),  (N, 4D) (4D, D)
-                    and for each of B H heads  (L, d) (d, L),  (L, L) (L, d)
+                    and for each of T H heads  (L, d) (d, L),  (L, L) (L, d)
     output          (N, D) (D, V)
 
 and twice as much again backwards: for y = x Wᵀ, dW = dyᵀ x and dx = dy W. The roof is the rate of
-these products alone: each repeated on arrays of its own shapes and transposes, with one thread.
+these products alone: each repeated by NumPy's BLAS on arrays of its own shapes and transposes,
+with one thread. (The network multiplies its heads in loops of its own; their roof is BLAS too.)
 """
 
 import math
@@ -21,6 +23,8 @@ from threadpoolctl import threadpool_limits
 
 from minuddm import ModelConfig
 from minuddm.layers.modulation import FEATURES
+from minuddm.passes import sequences_at_a_time
+from minuddm.shares import shares
 
 
 @dataclass(frozen=True)
@@ -42,26 +46,30 @@ class Product:
 
 def products(config: ModelConfig, B: int) -> Counter[Product]:
     """Return the products of a forward and backward pass over B sequences, with their numbers."""
-    D, C, N = config.width, config.cond, B * config.length
-    heads, L, d = (B, config.heads), config.length, config.width // config.heads
+    D, C, L, T = config.width, config.cond, config.length, sequences_at_a_time(config)
     found: Counter[Product] = Counter()
 
-    def linear(rows: int, inputs: int, outputs: int, times: int = 1, reads: bool = True) -> None:
-        found[Product((), rows, inputs, outputs, second=True)] += times
+    def linear(
+        rows: int, inputs: int, outputs: int, times: int, view: bool = False, reads: bool = True
+    ) -> None:
+        found[Product((), rows, inputs, outputs, second=view)] += times
         found[Product((), outputs, rows, inputs, first=True)] += times
         if reads:
             found[Product((), rows, outputs, inputs)] += times
 
-    linear(B, FEATURES, C, reads=False)  # nobody asks for the gradient of the noise's features
-    linear(B, C, C)
-    linear(B, C, (6 * config.blocks + 2) * D)
-    for inputs, outputs in ((D, 3 * D), (D, D), (D, 4 * D), (4 * D, D)):
-        linear(N, inputs, outputs, config.blocks)
-    linear(N, D, config.vocab)
-    for scores in (Product(heads, L, d, L, second=True),) * 2:  # q kᵀ, and do vᵀ
-        found[scores] += config.blocks
-    found[Product(heads, L, L, d)] += 2 * config.blocks  # P v, dS k
-    found[Product(heads, L, L, d, first=True)] += 2 * config.blocks  # Pᵀ do, dSᵀ q
+    # nobody asks for the gradient of the noise's features
+    linear(B, FEATURES, C, 1, view=True, reads=False)
+    linear(B, C, C, 1, view=True)
+    linear(B, C, (6 * config.blocks + 2) * D, 1, view=True)
+    for size, tiles in ((T, B // T), (B % T, 1)):
+        if size and tiles:
+            for inputs, outputs in ((D, 3 * D), (D, D), (D, 4 * D), (4 * D, D)):
+                linear(size * L, inputs, outputs, tiles * config.blocks)
+            linear(size * L, D, config.vocab, tiles)
+            heads, d, each = (size, config.heads), D // config.heads, tiles * config.blocks
+            found[Product(heads, L, d, L)] += 2 * each  # q kᵀ, do vᵀ
+            found[Product(heads, L, L, d)] += 2 * each  # P v, dS k
+            found[Product(heads, L, L, d, first=True)] += 2 * each  # Pᵀ do, dSᵀ q
     return found
 
 
@@ -72,7 +80,7 @@ def flops(config: ModelConfig, B: int) -> int:
 
 def roof(config: ModelConfig, B: int, shards: int, repeats: int) -> float:
     """Return the seconds that the products of a step take alone, one thread, shard by shard."""
-    sizes = Counter(np.diff(np.linspace(0, B, shards + 1).astype(int)).tolist())
+    sizes = Counter(part.stop - part.start for part in shares(B, shards))
     with threadpool_limits(1, user_api="blas"):
         return sum(
             shards_alike * times * _alone(product, repeats)

@@ -8,11 +8,13 @@ additions is part of the result (a cumulative sum searched with a uniform), so n
 regrouped.
 
 Both drop the GIL, so that shards of a batch run on Python threads, and cache their machine code on
-disk. Numba keys that cache on the file that holds the function, not on the files it calls: after
-editing `layers/exponential.py`, delete the `__pycache__` folders.
+disk. Numba asks of a cached function whether its own file has changed, not whether those have that
+it calls, whose code it holds as well. So the cache has a folder for every state of the sources.
 """
 
+import hashlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numba
@@ -20,15 +22,36 @@ import numba
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 _REGROUP = {"contract", "reassoc", "nsz", "arcp"}
+_settings: Any = numba.config
+
+
+def _cache() -> str:
+    """Return the folder of machine code for the sources as they are, of this package."""
+    here = Path(__file__).parent
+    state = hashlib.sha256()
+    for path in sorted(here.rglob("*.py")):
+        state.update(path.read_bytes())
+    return str(Path(_settings.CACHE_DIR or here / "__pycache__") / state.hexdigest()[:16])
+
+
+_CACHE = _cache()
+
+
+def _compiled(function: Function, **options: Any) -> Function:
+    usual = _settings.CACHE_DIR
+    _settings.CACHE_DIR = _CACHE
+    try:
+        compile_ = numba.njit(nogil=True, cache=True, error_model="numpy", **options)
+        return cast(Function, compile_(function))
+    finally:
+        _settings.CACHE_DIR = usual
 
 
 def layer(function: Function) -> Function:
     """Compile real arithmetic: sums may be regrouped, NaN and infinity keep their meaning."""
-    compile_ = numba.njit(nogil=True, cache=True, error_model="numpy", fastmath=_REGROUP)
-    return cast(Function, compile_(function))
+    return _compiled(function, fastmath=_REGROUP)
 
 
 def sweep(function: Function) -> Function:
     """Compile a walk over tokens: every operation in the order it is written."""
-    compile_ = numba.njit(nogil=True, cache=True, error_model="numpy")
-    return cast(Function, compile_(function))
+    return _compiled(function)

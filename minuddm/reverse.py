@@ -12,11 +12,10 @@ is one integer and one uniform a token.
 """
 
 import contextlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import pairwise
-from typing import cast
 
 import numpy as np
 from numpy.random import Generator
@@ -27,6 +26,7 @@ from minuddm import seams
 from minuddm.denoiser import Denoiser
 from minuddm.schedule import Schedule
 from minuddm.seams import Floats, Tokens
+from minuddm.shares import run_on
 from minuddm.transition import bridge_quantile, mode_of_bridge
 
 T_END = 1e-5
@@ -64,19 +64,16 @@ def restore(
     z = seams.tokens(xt, 2**31 - 1, "xt", ndim=2).copy()
     times = time_grid(t, steps)
     alphas = np.append(schedule.alpha(times), 1.0)
-    starts = range(0, len(z), seams.count(batch, "batch"))
-    parts = [slice(start, start + batch) for start in starts]
+    parts = [slice(k, k + batch) for k in range(0, len(z), seams.count(batch, "batch"))]
     several = seams.count(threads, "threads") > 1
     with (
         threadpool_limits(1, user_api="blas"),
         ThreadPoolExecutor(threads) if several else contextlib.nullcontext() as pool,
     ):
-        run = cast(Callable[..., Iterable[None]], map if pool is None else pool.map)
         for time, (alpha_t, alpha_s) in zip(times.tolist(), pairwise(alphas), strict=True):
             u = None if greedy else rng.random(z.shape)
             step = partial(_step, z, u, denoiser, alpha_s, alpha_t, watch and partial(watch, time))
-            for _ in run(step, parts):
-                pass
+            run_on(pool, step, parts)
     return z
 
 

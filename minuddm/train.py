@@ -32,6 +32,7 @@ from minuddm.adamw import adamw_step, average_decay, global_norm, learning_rate
 from minuddm.files import write_atomically
 from minuddm.schedule import LogLinear, Schedule, stratified_times
 from minuddm.seams import Tokens
+from minuddm.shares import run_on, shares
 from minuddm.transformer import Transformer
 from minuddm.transition import corrupt
 from minuddm.weights import ModelConfig, Weights, shapes
@@ -193,23 +194,27 @@ def _step(
             f"the loss is {loss} and its gradient's norm {norm} at step {state.step}; "
             "try a smaller lr"
         )
-    adamw_step(
-        state.weights.flat,
-        state.average.flat,
-        state.moment1.flat,
-        state.moment2.flat,
-        gradient.flat,
-        norm,
-        step=state.step,
-        lr=learning_rate(
-            state.step, config.steps, min(config.warmup, config.steps // 10), config.lr
-        ),
-        clip=config.clip,
-        beta1=config.beta1,
-        beta2=config.beta2,
-        weight_decay=config.weight_decay,
-        kappa=average_decay(state.step, config.average),
-    )
+
+    def update(part: slice) -> None:
+        adamw_step(
+            state.weights.flat[part],
+            state.average.flat[part],
+            state.moment1.flat[part],
+            state.moment2.flat[part],
+            gradient.flat[part],
+            norm,
+            step=state.step,
+            lr=learning_rate(
+                state.step, config.steps, min(config.warmup, config.steps // 10), config.lr
+            ),
+            clip=config.clip,
+            beta1=config.beta1,
+            beta2=config.beta2,
+            weight_decay=config.weight_decay,
+            kappa=average_decay(state.step, config.average),
+        )
+
+    run_on(pool, update, shares(gradient.flat.size, config.shards))
     state.losses[state.step] = loss
     state.step += 1
     return loss

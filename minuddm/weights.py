@@ -4,14 +4,15 @@
 in memory, the layout of gradients, of optimiser moments and of averages, and the order in a file;
 so the optimiser and the checkpoint see flat arrays, and a layer sees a view with a name. Matrices
 are (out, in), q, k, v and the modulation rows packed in the order of the published networks, so
-that their tensors map one to one onto these. All modulations lie behind one another: they are one
-linear of the noise level.
+that their tensors map one to one onto these. Tensors of one kind lie behind one another, block
+after block: compiled code takes them as one array, and all modulations are one linear of the noise
+level.
 """
 
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.random import Generator
@@ -67,23 +68,54 @@ def shapes(config: ModelConfig) -> Shapes:
         **{f"{part}.modulation.weight": (n, C) for part, n in rows.items()},
         **{f"{part}.modulation.bias": (n,) for part, n in rows.items()},
     }
-    for part in blocks:
-        block: Shapes = {
-            "norm1.gain": (D,),
-            "attention.qkv.weight": (3 * D, D),
-            "attention.out.weight": (D, D),
-            "norm2.gain": (D,),
-            "mlp.in.weight": (4 * D, D),
-            "mlp.in.bias": (4 * D,),
-            "mlp.out.weight": (D, 4 * D),
-            "mlp.out.bias": (D,),
-        }
-        table |= {f"{part}.{name}": shape for name, shape in block.items()}
+    block: Shapes = {
+        "norm1.gain": (D,),
+        "attention.qkv.weight": (3 * D, D),
+        "attention.out.weight": (D, D),
+        "norm2.gain": (D,),
+        "mlp.in.weight": (4 * D, D),
+        "mlp.in.bias": (4 * D,),
+        "mlp.out.weight": (D, 4 * D),
+        "mlp.out.bias": (D,),
+    }
+    table |= {f"{part}.{name}": shape for name, shape in block.items() for part in blocks}
     return table | {
         "final.norm.gain": (D,),
         "final.linear.weight": (V, D),
         "final.linear.bias": (V,),
     }
+
+
+class Tensors(NamedTuple):
+    """The tables that tokens pass through, as compiled code takes them; the first axis K is blocks.
+
+    Views of a `Weights`: of weights to be read, or of gradients to be added to.
+    """
+
+    embedding: Floats  # (V, D)
+    norm1: Floats  # (K, D)
+    qkv: Floats  # (K, 3D, D)
+    out: Floats  # (K, D, D)
+    norm2: Floats  # (K, D)
+    mlp_in: Floats  # (K, 4D, D)
+    mlp_in_bias: Floats  # (K, 4D)
+    mlp_out: Floats  # (K, D, 4D)
+    mlp_out_bias: Floats  # (K, D)
+    final_norm: Floats  # (D,)
+    final: Floats  # (V, D)
+    final_bias: Floats  # (V,)
+
+
+_STACKS = {
+    "norm1": "norm1.gain",
+    "qkv": "attention.qkv.weight",
+    "out": "attention.out.weight",
+    "norm2": "norm2.gain",
+    "mlp_in": "mlp.in.weight",
+    "mlp_in_bias": "mlp.in.bias",
+    "mlp_out": "mlp.out.weight",
+    "mlp_out_bias": "mlp.out.bias",
+}
 
 
 class Weights(Mapping[str, Floats]):
@@ -94,7 +126,7 @@ class Weights(Mapping[str, Floats]):
         size = sum(math.prod(shape) for shape in shapes.values())
         self.flat: Floats = np.zeros(size, dtype) if flat is None else flat
         self._views: dict[str, Floats] = {}
-        self._groups: dict[str, dict[str, Floats]] = {}  # found by `under`
+        self._tensors: Tensors | None = None
         self._stacks: dict[str, Floats] = {}  # found by `stacked`
         start = 0
         for name, shape in shapes.items():
@@ -111,15 +143,6 @@ class Weights(Mapping[str, Floats]):
     def __len__(self) -> int:
         return len(self._views)
 
-    def under(self, prefix: str) -> dict[str, Floats]:
-        """Return the views below `prefix`, by the rest of their names."""
-        if prefix not in self._groups:
-            start = len(prefix) + 1
-            self._groups[prefix] = {
-                n[start:]: v for n, v in self._views.items() if n.startswith(f"{prefix}.")
-            }
-        return self._groups[prefix]
-
     def stacked(self, suffix: str) -> Floats:
         """Return the tensors named `….suffix`, neighbours in memory, as one: rows below rows."""
         if suffix not in self._stacks:
@@ -133,6 +156,23 @@ class Weights(Mapping[str, Floats]):
                 -1, *self.shapes[names[stack[0]]][1:]
             )
         return self._stacks[suffix]
+
+    @property
+    def tensors(self) -> Tensors:
+        """The tensors behind the embedding and the blocks' names, block upon block."""
+        if self._tensors is None:
+            stacks = {
+                field: self.stacked(name).reshape(-1, *self.shapes[f"blocks.0.{name}"])
+                for field, name in _STACKS.items()
+            }
+            self._tensors = Tensors(
+                embedding=self["embedding"],
+                final_norm=self["final.norm.gain"],
+                final=self["final.linear.weight"],
+                final_bias=self["final.linear.bias"],
+                **stacks,
+            )
+        return self._tensors
 
     def copy(self, dtype: Any = None) -> "Weights":
         """Return an independent copy, in another dtype if one is given."""

@@ -10,9 +10,10 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 FLOORS = [
-    {"compiled", "seams", "files", "schedule"},
+    {"compiled", "seams", "files", "schedule", "shares"},
     {"layers", "transition", "text", "sources", "adamw", "denoiser"},
     {"weights", "nelbo"},
+    {"passes"},
     {"transformer", "ideal"},
     {"reverse", "train"},
     {"probes"},

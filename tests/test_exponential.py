@@ -12,6 +12,7 @@ from minuddm.layers.exponential import excess_of, exp_of, largest_of
 from minuddm.layers.layernorm import modulated_norm_backward, modulated_norm_forward
 from minuddm.layers.mlp import gelu_backward, gelu_forward
 from minuddm.layers.modulation import gated_residual_backward, gated_residual_forward
+from minuddm.layers.product import small_product
 from minuddm.layers.softmax import log_softmax
 
 
@@ -83,19 +84,22 @@ def test_excess_is_finite_where_one_plus_delta_rounds_to_zero():
     np.testing.assert_allclose(got, -1 - np.log(rho.astype(float)), rtol=1e-6)
 
 
-ROW, ROWS, MOD = (np.ones(shape, np.float32) for shape in (64, (4, 64), (2, 6, 64)))
+ROW, ROWS, SQUARE, MOD = (
+    np.ones(shape, np.float32) for shape in (64, (4, 64), (16, 16), (2, 6, 64))
+)
 LOOPS = [
     (exp_of, ROW, ROW),
     (excess_of, ROW, ROW, ROW),
     (largest_of, ROW, ROWS),
     (gelu_forward, ROWS, ROWS, ROW),
-    (gelu_backward, ROWS, ROWS, ROWS, ROW),
+    (gelu_backward, ROWS, ROWS),
     (modulated_norm_forward, ROWS, ROW, ROW, ROWS, ROW, MOD, 0, 2),
     (modulated_norm_backward, ROWS, ROW, MOD, ROWS, ROW, ROW, ROWS, ROW, MOD, 0, 2),
     (gated_residual_forward, ROWS, ROWS, MOD, 2, ROWS, 2),
     (gated_residual_backward, ROWS, MOD, ROWS, MOD, 2, ROWS, 2),
-    (attention._softmax_forward, ROWS, 0.5),
-    (attention._softmax_backward, ROWS, ROWS, 0.5),
+    (attention._softmax_forward, SQUARE, 16, 0.5),
+    (attention._softmax_backward, SQUARE, SQUARE, 16, 0.5),
+    (small_product, SQUARE, SQUARE, SQUARE),
     (log_softmax, ROWS, ROWS),
     (adamw._update, *[ROW] * 5, *[np.float32(0.5)] * 8),
 ]

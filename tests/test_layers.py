@@ -4,12 +4,18 @@ import math
 
 import numpy as np
 import pytest
+from scipy.special import softmax
 
-from minuddm.layers.attention import attention_backward, attention_forward, rotary_table
+from minuddm.layers.attention import (
+    attention_backward,
+    attention_forward,
+    filled_up,
+    rotary_table,
+)
 from minuddm.layers.dropout import dropout
 from minuddm.layers.embedding import embedding_backward, embedding_forward
 from minuddm.layers.layernorm import modulated_norm_backward, modulated_norm_forward
-from minuddm.layers.linear import linear_backward, linear_forward
+from minuddm.layers.linear import linear_backward, linear_forward, transpose_all
 from minuddm.layers.mlp import gelu_backward, gelu_forward
 from minuddm.layers.modulation import (
     gated_residual_backward,
@@ -45,11 +51,11 @@ def test_linear():
     x, W, b, y = normal(N, D), normal(5, D), normal(5), np.empty((N, 5))
 
     def forward():
-        linear_forward(y, x, W, b)
+        linear_forward(y, x, W.T, b)
         return y
 
     def gradients(dy):
-        dx, dW, db = np.empty_like(x), np.empty_like(W), np.empty_like(b)
+        dx, dW, db = np.empty_like(x), np.zeros_like(W), np.zeros_like(b)
         linear_backward(dx, dW, db, dy, x, W)
         return {"x": dx, "W": dW, "b": db}
 
@@ -59,12 +65,22 @@ def test_linear():
 
 def test_the_gradient_of_a_linear_may_take_the_memory_of_its_input():
     x, W, dy = normal(N, D), normal(5, D), normal(N, 5)
-    apart, dW, db = np.empty_like(x), np.empty_like(W), np.empty(5)
+    apart, dW, db = np.empty_like(x), np.zeros_like(W), np.zeros(5)
     linear_backward(apart, dW, db, dy, x, W)
-    again, shared = np.empty_like(W), x.copy()
+    again, shared = np.zeros_like(W), x.copy()
     linear_backward(shared, again, db, dy, shared, W)
     np.testing.assert_array_equal(shared, apart)
     np.testing.assert_array_equal(again, dW)
+    np.testing.assert_allclose(db, 2 * dy.sum(0))  # twice added
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("shape", [(1, 1, 1), (2, 16, 16), (1, 33, 70), (3, 28, 64)])
+def test_a_turned_matrix_is_its_transpose(dtype, shape):
+    W = normal(*shape).astype(dtype)
+    WT = np.empty((shape[0], shape[2], shape[1]), dtype)
+    transpose_all(WT, W)
+    np.testing.assert_array_equal(WT, W.swapaxes(1, 2))
 
 
 def test_embedding_gathers_and_its_backward_scatters():
@@ -73,8 +89,8 @@ def test_embedding_gathers_and_its_backward_scatters():
     np.testing.assert_array_equal(x, E[tokens])
     dE = np.full_like(E, 7.0)
     embedding_backward(dE, x, tokens)
-    np.testing.assert_allclose(dE[4], 2 * E[4])
-    np.testing.assert_array_equal(dE[2:4], 0)
+    np.testing.assert_allclose(dE[4], 7 + 2 * E[4])
+    np.testing.assert_array_equal(dE[2:4], 7)
 
 
 def test_modulated_norm():
@@ -86,7 +102,7 @@ def test_modulated_norm():
         return y
 
     def gradients(dy):
-        dx, dgain, dmod = np.zeros_like(x), np.empty_like(gain), np.zeros_like(mod)
+        dx, dgain, dmod = np.zeros_like(x), np.zeros_like(gain), np.zeros_like(mod)
         modulated_norm_backward(dx, dgain, dmod, dy, mean, rstd, x, gain, mod, k, L)
         return {"x": dx, "gain": dgain, "mod": dmod}
 
@@ -114,7 +130,7 @@ def test_the_norms_backward_adds_to_the_residual_stream():
     y, mean, rstd = np.empty((N, D)), np.empty(N), np.empty(N)
     modulated_norm_forward(y, mean, rstd, x, gain, zero, 0, L)
     once, twice = np.zeros((N, D)), np.zeros((N, D))
-    rest = np.empty(D), np.empty((B, 2, D))
+    rest = np.zeros(D), np.empty((B, 2, D))
     for dx, times in ((once, 1), (twice, 2)):
         for _ in range(times):
             modulated_norm_backward(dx, *rest, y, mean, rstd, x, gain, zero, 0, L)
@@ -122,47 +138,76 @@ def test_the_norms_backward_adds_to_the_residual_stream():
 
 
 def test_attention():
-    shape, rotary = (B, L, H, D // H), rotary_table(L, D // H, np.dtype(float))
-    given, out = normal(N, 3 * D), np.empty((N, D))
-    P = np.empty((B, H, L, L))
-    turned = np.empty_like(given)
+    d, S = D // H, filled_up(L)
+    rotary = rotary_table(L, d, np.dtype(float))
+    qkv, out, P = normal(N, 3 * D), np.empty((N, D)), np.empty((B, H, S, S))
 
     def forward():
-        turned[:] = given  # the forward turns its input in place
-        attention_forward(out, P, turned, rotary, shape)
+        attention_forward(out, P, qkv, rotary)
         return out
 
     def gradients(dy):
-        dqkv = np.empty_like(given)
-        attention_backward(dqkv, P.copy(), np.empty_like(P), dy, turned, rotary, shape)
+        dqkv = np.empty_like(qkv)
+        attention_backward(dqkv, P.copy(), dy, qkv, rotary)
         return {"qkv": dqkv}
 
-    check(forward, {"qkv": given}, gradients, out.shape)
-    np.testing.assert_allclose(P.sum(-1), 1)
+    check(forward, {"qkv": qkv}, gradients, out.shape)
+    np.testing.assert_allclose(P[..., :L, :L].sum(-1), 1)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(("length", "d"), [(1, 2), (16, 16), (17, 6), (32, 32), (40, 34)])
+def test_attention_is_its_definition_at_any_length_and_width(dtype, length, d):
+    rotary = rotary_table(length, d, np.dtype(dtype))
+    qkv, S = normal(2 * length, 3 * 2 * d).astype(dtype), filled_up(length)
+    out, P = np.empty((2 * length, 2 * d), dtype), np.full((2, 2, S, S), np.nan, dtype)
+    attention_forward(out, P, qkv, rotary)
+    (cos, sin), half = rotary.astype(float)[:, :, None], d // 2
+    q, k, v = qkv.astype(float).reshape(2, length, 3, 2, d).transpose(2, 0, 1, 3, 4)
+
+    def turned(x):
+        x1, x2 = x[..., :half], x[..., half:]
+        return np.concatenate([x1 * cos - x2 * sin, x2 * cos + x1 * sin], axis=-1)
+
+    scores = np.einsum("bihk,bjhk->bhij", turned(q), turned(k)) / math.sqrt(d)
+    weights = softmax(scores, axis=-1)
+    wanted = np.einsum("bhij,bjhk->bihk", weights, v).reshape(out.shape)
+    close = {"rtol": 0, "atol": 5e-6 if dtype == np.float32 else 1e-13}  # sums of 40 numbers ~ 1
+    np.testing.assert_allclose(P[..., :length, :length], weights, **close)
+    np.testing.assert_allclose(out, wanted, **close)
+
+
+def test_a_score_that_is_no_number_is_not_hidden():
+    qkv = normal(L, 3 * D).astype(np.float32)
+    qkv[2, 0] = np.nan
+    out, P = np.empty((L, D), np.float32), np.empty((1, H, 16, 16), np.float32)
+    attention_forward(out, P, qkv, rotary_table(L, D // H, np.dtype(np.float32)))
+    assert np.isnan(out[2]).any()
 
 
 def test_attention_scores_depend_on_the_distance_of_positions_only():
     length, d = 12, 8
     rotary = rotary_table(length, d, np.dtype(float))
     qkv = np.tile(normal(1, 3 * d), (length, 1))  # the same q and k at every position
-    P = np.empty((1, 1, length, length))
-    attention_forward(np.empty((length, d)), P, qkv, rotary, (1, length, 1, d))
-    scores = np.log(P[0, 0])
+    P = np.empty((1, 1, filled_up(length), filled_up(length)))
+    attention_forward(np.empty((length, d)), P, qkv, rotary)
+    scores = np.log(P[0, 0, :length, :length])
     scores -= np.diagonal(scores)[:, None]  # what softmax took from each row
     for offset in range(-3, 4):
         np.testing.assert_allclose(np.ptp(np.diagonal(scores, offset)), 0, atol=1e-12)
 
 
 def test_gelu():
-    u, b, y = 3 * normal(N, D), normal(D), np.empty((N, D))
+    u, b, y, slope = 3 * normal(N, D), normal(D), np.empty((N, D)), np.empty((N, D))
 
     def forward():
-        gelu_forward(y, u, b)
+        slope[:] = u  # the forward turns its input into the slope
+        gelu_forward(y, slope, b)
         return y
 
     def gradients(dy):
-        du = np.empty_like(u)
-        gelu_backward(du, dy, u, b)
+        du = slope.copy()
+        gelu_backward(du, dy)
         return {"u": du, "b": du.sum(0)}
 
     z = u + b
@@ -176,8 +221,7 @@ def test_gelu_is_the_identity_far_up_and_nothing_far_down_in_float32():
     y, b = np.empty_like(u), np.zeros(5, np.float32)
     gelu_forward(y, u, b)
     np.testing.assert_allclose(y, [[0, 0, 0, 30, 1e4]], atol=1e-30)
-    gelu_backward(y, np.ones_like(u), u, b)
-    np.testing.assert_allclose(y, [[0, 0, 0.5, 1, 1]], atol=1e-25)
+    np.testing.assert_allclose(u, [[0, 0, 0.5, 1, 1]], atol=1e-25)
 
 
 def test_silu():

@@ -1,6 +1,6 @@
 """The layers of the network: one file each, one forward/backward pair a layer.
 
-    linear       y = x Wᵀ + b                           the matrix products, all of them BLAS
+    linear       y = x Wᵀ + b
     embedding    x = E[tokens]
     layernorm    y = LN(x) γ (1 + scale) + shift        normalisation and adaLN in one pass
     attention    rotary positions, softmax(q kᵀ/√d) v
@@ -9,14 +9,16 @@
     dropout      a mask, in training
     softmax      log-softmax over the vocabulary
     exponential  exp and its kin, as SIMD
+    product      matrix products: through BLAS, and small ones in registers
+    vector       a register of the processor as a value
 
 Every function takes its arguments in the order outputs, saved, inputs; a leading `d` marks the
 gradient of the loss in that array. Rows are tokens: N = B·L. A backward *writes* the gradients of
-parameters and of private inputs, each of which has one reader in the network, and *adds* to the
-one that many lines feed: the residual stream `dx` of a norm. Arrays are float32 for work and
-float64 for checking; which of the two is decided by the weights.
+private inputs, each of which has one reader in the network, and *adds* to those that many feed:
+the parameters', to which every tile of a batch adds, and the residual stream `dx` of a norm.
+Arrays are float32 for work and float64 for checking; which of the two is decided by the weights.
 
-The arrays of a pass are allocated once, by the network. A loop that changes an array in place
-takes it as one argument: two arguments with the same memory would keep it from vectorising; sums
-over tokens are loops of their own likewise.
+All of it is compiled and calls no Python. The arrays of a pass are allocated once, by the network.
+A loop that changes an array in place takes it as one argument: two arguments with the same memory
+would keep it from vectorising; sums over tokens are loops of their own likewise.
 """

@@ -8,8 +8,10 @@ Backward, with dP = do vᵀ:
     dv = Pᵀ do      dS = P ⊙ (dP - Σ_j dP P) / √d      dq = dS k      dk = dSᵀ q
     dq, dk ← turned back
 
-q, k, v lie packed in one array (B, L, 3, H, d), the output of one product; the products below run
-on strided views of it, so no head is ever copied.
+q, k, v lie packed in one array (B, L, 3, H, d), the output of one product. One head of one
+sequence at a time is copied out of it, turned on the way, into matrices that the first cache
+holds, and multiplied there (`small_product`). Their sides are L and d filled up with zeros to
+whole registers, so that no product has a ragged edge: a zero adds nothing to any sum.
 """
 
 import math
@@ -17,10 +19,26 @@ import math
 import numpy as np
 
 from minuddm.compiled import layer
-from minuddm.layers.exponential import exp, largest
+from minuddm.layers.exponential import exp
+from minuddm.layers.product import small_product
+from minuddm.layers.vector import (
+    BYTES,
+    lanes,
+    larger,
+    load,
+    multiply_add,
+    put,
+    splat,
+    store,
+    take,
+    top,
+    total,
+    transpose,
+)
 from minuddm.seams import Floats
 
 _BASE = 10_000.0
+_SIDE = BYTES // 4  # a multiple of a register's lanes, in float32 and in float64
 
 
 def rotary_table(L: int, d: int, dtype: np.dtype) -> Floats:
@@ -29,87 +47,150 @@ def rotary_table(L: int, d: int, dtype: np.dtype) -> Floats:
     return np.stack([np.cos(angle), np.sin(angle)]).astype(dtype)
 
 
-def attention_forward(
-    out: Floats, P: Floats, qkv: Floats, rotary: Floats, shape: tuple[int, ...]
-) -> None:
-    """qkv (N, 3D), shape (B, L, H, d) → out (N, D); turns qkv in place, saves P (B, H, L, L)."""
-    B, L, H, d = shape
-    _rotate(qkv.reshape(B, L, 3, H, d), rotary[0], rotary[1])
-    q, k, v = _heads(qkv, shape)
-    np.matmul(q, k.swapaxes(-1, -2), out=P)
-    _softmax_forward(P.reshape(-1, L), 1 / math.sqrt(d))
-    np.matmul(P, v, out=out.reshape(shape).transpose(0, 2, 1, 3))
-
-
-def attention_backward(
-    dqkv: Floats,
-    P: Floats,
-    dP: Floats,
-    dout: Floats,
-    qkv: Floats,
-    rotary: Floats,
-    shape: tuple[int, ...],
-) -> None:
-    """dout (N, D) → dqkv (N, 3D); turns P (B, H, L, L) into dS; dP is working space of its size."""
-    B, L, H, d = shape
-    q, k, v = _heads(qkv, shape)
-    dq, dk, dv = _heads(dqkv, shape)
-    do = dout.reshape(shape).transpose(0, 2, 1, 3)
-    np.matmul(P.swapaxes(-1, -2), do, out=dv)
-    np.matmul(do, v.swapaxes(-1, -2), out=dP)
-    _softmax_backward(P.reshape(-1, L), dP.reshape(-1, L), 1 / math.sqrt(d))
-    np.matmul(P, k, out=dq)
-    np.matmul(P.swapaxes(-1, -2), q, out=dk)
-    _rotate(dqkv.reshape(B, L, 3, H, d), rotary[0], -rotary[1])
-
-
-def _heads(qkv: Floats, shape: tuple[int, ...]) -> tuple[Floats, Floats, Floats]:
-    """Return q, k, v as strided views (B, H, L, d) of the packed array."""
-    B, L, H, d = shape
-    q, k, v = qkv.reshape(B, L, 3, H, d).transpose(2, 0, 3, 1, 4)
-    return q, k, v
+def filled_up(length: int) -> int:
+    """Return the side of a matrix for `length` rows or columns: whole registers."""
+    return -(-length // _SIDE) * _SIDE
 
 
 @layer
-def _rotate(qkv: Floats, cos: Floats, sin: Floats) -> None:
-    """Turn q and k, in place, by the angles of their positions."""
-    B, L, _, H, d = qkv.shape
-    half = d // 2
+def attention_forward(out: Floats, P: Floats, qkv: Floats, rotary: Floats) -> None:
+    """qkv (N, 3D), rotary (2, L, d/2) → out (N, D); saves P (B, H, S, S), S = filled_up(L)."""
+    B, H, S, _ = P.shape
+    _, L, half = rotary.shape
+    d = 2 * half
+    D, T = H * d, -(-d // _SIDE) * _SIDE
+    q, k, v, o = np.zeros((4, S, T), P.dtype)
+    kT = np.zeros((T, S), P.dtype)
     for b in range(B):
-        for pos in range(L):
-            for which in range(2):
-                for h in range(H):
-                    for k in range(half):
-                        x1, x2 = qkv[b, pos, which, h, k], qkv[b, pos, which, h, k + half]
-                        qkv[b, pos, which, h, k] = x1 * cos[pos, k] - x2 * sin[pos, k]
-                        qkv[b, pos, which, h, k + half] = x2 * cos[pos, k] + x1 * sin[pos, k]
+        rows, outs = qkv[b * L : (b + 1) * L], out[b * L : (b + 1) * L]
+        for h in range(H):
+            _take_turned(q, rows, h * d, rotary)
+            _take_turned(k, rows, D + h * d, rotary)
+            _take(v, rows, 2 * D + h * d, L, d)
+            _transpose(kT, k)
+            small_product(P[b, h], q[:, :d], kT)
+            _softmax_forward(P[b, h], L, 1 / math.sqrt(d))
+            small_product(o, P[b, h][:, :L], v)
+            _put(outs, o, h * d, L, d)
 
 
 @layer
-def _softmax_forward(P: Floats, factor: float) -> None:
-    """P ← softmax(factor · P), row by row."""
-    f = P.dtype.type(factor)
-    columns = P.shape[1]
-    for n in range(P.shape[0]):
-        peak = largest(P[n])
-        total = f - f
-        for j in range(columns):
-            P[n, j] = exp((P[n, j] - peak) * f)
-        for j in range(columns):
-            total += P[n, j]
-        total = P.dtype.type(1) / total
-        for j in range(columns):
-            P[n, j] *= total
+def attention_backward(dqkv: Floats, P: Floats, dout: Floats, qkv: Floats, rotary: Floats) -> None:
+    """dout (N, D) → dqkv (N, 3D); turns P (B, H, S, S) into dS."""
+    B, H, S, _ = P.shape
+    _, L, half = rotary.shape
+    d = 2 * half
+    D, T = H * d, -(-d // _SIDE) * _SIDE
+    q, k, v, do, dx = np.zeros((5, S, T), P.dtype)
+    vT, dP = np.zeros((T, S), P.dtype), np.zeros((S, S), P.dtype)
+    for b in range(B):
+        sequence = slice(b * L, (b + 1) * L)
+        rows, drows, douts = qkv[sequence], dqkv[sequence], dout[sequence]
+        for h in range(H):
+            _take_turned(q, rows, h * d, rotary)
+            _take_turned(k, rows, D + h * d, rotary)
+            _take(v, rows, 2 * D + h * d, L, d)
+            _take(do, douts, h * d, L, d)
+            _transpose(vT, v)
+            dS = P[b, h]
+            small_product(dx, dS.T[:, :L], do)
+            _put(drows, dx, 2 * D + h * d, L, d)
+            small_product(dP, do[:, :d], vT)
+            _softmax_backward(dS, dP, L, 1 / math.sqrt(d))
+            small_product(dx, dS[:, :L], k)
+            _put_turned(drows, dx, h * d, rotary)
+            small_product(dx, dS.T[:, :L], q)
+            _put_turned(drows, dx, D + h * d, rotary)
 
 
 @layer
-def _softmax_backward(P: Floats, dP: Floats, factor: float) -> None:
+def _take(x: Floats, rows: Floats, column: int, L: int, d: int) -> None:
+    """Copy the head that starts at `column` of rows (L, …) into x (S, T)."""
+    for i in range(L):
+        for k in range(0, d, lanes(x)):
+            store(x, i, k, take(rows, i, column + k, d - k))
+
+
+@layer
+def _put(rows: Floats, x: Floats, column: int, L: int, d: int) -> None:
+    """Copy x (S, T) into the head that starts at `column` of rows (L, …)."""
+    for i in range(L):
+        for k in range(0, d, lanes(x)):
+            put(rows, i, column + k, d - k, load(x, i, k))
+
+
+@layer
+def _take_turned(x: Floats, rows: Floats, column: int, rotary: Floats) -> None:
+    """Copy a head of rows (L, …) into x (S, T), turned by the angles of its positions."""
+    _, L, half = rotary.shape
+    cosines, sines = rotary[0], rotary[1]
+    for i in range(L):
+        for k in range(0, half, lanes(x)):
+            n = half - k
+            x1, x2 = take(rows, i, column + k, n), take(rows, i, column + half + k, n)
+            cos, sin = take(cosines, i, k, n), take(sines, i, k, n)
+            put(x, i, k, n, x1 * cos - x2 * sin)
+            put(x, i, half + k, n, x2 * cos + x1 * sin)
+
+
+@layer
+def _put_turned(rows: Floats, x: Floats, column: int, rotary: Floats) -> None:
+    """Copy x (S, T) into a head of rows (L, …), turned back."""
+    _, L, half = rotary.shape
+    cosines, sines = rotary[0], rotary[1]
+    for i in range(L):
+        for k in range(0, half, lanes(x)):
+            n = half - k
+            x1, x2 = take(x, i, k, n), take(x, i, half + k, n)
+            cos, sin = take(cosines, i, k, n), take(sines, i, k, n)
+            put(rows, i, column + k, n, x1 * cos + x2 * sin)
+            put(rows, i, column + half + k, n, x2 * cos - x1 * sin)
+
+
+@layer
+def _transpose(xT: Floats, x: Floats) -> None:
+    """x (S, T) → xT (T, S), square by square."""
+    side = lanes(x)
+    for i in range(0, x.shape[0], side):
+        for j in range(0, x.shape[1], side):
+            transpose(xT, x, i, j)
+
+
+@layer
+def _softmax_forward(P: Floats, L: int, factor: float) -> None:
+    """P (S, S) ← softmax(factor · P) in L rows, over L columns."""
+    S, wide = P.shape[1], lanes(P)
+    f = splat(P.dtype.type(factor))
+    for n in range(L):
+        for j in range(L, S):
+            P[n, j] = -np.inf
+        peak = load(P, n, 0)
+        for j in range(wide, S, wide):
+            peak = larger(peak, load(P, n, j))
+        peak = splat(top(peak))
+        for j in range(0, S, wide):
+            store(P, n, j, (load(P, n, j) - peak) * f)
+    whole = P.reshape(-1)[: L * S]  # one long loop, which the compiler turns into SIMD
+    for i in range(whole.shape[0]):
+        whole[i] = exp(whole[i])
+    for n in range(L):
+        sums = load(P, n, 0)
+        for j in range(wide, S, wide):
+            sums = sums + load(P, n, j)
+        scale = splat(P.dtype.type(1) / total(sums))
+        for j in range(0, S, wide):
+            store(P, n, j, load(P, n, j) * scale)
+
+
+@layer
+def _softmax_backward(P: Floats, dP: Floats, L: int, factor: float) -> None:
     """P ← dS = factor · P ⊙ (dP - Σ_j dP_j P_j), row by row."""
-    f = P.dtype.type(factor)
-    columns = P.shape[1]
-    for n in range(P.shape[0]):
-        along = f - f
-        for j in range(columns):
-            along += dP[n, j] * P[n, j]
-        for j in range(columns):
-            P[n, j] = f * P[n, j] * (dP[n, j] - along)
+    S, wide = P.shape[1], lanes(P)
+    f = splat(P.dtype.type(factor))
+    for n in range(L):
+        sums = load(P, n, 0) * load(dP, n, 0)
+        for j in range(wide, S, wide):
+            sums = multiply_add(load(P, n, j), load(dP, n, j), sums)
+        along = splat(total(sums))
+        for j in range(0, S, wide):
+            store(P, n, j, f * load(P, n, j) * (load(dP, n, j) - along))

@@ -15,8 +15,7 @@ def embedding_forward(x: Floats, tokens: Tokens, E: Floats) -> None:
 
 @layer
 def embedding_backward(dE: Floats, dx: Floats, tokens: Tokens) -> None:
-    """dE_v = Σ_{n: token_n = v} dx_n."""
-    dE[:] = 0
+    """dE_v += Σ_{n: token_n = v} dx_n."""
     for n in range(tokens.shape[0]):
         row = tokens[n]
         for d in range(dE.shape[1]):

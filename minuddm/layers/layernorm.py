@@ -9,7 +9,7 @@ and scale.
 Backward. Let g = γ (1 + scale), and a bar be the mean over D. From dy:
 
     dx += rstd · (dy g - mean(dy g) - x̂ · mean(dy g x̂))
-    dshift_b = Σ_l dy,   dscale_b = γ Σ_l dy x̂,   dγ = Σ_b (1 + scale_b) Σ_l dy x̂
+    dshift_b = Σ_l dy,   dscale_b = γ Σ_l dy x̂,   dγ += Σ_b (1 + scale_b) Σ_l dy x̂
 """
 
 import math
@@ -63,11 +63,10 @@ def modulated_norm_backward(
     k: int,
     L: int,
 ) -> None:
-    """dy (N, D) → adds to dx (N, D); writes dgain (D,) and rows k, k + 1 of dmod (B, K, D)."""
+    """dy (N, D) → adds to dx (N, D) and dgain (D,); writes rows k, k + 1 of dmod (B, K, D)."""
     D = x.shape[1]
     one = gain.dtype.type(1)
     width = gain.dtype.type(D)
-    dgain[:] = 0
     dmod[:, k : k + 2] = 0
     for n in range(x.shape[0]):
         b = n // L

@@ -1,40 +1,67 @@
 """Linear: y = x Wᵀ + b, with W (out, in) as in the published networks.
 
-    dx = dy W        dW = dyᵀ x        db = Σ_n dy_n
+    dx = dy W        dW += dyᵀ x        db += Σ_n dy_n
 
-Transposes are flags to BLAS, not copies.
+The forward takes Wᵀ: a view of W, or, where many rows pass through it, a copy laid out as the
+product reads it. The other transposes are flags to BLAS.
 """
 
-import numpy as np
-
 from minuddm.compiled import layer
+from minuddm.layers.product import product
+from minuddm.layers.vector import lanes, transpose
 from minuddm.seams import Floats
 
 
-def linear_forward(y: Floats, x: Floats, W: Floats, b: Floats | None = None) -> None:
-    """x (N, in) → y (N, out)."""
-    np.matmul(x, W.T, out=y)
+@layer
+def linear_forward(y: Floats, x: Floats, WT: Floats, b: Floats | None) -> None:
+    """x (N, in), WT (in, out), b (out,) or None → y (N, out)."""
+    product(y, x, WT, False)
     if b is not None:
-        np.add(y, b, out=y)
-
-
-def linear_backward(
-    dx: Floats | None, dW: Floats, db: Floats | None, dy: Floats, x: Floats, W: Floats
-) -> None:
-    """dy (N, out) → dx (N, in), dW (out, in), db (out,); None where nobody reads it.
-
-    dx is written last and may have the memory of x.
-    """
-    np.matmul(dy.T, x, out=dW)
-    if db is not None:
-        _sum_rows(db, dy)
-    if dx is not None:
-        np.matmul(dy, W, out=dx)
+        add_bias(y, b)
 
 
 @layer
-def _sum_rows(db: Floats, dy: Floats) -> None:
-    db[:] = 0
+def add_bias(y: Floats, b: Floats) -> None:
+    """Add b (out,) to every row of y (N, out)."""
+    for n in range(y.shape[0]):
+        for j in range(y.shape[1]):
+            y[n, j] += b[j]
+
+
+@layer
+def linear_backward(
+    dx: Floats | None, dW: Floats, db: Floats | None, dy: Floats, x: Floats, W: Floats
+) -> None:
+    """dy (N, out) → dx (N, in), adds to dW (out, in) and db (out,); None where nobody reads it.
+
+    dx is written last and may have the memory of x.
+    """
+    product(dW, dy.T, x, True)
+    if db is not None:
+        add_rows(db, dy)
+    if dx is not None:
+        product(dx, dy, W, False)
+
+
+@layer
+def add_rows(db: Floats, dy: Floats) -> None:
+    """Add every row of dy (N, out) to db (out,)."""
     for n in range(dy.shape[0]):
         for j in range(dy.shape[1]):
             db[j] += dy[n, j]
+
+
+@layer
+def transpose_all(WT: Floats, W: Floats) -> None:
+    """W (K, out, in) → WT (K, in, out): whole squares in registers, what is left one by one."""
+    K, rows, columns = W.shape
+    side = lanes(W)
+    for k in range(K):
+        for i in range(0, rows, side):
+            for j in range(0, columns, side):
+                if i + side <= rows and j + side <= columns:
+                    transpose(WT[k], W[k], i, j)
+                else:
+                    for row in range(i, min(i + side, rows)):
+                        for col in range(j, min(j + side, columns)):
+                            WT[k, col, row] = W[k, row, col]

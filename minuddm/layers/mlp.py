@@ -5,6 +5,8 @@
 The second form needs one exponential and one division. With S = σ(2w), σ' = S(1 - S):
 
     gelu'(z) = S + z S (1 - S) · 2 √(2/π) (1 + 3 · 0.044715 z²)
+
+The forward, which has S at hand, leaves this slope where u was: the backward is one product.
 """
 
 import math
@@ -19,17 +21,7 @@ _CUBIC = 0.044715
 
 @layer
 def gelu_forward(y: Floats, u: Floats, b: Floats) -> None:
-    """u (N, F), bias b (F,) → y (N, F) = gelu(u + b)."""
-    one, rate, cubic = b.dtype.type(1), b.dtype.type(_RATE), b.dtype.type(_CUBIC)
-    for n in range(u.shape[0]):
-        for j in range(u.shape[1]):
-            z = u[n, j] + b[j]
-            y[n, j] = z / (one + exp(-rate * z * (one + cubic * z * z)))
-
-
-@layer
-def gelu_backward(du: Floats, dy: Floats, u: Floats, b: Floats) -> None:
-    """dy (N, F) → du (N, F) = dy gelu'(u + b); the bias's gradient is its sum over rows."""
+    """u (N, F), bias b (F,) → y (N, F) = gelu(u + b); turns u into the slope gelu'(u + b)."""
     one, rate, cubic = b.dtype.type(1), b.dtype.type(_RATE), b.dtype.type(_CUBIC)
     three = b.dtype.type(3)
     for n in range(u.shape[0]):
@@ -37,4 +29,13 @@ def gelu_backward(du: Floats, dy: Floats, u: Floats, b: Floats) -> None:
             z = u[n, j] + b[j]
             z2 = cubic * z * z
             S = one / (one + exp(-rate * z * (one + z2)))
-            du[n, j] = dy[n, j] * S * (one + z * (one - S) * rate * (one + three * z2))
+            y[n, j] = z * S
+            u[n, j] = S * (one + z * (one - S) * rate * (one + three * z2))
+
+
+@layer
+def gelu_backward(du: Floats, dy: Floats) -> None:
+    """dy (N, F), slope du (N, F) → du ← dy du; the bias's gradient is its sum over rows."""
+    for n in range(du.shape[0]):
+        for j in range(du.shape[1]):
+            du[n, j] *= dy[n, j]

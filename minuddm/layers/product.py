@@ -1,0 +1,176 @@
+"""Matrix products C = A B, two of them: through BLAS for the linears, in registers for attention.
+
+`product` calls `sgemm` or `dgemm` of the OpenBLAS that SciPy ships, by its address, so that
+compiled code needs neither Python nor its lock between two products. Transposes are flags. Before
+it multiplies, OpenBLAS copies both factors into panels, unless the product is small (on
+processors with AVX-512: m n k ≤ 10⁶, and m n ≤ 1200 where B is a transpose). At our sizes the
+copy is a sixth of the time. So a product is cut: into pieces that need none.
+
+`small_product` is for the heads of attention, whose matrices are too small to be worth a call. It
+holds four rows by two registers of C in registers while it walks along k.
+"""
+
+from typing import Any
+
+from llvmlite import binding, ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import get_cython_function_address, intrinsic, overload
+
+from minuddm.compiled import layer
+from minuddm.layers.vector import lanes, load, multiply_add, splat, store
+from minuddm.seams import Floats
+
+_PIECE = 64, 64, 240  # rows, columns and depth of a piece
+_PIECE_TRANSPOSED = 32, 32, 960  # the same where B is a transpose
+_AS_IT_LIES, _TRANSPOSED = ord("N"), ord("T")
+
+for _name in ("sgemm", "dgemm"):
+    binding.add_symbol(
+        f"minuddm_{_name}", get_cython_function_address("scipy.linalg.cython_blas", _name)
+    )
+
+
+@layer
+def product(C: Floats, A: Floats, B: Floats, add: bool) -> None:
+    """C (m, n) ← A B, or C + A B, of A (m, k), B (k, n), which may be views of transposes."""
+    m, n, k = C.shape[0], C.shape[1], A.shape[1]
+    rows, columns, depth = _PIECE if B.strides[1] == B.itemsize else _PIECE_TRANSPOSED
+    depth = -(-k // -(-k // depth))  # pieces of equal depth
+    for j in range(0, n, columns):
+        for i in range(0, m, rows):
+            for p in range(0, k, depth):
+                gemm(
+                    C[i : i + rows, j : j + columns],
+                    A[i : i + rows, p : p + depth],
+                    B[p : p + depth, j : j + columns],
+                    add or p > 0,
+                )
+
+
+def gemm(C: Any, A: Any, B: Any, add: bool) -> None:
+    """C = A B, or C + A B, by one call of BLAS; rows or columns of A and B lie without gaps."""
+    C[:] = A @ B + (C if add else 0)
+
+
+@overload(gemm, inline="never")
+def _compiled_gemm(C: Any, A: Any, B: Any, add: Any) -> Any:
+    return _call_gemm
+
+
+def _call_gemm(C: Any, A: Any, B: Any, add: Any) -> None:
+    # BLAS counts columns first: Cᵀ = Bᵀ Aᵀ, and what we hold by rows is a transpose to it
+    flag_b, gap_b = _lies(B)
+    flag_a, gap_a = _lies(A)
+    beta = C.dtype.type(1 if add else 0)
+    _gemm(
+        flag_b, flag_a, C.shape[1], C.shape[0], A.shape[1], B, gap_b, A, gap_a, beta, C, _lies(C)[1]
+    )
+
+
+@layer
+def _lies(A: Floats) -> tuple[int, int]:
+    """Return how a matrix lies, and how far its rows (columns) are from each other in memory."""
+    if A.strides[1] == A.itemsize:
+        return _AS_IT_LIES, max(A.strides[0] // A.itemsize, A.shape[1])
+    return _TRANSPOSED, max(A.strides[1] // A.itemsize, A.shape[0])
+
+
+def _typed_gemm(
+    _: Any,
+    flag_a: Any,
+    flag_b: Any,
+    m: Any,
+    n: Any,
+    k: Any,
+    a: Any,
+    lda: Any,
+    b: Any,
+    ldb: Any,
+    beta: Any,
+    c: Any,
+    ldc: Any,
+) -> Any:
+    """Call ?gemm in Fortran's way: every argument by its address."""
+    name = "minuddm_sgemm" if a.dtype == types.float32 else "minuddm_dgemm"
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        def short(value: Any, bits: int) -> Any:
+            integer = ir.IntType(bits)
+            return cgutils.alloca_once_value(builder, builder.trunc(value, integer))
+
+        def start(kind: Any, array: Any) -> Any:
+            return context.make_array(kind)(context, builder, array).data
+
+        flag_a, flag_b, m, n, k, a_, lda, b_, ldb, beta, c_, ldc = arguments
+        one = context.get_constant(a.dtype, 1.0)
+        passed = [
+            short(flag_a, 8),
+            short(flag_b, 8),
+            short(m, 32),
+            short(n, 32),
+            short(k, 32),
+            cgutils.alloca_once_value(builder, one),
+            start(a, a_),
+            short(lda, 32),
+            start(b, b_),
+            short(ldb, 32),
+            cgutils.alloca_once_value(builder, beta),
+            start(c, c_),
+            short(ldc, 32),
+        ]
+        kind = ir.FunctionType(ir.VoidType(), [value.type for value in passed])
+        builder.call(cgutils.get_or_insert_function(builder.module, kind, name), passed)
+        return context.get_dummy_value()
+
+    whole = types.intp
+    signature = types.none(whole, whole, whole, whole, whole, a, whole, b, whole, a.dtype, c, whole)
+    return signature, code
+
+
+_gemm: Any = intrinsic(_typed_gemm)
+
+
+@layer
+def small_product(C: Floats, A: Floats, B: Floats) -> None:
+    """C (m, n) ← A B of A (m, k), B (k, n), with n a multiple of a register and m of four.
+
+    Rows of B and C lie without gaps; A may be a view of any strides.
+    """
+    wide = lanes(C)
+    zero = splat(C.dtype.type(0))
+    for i in range(0, C.shape[0], 4):
+        j = 0
+        while j + 2 * wide <= C.shape[1]:
+            c00 = c01 = c10 = c11 = c20 = c21 = c30 = c31 = zero
+            for p in range(A.shape[1]):
+                b0, b1 = load(B, p, j), load(B, p, j + wide)
+                a = splat(A[i, p])
+                c00, c01 = multiply_add(a, b0, c00), multiply_add(a, b1, c01)
+                a = splat(A[i + 1, p])
+                c10, c11 = multiply_add(a, b0, c10), multiply_add(a, b1, c11)
+                a = splat(A[i + 2, p])
+                c20, c21 = multiply_add(a, b0, c20), multiply_add(a, b1, c21)
+                a = splat(A[i + 3, p])
+                c30, c31 = multiply_add(a, b0, c30), multiply_add(a, b1, c31)
+            store(C, i, j, c00)
+            store(C, i, j + wide, c01)
+            store(C, i + 1, j, c10)
+            store(C, i + 1, j + wide, c11)
+            store(C, i + 2, j, c20)
+            store(C, i + 2, j + wide, c21)
+            store(C, i + 3, j, c30)
+            store(C, i + 3, j + wide, c31)
+            j += 2 * wide
+        if j < C.shape[1]:
+            c00 = c10 = c20 = c30 = zero
+            for p in range(A.shape[1]):
+                b0 = load(B, p, j)
+                c00 = multiply_add(splat(A[i, p]), b0, c00)
+                c10 = multiply_add(splat(A[i + 1, p]), b0, c10)
+                c20 = multiply_add(splat(A[i + 2, p]), b0, c20)
+                c30 = multiply_add(splat(A[i + 3, p]), b0, c30)
+            store(C, i, j, c00)
+            store(C, i + 1, j, c10)
+            store(C, i + 2, j, c20)
+            store(C, i + 3, j, c30)

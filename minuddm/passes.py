@@ -1,0 +1,399 @@
+"""The passes through the network, forward and backward, compiled: what `Transformer` runs.
+
+A shard of a batch is computed in tiles of a few sequences, forward and backward, each adding to
+the shard's gradient: what a tile leaves for its backward pass is still in the cache then, and
+memory does not grow with the batch. The loops over tiles and blocks are compiled with all that
+they call, so that the threads of two shards never wait for Python.
+
+    noise_forward     α → the modulation of a whole shard
+    predict           tokens → log-probabilities          learn     tokens → bound and gradient
+      _forward          a tile through all blocks           _forward, _bound, _backward
+    noise_backward    the gradient of the modulation → that of the conditioning
+
+Line by line these are the equations in `minuddm.transformer`; the backward is the forward read
+from the bottom, its k-th line undoes the k-th last line. The gradient of the residual stream,
+`dx`, is one array that every block reads and adds to.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from minuddm.compiled import layer
+from minuddm.layers.attention import (
+    attention_backward,
+    attention_forward,
+    filled_up,
+    rotary_table,
+)
+from minuddm.layers.dropout import dropout
+from minuddm.layers.embedding import embedding_backward, embedding_forward
+from minuddm.layers.layernorm import modulated_norm_backward, modulated_norm_forward
+from minuddm.layers.linear import (
+    add_bias,
+    add_rows,
+    linear_backward,
+    linear_forward,
+)
+from minuddm.layers.mlp import gelu_backward, gelu_forward
+from minuddm.layers.modulation import (
+    FEATURES,
+    gated_residual_backward,
+    gated_residual_forward,
+    noise_features,
+    silu_backward,
+    silu_forward,
+)
+from minuddm.layers.softmax import log_softmax
+from minuddm.nelbo import bound_and_gradient
+from minuddm.seams import Floats, Tokens
+from minuddm.weights import ModelConfig, Tensors, Weights
+
+_CACHED = 2**15  # numbers that stay in a core's own cache from one loop to the next
+_ROWS = 6  # of a block's modulation: shift, scale, gate of attention, then of the MLP
+_NORM1, _GATE1, _NORM2, _GATE2 = 0, 2, 3, 5
+
+
+def sequences_at_a_time(config: ModelConfig) -> int:
+    """Return T, the sequences of a tile: 2D tokens or a little fewer, one sequence at least.
+
+    Fewer would read the weights too often, more would not find their own numbers in the cache.
+    """
+    return max(1, 2 * config.width // config.length)
+
+
+class Noise:
+    """The arrays of what the noise level says to B sequences, c and mod, and of their gradients."""
+
+    def __init__(self, config: ModelConfig, dtype: np.dtype, B: int) -> None:
+        def new(*shape: int) -> Floats:
+            return np.empty(shape, dtype)
+
+        C = config.cond
+        self.features = new(B, FEATURES)
+        self.u1, self.a1, self.u2, self.c = (new(B, C) for _ in range(4))
+        self.dc, self.du2, self.da1, self.du1 = (new(B, C) for _ in range(4))
+        self.mod = new(B, _ROWS * config.blocks + 2, config.width)
+        self.dmod = new(*self.mod.shape)
+        self.loss = new(B * config.length)
+
+
+class Turned(NamedTuple):
+    """The matrices of the linears (out, in) as (in, out), the way a forward product reads them."""
+
+    qkv: Floats
+    out: Floats
+    mlp_in: Floats
+    mlp_out: Floats
+    final: Floats
+
+
+class Tile(NamedTuple):
+    """The arrays of a pass over T sequences, N = T·L tokens, allocated once.
+
+    K is the number of blocks where a backward pass is to follow, else 1: all blocks share one set.
+    S is L filled up to whole registers. What a backward pass reads, in numbers of about N:
+
+        each block   h1, q, k, v, heads, attention, h2, mlp 8D,  u, act 8D,  x twice 2D,  P H S
+        once         x, h 2D,  logits V
+
+    and what it needs besides: dx, dh, dbranch 3D, dqkv 3D.
+    """
+
+    rotary: Floats  # (2, L, d/2)
+    x: Floats  # (2K + 1, N, D): before each block, in its middle, and at the end
+    mean: Floats  # (2K + 1, N): of the norms, as their
+    rstd: Floats  # (2K + 1, N)
+    h1: Floats  # (K, N, D)
+    qkv: Floats  # (K, N, 3D)
+    P: Floats  # (K, T, H, S, S)
+    heads: Floats  # (K, N, D)
+    attention: Floats  # (K, N, D)
+    h2: Floats  # (K, N, D)
+    u: Floats  # (K, N, 4D)
+    act: Floats  # (K, N, 4D)
+    mlp: Floats  # (K, N, D)
+    h: Floats  # (N, D)
+    logits: Floats  # (N, V)
+    dx: Floats  # (N, D)
+    dh: Floats  # (N, D)
+    dbranch: Floats  # (N, D)
+    dqkv: Floats  # (N, 3D)
+
+
+def new_tile(config: ModelConfig, dtype: np.dtype, keep: bool) -> Tile:
+    """Return the arrays of a tile, with those of a backward pass if asked to `keep`."""
+    L, D, H, V = config.length, config.width, config.heads, config.vocab
+    T = sequences_at_a_time(config)
+    N, S, K = T * L, filled_up(L), config.blocks if keep else 1
+
+    def new(*shape: int) -> Floats:
+        return np.empty(shape, dtype)
+
+    saved = {"rotary": rotary_table(L, D // H, dtype), "P": new(K, T, H, S, S)}
+    saved |= {name: new(2 * K + 1, N) for name in ("mean", "rstd")}
+    saved |= {name: new(K, N, D) for name in ("h1", "heads", "attention", "h2", "mlp")}
+    saved |= {name: new(K, N, 4 * D) for name in ("u", "act")}
+    working = {name: new(N if keep else 0, D) for name in ("dx", "dh", "dbranch")}
+    return Tile(
+        x=new(2 * K + 1, N, D), qkv=new(K, N, 3 * D), h=new(N, D), logits=new(N, V),
+        dqkv=new(N if keep else 0, 3 * D), **saved, **working,
+    )  # fmt: skip
+
+
+class _Saved(NamedTuple):
+    """What one block keeps for its backward pass: rows of a tile."""
+
+    x: Floats
+    x_mid: Floats
+    x_out: Floats
+    mean1: Floats
+    rstd1: Floats
+    mean2: Floats
+    rstd2: Floats
+    h1: Floats
+    qkv: Floats
+    P: Floats
+    heads: Floats
+    attention: Floats
+    h2: Floats
+    u: Floats
+    act: Floats
+    mlp: Floats
+
+
+@layer
+def _saved(t: Tile, k: int, T: int) -> _Saved:
+    """Return the arrays of block k, as long as the T sequences at hand."""
+    N, s, streams = T * t.rotary.shape[1], k % t.h1.shape[0], t.x.shape[0]
+    return _Saved(
+        t.x[2 * k % streams][:N],
+        t.x[(2 * k + 1) % streams][:N],
+        t.x[(2 * k + 2) % streams][:N],
+        t.mean[2 * s],
+        t.rstd[2 * s],
+        t.mean[2 * s + 1],
+        t.rstd[2 * s + 1],
+        t.h1[s][:N],
+        t.qkv[s][:N],
+        t.P[s][:T],
+        t.heads[s][:N],
+        t.attention[s][:N],
+        t.h2[s][:N],
+        t.u[s][:N],
+        t.act[s][:N],
+        t.mlp[s][:N],
+    )
+
+
+@layer
+def learn(
+    g: Tensors,
+    dmod: Floats,
+    loss: Floats,
+    x0: Tokens,
+    xt: Tokens,
+    rates: NDArray[np.float64],
+    mod: Floats,
+    w: Tensors,
+    turned: Turned,
+    t: Tile,
+    uniforms: Floats,
+    rate: float,
+) -> None:
+    """Tokens x0, xt (B, L), rates (B, 3), mod → loss (B·L,), dmod; adds to g; tile by tile."""
+    (B, L), T = xt.shape, t.P.shape[1]
+    for first in range(0, B, T):
+        last = min(first + T, B)
+        N = (last - first) * L
+        tokens, said, heard = xt[first:last].reshape(N), mod[first:last], dmod[first:last]
+        masks = uniforms[first:last]
+        _forward(t, tokens, said, w, turned, masks, rate)
+        clean, losses = x0[first:last].reshape(N), loss[first * L : last * L]
+        _bound(losses, g, t.logits[:N], clean, tokens, rates[first:last], w, L)
+        _backward(g, heard, t, tokens, said, w, masks, rate)
+
+
+@layer
+def predict(log_p: Floats, x: Tokens, mod: Floats, w: Tensors, turned: Turned, t: Tile) -> None:
+    """Tokens x (B, L), mod → log-probabilities (B, L, V), tile by tile."""
+    (B, L), T, V = x.shape, t.P.shape[1], w.final.shape[0]
+    no_masks, few = np.empty((0, 0, 0, 0), np.float32), _few(V)
+    for first in range(0, B, T):
+        last = min(first + T, B)
+        N = (last - first) * L
+        _forward(t, x[first:last].reshape(N), mod[first:last], w, turned, no_masks, 0.0)
+        said = log_p[first:last].reshape(N, V)
+        for n in range(0, N, few):
+            add_bias(t.logits[n : min(n + few, N)], w.final_bias)
+            log_softmax(said[n : n + few], t.logits[n : min(n + few, N)])
+
+
+@layer
+def _bound(
+    loss: Floats,
+    g: Tensors,
+    logits: Floats,
+    x0: Tokens,
+    xt: Tokens,
+    rates: NDArray[np.float64],
+    w: Tensors,
+    L: int,
+) -> None:
+    """Tokens (N,), rates (T, 3) → loss (N,); turns logits into their gradient; adds to g's bias."""
+    few = _few(logits.shape[1])
+    for b in range(len(rates)):
+        for n in range(b * L, (b + 1) * L, few):
+            rows = slice(n, min(n + few, (b + 1) * L))
+            add_bias(logits[rows], w.final_bias)
+            bound_and_gradient(loss[rows], logits[rows], x0[rows], xt[rows], rates[b : b + 1], L)
+            add_rows(g.final_bias, logits[rows])
+
+
+@layer
+def _few(V: int) -> int:
+    """Return how many rows of V logits stay in the cache from one loop to the next."""
+    return max(1, _CACHED // V)
+
+
+@layer
+def _forward(
+    t: Tile,
+    tokens: Tokens,
+    mod: Floats,
+    w: Tensors,
+    turned: Turned,
+    masks: Floats,
+    rate: float,
+) -> None:
+    """Tokens (N,), mod (T, K, D) → t.logits (N, V)."""
+    N, L, blocks = len(tokens), t.rotary.shape[1], w.qkv.shape[0]
+    embedding_forward(t.x[0][:N], tokens, w.embedding)
+    for k in range(blocks):
+        _block_forward(t, k, mod, w, turned, masks, rate)
+    x, h = t.x[2 * blocks % t.x.shape[0]][:N], t.h[:N]
+    mean, rstd, last = t.mean[-1], t.rstd[-1], _ROWS * blocks
+    modulated_norm_forward(h, mean, rstd, x, w.final_norm, mod, last, L)
+    linear_forward(t.logits[:N], h, turned.final, None)  # their bias is added where they are read
+
+
+@layer
+def _block_forward(
+    t: Tile, k: int, mod: Floats, w: Tensors, turned: Turned, masks: Floats, rate: float
+) -> None:
+    """Block k: x → x_mid by attention → x_out by the MLP."""
+    a, L, row = _saved(t, k, len(mod)), t.rotary.shape[1], _ROWS * k
+
+    modulated_norm_forward(a.h1, a.mean1, a.rstd1, a.x, w.norm1[k], mod, row + _NORM1, L)
+    linear_forward(a.qkv, a.h1, turned.qkv[k], None)
+    attention_forward(a.heads, a.P, a.qkv, t.rotary)
+    linear_forward(a.attention, a.heads, turned.out[k], None)
+    _drop(a.attention, masks, 2 * k, rate)
+    gated_residual_forward(a.x_mid, a.x, mod, row + _GATE1, a.attention, L)
+
+    modulated_norm_forward(a.h2, a.mean2, a.rstd2, a.x_mid, w.norm2[k], mod, row + _NORM2, L)
+    linear_forward(a.u, a.h2, turned.mlp_in[k], None)
+    gelu_forward(a.act, a.u, w.mlp_in_bias[k])
+    linear_forward(a.mlp, a.act, turned.mlp_out[k], w.mlp_out_bias[k])
+    _drop(a.mlp, masks, 2 * k + 1, rate)
+    gated_residual_forward(a.x_out, a.x_mid, mod, row + _GATE2, a.mlp, L)
+
+
+@layer
+def _backward(
+    g: Tensors,
+    dmod: Floats,
+    t: Tile,
+    tokens: Tokens,
+    mod: Floats,
+    w: Tensors,
+    masks: Floats,
+    rate: float,
+) -> None:
+    """t.logits, by now their gradient (N, V) → dmod (T, K, D); adds to every tensor of g."""
+    N, L, blocks = len(tokens), t.rotary.shape[1], w.qkv.shape[0]
+    x, h, dx, dh = t.x[2 * blocks][:N], t.h[:N], t.dx[:N], t.dh[:N]
+    dx[:] = 0
+    linear_backward(dh, g.final, None, t.logits[:N], h, w.final)
+    mean, rstd, last = t.mean[-1], t.rstd[-1], _ROWS * blocks
+    modulated_norm_backward(dx, g.final_norm, dmod, dh, mean, rstd, x, w.final_norm, mod, last, L)
+    for k in range(blocks - 1, -1, -1):
+        _block_backward(g, dmod, t, k, mod, w, masks, rate)
+    embedding_backward(g.embedding, dx, tokens)
+
+
+@layer
+def _block_backward(
+    g: Tensors,
+    dmod: Floats,
+    t: Tile,
+    k: int,
+    mod: Floats,
+    w: Tensors,
+    masks: Floats,
+    rate: float,
+) -> None:
+    """Turn the gradient t.dx of the output into that of the input; write rows of dmod."""
+    a, L, row = _saved(t, k, len(mod)), t.rotary.shape[1], _ROWS * k
+    N = len(a.x)
+    dx, dh, dbranch, dqkv = t.dx[:N], t.dh[:N], t.dbranch[:N], t.dqkv[:N]
+
+    gated_residual_backward(dbranch, dmod, dx, mod, row + _GATE2, a.mlp, L)
+    _drop(dbranch, masks, 2 * k + 1, rate)
+    # nobody reads the activations again, nor the slopes: dact and du take their memory
+    linear_backward(a.act, g.mlp_out[k], g.mlp_out_bias[k], dbranch, a.act, w.mlp_out[k])
+    gelu_backward(a.u, a.act)
+    linear_backward(dh, g.mlp_in[k], g.mlp_in_bias[k], a.u, a.h2, w.mlp_in[k])
+    modulated_norm_backward(
+        dx, g.norm2[k], dmod, dh, a.mean2, a.rstd2, a.x_mid, w.norm2[k], mod, row + _NORM2, L
+    )
+
+    gated_residual_backward(dbranch, dmod, dx, mod, row + _GATE1, a.attention, L)
+    _drop(dbranch, masks, 2 * k, rate)
+    linear_backward(dh, g.out[k], None, dbranch, a.heads, w.out[k])
+    attention_backward(dqkv, a.P, dh, a.qkv, t.rotary)
+    linear_backward(dh, g.qkv[k], None, dqkv, a.h1, w.qkv[k])
+    modulated_norm_backward(
+        dx, g.norm1[k], dmod, dh, a.mean1, a.rstd1, a.x, w.norm1[k], mod, row + _NORM1, L
+    )
+
+
+@layer
+def _drop(x: Floats, masks: Floats, line: int, rate: float) -> None:
+    """Drop out branch `line` (two a block) of a training pass; its backward is the same."""
+    for b in range(len(masks)):
+        L = masks.shape[2]
+        dropout(x[b * L : (b + 1) * L], masks[b, line], rate)
+
+
+def noise_forward(w: Weights, s: Noise, alpha: NDArray[np.float64]) -> None:
+    """Alpha (B,) → s.mod (B, K, D); computed once if all sequences share it."""
+    B = 1 if (alpha == alpha[0]).all() else len(alpha)
+    features, u1, a1, u2, c = (array[:B] for array in (s.features, s.u1, s.a1, s.u2, s.c))
+    features[:] = noise_features(alpha[:B], features.dtype)
+    linear_forward(u1, features, w["conditioning.in.weight"].T, w["conditioning.in.bias"])
+    silu_forward(a1, u1)
+    linear_forward(u2, a1, w["conditioning.out.weight"].T, w["conditioning.out.bias"])
+    silu_forward(c, u2)
+    W, b = w.stacked("modulation.weight"), w.stacked("modulation.bias")
+    linear_forward(_flat(s.mod[:B]), c, W.T, b)
+    for array in (s.features, s.u1, s.a1, s.u2, s.c, s.mod):
+        array[B:] = array[0]
+
+
+def noise_backward(w: Weights, g: Weights, s: Noise) -> None:
+    """s.dmod → adds to the gradients of the modulation and of the conditioning."""
+    dW, db = g.stacked("modulation.weight"), g.stacked("modulation.bias")
+    linear_backward(s.dc, dW, db, _flat(s.dmod), s.c, w.stacked("modulation.weight"))
+    silu_backward(s.du2, s.dc, s.u2)
+    dW, db = g["conditioning.out.weight"], g["conditioning.out.bias"]
+    linear_backward(s.da1, dW, db, s.du2, s.a1, w["conditioning.out.weight"])
+    silu_backward(s.du1, s.da1, s.u1)
+    dW, db = g["conditioning.in.weight"], g["conditioning.in.bias"]
+    linear_backward(None, dW, db, s.du1, s.features, w["conditioning.in.weight"])
+
+
+def _flat(mod: Floats) -> Floats:
+    """Return a modulation (B, K, D) as one row per sequence, the output of a linear."""
+    return mod.reshape(len(mod), -1)

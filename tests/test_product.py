@@ -1,0 +1,104 @@
+"""Products in compiled code, and the words of a register, against NumPy."""
+
+import numba
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from minuddm.layers import vector
+from minuddm.layers.product import product, small_product
+
+sides = st.integers(1, 300)
+
+
+def laid(rng, m, n, dtype, transposed):
+    """Return a matrix (m, n) of whole numbers that lies by rows or by columns."""
+    shape = (n, m) if transposed else (m, n)
+    matrix = rng.integers(-8, 9, size=shape).astype(dtype)
+    return matrix.T if transposed else matrix
+
+
+@given(sides, sides, st.integers(1, 1000), st.booleans(), st.booleans(), st.booleans(),
+       st.sampled_from([np.float32, np.float64]))  # fmt: skip
+@settings(max_examples=60, deadline=None)
+def test_a_product_cut_into_pieces_is_the_product(m, n, k, first, second, add, dtype):
+    # whole numbers below 2²⁴: every order of summation gives the same bits
+    rng = np.random.default_rng([m, n, k])
+    A, B = laid(rng, m, k, dtype, first), laid(rng, k, n, dtype, second)
+    C = rng.integers(-8, 9, size=(m, n)).astype(dtype)
+    wanted = A @ B + (C if add else 0)
+    product(C, A, B, add)
+    np.testing.assert_array_equal(C, wanted)
+
+
+def test_a_product_may_write_into_a_part_of_an_array():
+    rng = np.random.default_rng(0)
+    whole, A, B = np.zeros((9, 11)), rng.normal(size=(5, 4)), rng.normal(size=(4, 6))
+    product(whole[2:7, 3:9], A, B, False)
+    np.testing.assert_allclose(whole[2:7, 3:9], A @ B)
+    whole[2:7, 3:9] = 0
+    assert not whole.any()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("transposed", [False, True])
+@pytest.mark.parametrize(("m", "n", "k"), [(4, 16, 1), (16, 32, 7), (32, 48, 33), (64, 80, 64)])
+def test_a_small_product_is_the_product(dtype, transposed, m, n, k):
+    rng = np.random.default_rng([m, n, k])
+    A, B = laid(rng, m, k, dtype, transposed), laid(rng, k, n, dtype, False)
+    C = np.full((m, n), np.nan, dtype)
+    small_product(C, A, B)
+    np.testing.assert_array_equal(C, A @ B)
+
+
+@numba.njit
+def all_words(out, numbers, A, i, j, n):
+    """Use every word once; rows of `out` take the registers, `numbers` what is one number."""
+    x, y = vector.load(A, i, j), vector.take(A, i, j, n)
+    vector.store(out, 0, 0, x)
+    vector.store(out, 1, 0, y)
+    vector.put(out, 2, 0, n, x)
+    vector.store(out, 3, 0, vector.splat(A[i, j]))
+    vector.store(out, 4, 0, vector.multiply_add(x, y, x))
+    vector.store(out, 5, 0, vector.larger(x, y))
+    vector.store(out, 6, 0, (x + y) * x - y)
+    numbers[0], numbers[1], numbers[2] = vector.total(x), vector.top(y), vector.lanes(A)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("n", [0, 1, 5, 8, 16, 40])
+def test_every_word_means_in_machine_code_what_it_means_in_numpy(dtype, n):
+    A = np.random.default_rng(0).normal(size=(3, 30)).astype(dtype)
+    results = []
+    for words in (all_words, all_words.py_func):
+        out, numbers = np.zeros((7, 16), dtype), np.zeros(3, dtype)
+        words(out, numbers, A, 1, 9, n)
+        results.append((out, numbers))
+    eps = np.finfo(dtype).eps  # one instruction rounds a b + c once, NumPy twice; |numbers| < 4
+    for compiled, meant in zip(*results, strict=True):
+        np.testing.assert_allclose(compiled, meant, rtol=0, atol=64 * eps)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_square_is_transposed_in_registers(dtype):
+    A = np.arange(3 * 16 * 40, dtype=dtype).reshape(48, 40)
+    side = 64 // A.itemsize
+    B = np.zeros((40, 48), dtype)
+    turn = numba.njit(lambda B, A: vector.transpose(B, A, 16, 8))
+    turn(B, A)
+    wanted = np.zeros_like(B)
+    vector.transpose(wanted, A, 16, 8)
+    np.testing.assert_array_equal(B, wanted)
+    np.testing.assert_array_equal(
+        B[8 : 8 + side, 16 : 16 + side], A[16 : 16 + side, 8 : 8 + side].T
+    )
+
+
+def test_what_lies_beyond_the_lanes_taken_is_not_read():
+    A = np.full((1, 40), np.nan)
+    A[0, :3] = 1, 2, 3
+    out, numbers = np.zeros((7, 16)), np.zeros(3)
+    all_words(out, numbers, A, 0, 0, 3)
+    np.testing.assert_array_equal(out[1, :8], [1, 2, 3, 0, 0, 0, 0, 0])
+    assert numbers[1] == 3
