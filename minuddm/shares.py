@@ -4,10 +4,12 @@ What a part holds never depends on the number of threads, and results come back 
 the parts: so no bit does either.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from typing import TypeVar
+
+_WORTH_WAKING = 2**19  # numbers
 
 Part = TypeVar("Part")
 Result = TypeVar("Result")
@@ -18,8 +20,13 @@ def shares(size: int, count: int) -> list[slice]:
     return [slice(i, j) for i, j in pairwise(size * k // count for k in range(count + 1))]
 
 
+def long_shares(size: int, count: int) -> list[slice]:
+    """Return at most `count` slices of 0 … size - 1, none too short to wake a thread for."""
+    return shares(size, max(1, min(count, size // _WORTH_WAKING)))
+
+
 def run_on(
-    pool: ThreadPoolExecutor | None, work: Callable[[Part], Result], parts: Iterable[Part]
+    pool: ThreadPoolExecutor | None, work: Callable[[Part], Result], parts: Sequence[Part]
 ) -> list[Result]:
     """Return the results of `work` on all parts, in their order, from `pool` if there is one."""
-    return list(map(work, parts) if pool is None else pool.map(work, parts))
+    return list(map(work, parts) if pool is None or len(parts) == 1 else pool.map(work, parts))

@@ -32,7 +32,7 @@ from minuddm.adamw import adamw_step, average_decay, global_norm, learning_rate
 from minuddm.files import write_atomically
 from minuddm.schedule import LogLinear, Schedule, stratified_times
 from minuddm.seams import Tokens
-from minuddm.shares import run_on, shares
+from minuddm.shares import long_shares, run_on
 from minuddm.transformer import Transformer
 from minuddm.transition import corrupt
 from minuddm.weights import ModelConfig, Weights, shapes
@@ -214,7 +214,7 @@ def _step(
             kappa=average_decay(state.step, config.average),
         )
 
-    run_on(pool, update, shares(gradient.flat.size, config.shards))
+    run_on(pool, update, long_shares(gradient.flat.size, config.shards))
     state.losses[state.step] = loss
     state.step += 1
     return loss

@@ -35,7 +35,7 @@ from minuddm.passes import (
     predict,
 )
 from minuddm.seams import Floats, Tokens
-from minuddm.shares import run_on, shares
+from minuddm.shares import long_shares, run_on, shares
 from minuddm.weights import ModelConfig, Weights, initialise, shapes
 
 _CHUNK = 256  # sequences at a time where nothing is learnt: bounds their modulation
@@ -133,7 +133,7 @@ class Transformer:
 
         with self._turned() as turned:
             loss = sum(run_on(pool, shard, range(len(parts))))
-        run_on(pool, add_up, shares(total.flat.size, len(parts)))
+        run_on(pool, add_up, long_shares(total.flat.size, len(parts)))
         return loss, total
 
     def _checked(self, tokens: ArrayLike, name: str) -> Tokens:
