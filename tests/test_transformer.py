@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from minuddm.layers.attention import filled_up
-from minuddm.passes import new_tile, sequences_at_a_time
+from minuddm.nelbo import nelbo_grad
+from minuddm.passes import _few, new_tile, sequences_at_a_time
 from minuddm.transformer import Transformer
 from minuddm.weights import _STACKS, ModelConfig, Weights, shapes
 from tests import oracle
@@ -59,6 +60,17 @@ def test_every_tensor_has_its_gradient(blocks):
     )
     assert set(error) == set(shapes(config))
     assert max(error.values()) < 1e-6, error
+
+
+def test_a_large_vocabulary_is_read_a_few_rows_at_a_time_to_the_same_answer():
+    config = ModelConfig(vocab=5000, length=9, width=16, blocks=1, heads=2, cond=12)
+    assert 1 < _few(config.vocab) < config.length
+    model, (x0, xt, alpha) = network(config=config), batch(5, config)
+    loss, gradient = model.loss_and_grad(x0, xt, alpha, -1.0)
+    rates, slopes = nelbo_grad(model(xt, alpha), x0, xt, alpha, -1.0)
+    assert loss == pytest.approx(rates.mean(), rel=1e-12)
+    bias = gradient["final.linear.bias"]
+    np.testing.assert_allclose(bias, slopes.sum((0, 1)) / xt.size, rtol=1e-9, atol=1e-14)
 
 
 def test_dropout_has_its_gradient_and_leaves_the_denoiser_alone():
