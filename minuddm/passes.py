@@ -7,7 +7,7 @@ they call, so that the threads of two shards never wait for Python.
 
     noise_forward     α → the modulation of a whole shard
     predict           tokens → log-probabilities          learn     tokens → bound and gradient
-      _forward          a tile through all blocks           _forward, _bound, _backward
+      _forward          a tile through all blocks           _forward, the bound, _backward
     noise_backward    the gradient of the modulation → that of the conditioning
 
 Line by line these are the equations in `minuddm.transformer`; the backward is the forward read
@@ -31,8 +31,6 @@ from minuddm.layers.dropout import dropout
 from minuddm.layers.embedding import embedding_backward, embedding_forward
 from minuddm.layers.layernorm import modulated_norm_backward, modulated_norm_forward
 from minuddm.layers.linear import (
-    add_bias,
-    add_rows,
     linear_backward,
     linear_forward,
 )
@@ -50,7 +48,6 @@ from minuddm.nelbo import bound_and_gradient
 from minuddm.seams import Floats, Tokens
 from minuddm.weights import ModelConfig, Tensors, Weights
 
-_CACHED = 2**15  # numbers that stay in a core's own cache from one loop to the next
 _ROWS = 6  # of a block's modulation: shift, scale, gate of attention, then of the MLP
 _NORM1, _GATE1, _NORM2, _GATE2 = 0, 2, 3, 5
 
@@ -103,8 +100,8 @@ class Tile(NamedTuple):
 
     rotary: Floats  # (2, L, d/2)
     x: Floats  # (2K + 1, N, D): before each block, in its middle, and at the end
-    mean: Floats  # (2K + 1, N): of the norms, as their
-    rstd: Floats  # (2K + 1, N)
+    mean: Floats  # (2K + 1, N): what the norms subtract
+    rstd: Floats  # (2K + 1, N): what they multiply with
     h1: Floats  # (K, N, D)
     qkv: Floats  # (K, N, 3D)
     P: Floats  # (K, T, H, S, S)
@@ -207,54 +204,24 @@ def learn(
     for first in range(0, B, T):
         last = min(first + T, B)
         N = (last - first) * L
-        tokens, said, heard = xt[first:last].reshape(N), mod[first:last], dmod[first:last]
+        tokens, own, down = xt[first:last].reshape(N), mod[first:last], dmod[first:last]
         masks = uniforms[first:last]
-        _forward(t, tokens, said, w, turned, masks, rate)
+        _forward(t, tokens, own, w, turned, masks, rate)
         clean, losses = x0[first:last].reshape(N), loss[first * L : last * L]
-        _bound(losses, g, t.logits[:N], clean, tokens, rates[first:last], w, L)
-        _backward(g, heard, t, tokens, said, w, masks, rate)
+        bound_and_gradient(losses, t.logits[:N], clean, tokens, rates[first:last], L)
+        _backward(g, down, t, tokens, own, w, masks, rate)
 
 
 @layer
 def predict(log_p: Floats, x: Tokens, mod: Floats, w: Tensors, turned: Turned, t: Tile) -> None:
     """Tokens x (B, L), mod → log-probabilities (B, L, V), tile by tile."""
     (B, L), T, V = x.shape, t.P.shape[1], w.final.shape[0]
-    no_masks, few = np.empty((0, 0, 0, 0), np.float32), _few(V)
+    no_masks = np.empty((0, 0, 0, 0), np.float32)
     for first in range(0, B, T):
         last = min(first + T, B)
         N = (last - first) * L
         _forward(t, x[first:last].reshape(N), mod[first:last], w, turned, no_masks, 0.0)
-        said = log_p[first:last].reshape(N, V)
-        for n in range(0, N, few):
-            add_bias(t.logits[n : min(n + few, N)], w.final_bias)
-            log_softmax(said[n : n + few], t.logits[n : min(n + few, N)])
-
-
-@layer
-def _bound(
-    loss: Floats,
-    g: Tensors,
-    logits: Floats,
-    x0: Tokens,
-    xt: Tokens,
-    rates: NDArray[np.float64],
-    w: Tensors,
-    L: int,
-) -> None:
-    """Tokens (N,), rates (T, 3) → loss (N,); turns logits into their gradient; adds to g's bias."""
-    few = _few(logits.shape[1])
-    for b in range(len(rates)):
-        for n in range(b * L, (b + 1) * L, few):
-            rows = slice(n, min(n + few, (b + 1) * L))
-            add_bias(logits[rows], w.final_bias)
-            bound_and_gradient(loss[rows], logits[rows], x0[rows], xt[rows], rates[b : b + 1], L)
-            add_rows(g.final_bias, logits[rows])
-
-
-@layer
-def _few(V: int) -> int:
-    """Return how many rows of V logits stay in the cache from one loop to the next."""
-    return max(1, _CACHED // V)
+        log_softmax(log_p[first:last].reshape(N, V), t.logits[:N])
 
 
 @layer
@@ -275,7 +242,7 @@ def _forward(
     x, h = t.x[2 * blocks % t.x.shape[0]][:N], t.h[:N]
     mean, rstd, last = t.mean[-1], t.rstd[-1], _ROWS * blocks
     modulated_norm_forward(h, mean, rstd, x, w.final_norm, mod, last, L)
-    linear_forward(t.logits[:N], h, turned.final, None)  # their bias is added where they are read
+    linear_forward(t.logits[:N], h, turned.final, w.final_bias)
 
 
 @layer
@@ -315,7 +282,7 @@ def _backward(
     N, L, blocks = len(tokens), t.rotary.shape[1], w.qkv.shape[0]
     x, h, dx, dh = t.x[2 * blocks][:N], t.h[:N], t.dx[:N], t.dh[:N]
     dx[:] = 0
-    linear_backward(dh, g.final, None, t.logits[:N], h, w.final)
+    linear_backward(dh, g.final, g.final_bias, t.logits[:N], h, w.final)
     mean, rstd, last = t.mean[-1], t.rstd[-1], _ROWS * blocks
     modulated_norm_backward(dx, g.final_norm, dmod, dh, mean, rstd, x, w.final_norm, mod, last, L)
     for k in range(blocks - 1, -1, -1):

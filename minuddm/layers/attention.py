@@ -10,8 +10,9 @@ Backward, with dP = do vᵀ:
 
 q, k, v lie packed in one array (B, L, 3, H, d), the output of one product. One head of one
 sequence at a time is copied out of it, turned on the way, into matrices that the first cache
-holds, and multiplied there (`small_product`). Their sides are L and d filled up with zeros to
-whole registers, so that no product has a ragged edge: a zero adds nothing to any sum.
+holds, and multiplied there (`small_product`). Their sides are L and d filled up to whole
+registers, so that no product has a ragged edge. Sums run over L or d numbers only: what stands
+beyond them stays beyond them, and is never copied back.
 """
 
 import math

@@ -17,15 +17,9 @@ def linear_forward(y: Floats, x: Floats, WT: Floats, b: Floats | None) -> None:
     """x (N, in), WT (in, out), b (out,) or None → y (N, out)."""
     product(y, x, WT, False)
     if b is not None:
-        add_bias(y, b)
-
-
-@layer
-def add_bias(y: Floats, b: Floats) -> None:
-    """Add b (out,) to every row of y (N, out)."""
-    for n in range(y.shape[0]):
-        for j in range(y.shape[1]):
-            y[n, j] += b[j]
+        for n in range(y.shape[0]):
+            for j in range(y.shape[1]):
+                y[n, j] += b[j]
 
 
 @layer
@@ -38,14 +32,13 @@ def linear_backward(
     """
     product(dW, dy.T, x, True)
     if db is not None:
-        add_rows(db, dy)
+        _sum_rows(db, dy)
     if dx is not None:
         product(dx, dy, W, False)
 
 
 @layer
-def add_rows(db: Floats, dy: Floats) -> None:
-    """Add every row of dy (N, out) to db (out,)."""
+def _sum_rows(db: Floats, dy: Floats) -> None:
     for n in range(dy.shape[0]):
         for j in range(dy.shape[1]):
             db[j] += dy[n, j]

@@ -95,9 +95,11 @@ def _typed_gemm(
     name = "minuddm_sgemm" if a.dtype == types.float32 else "minuddm_dgemm"
 
     def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        def short(value: Any, bits: int) -> Any:
-            integer = ir.IntType(bits)
-            return cgutils.alloca_once_value(builder, builder.trunc(value, integer))
+        def flag(value: Any) -> Any:
+            return cgutils.alloca_once_value(builder, builder.trunc(value, ir.IntType(8)))
+
+        def whole(value: Any) -> Any:  # its lower half is the number too, should BLAS read 32 bits
+            return cgutils.alloca_once_value(builder, value)
 
         def start(kind: Any, array: Any) -> Any:
             return context.make_array(kind)(context, builder, array).data
@@ -105,27 +107,26 @@ def _typed_gemm(
         flag_a, flag_b, m, n, k, a_, lda, b_, ldb, beta, c_, ldc = arguments
         one = context.get_constant(a.dtype, 1.0)
         passed = [
-            short(flag_a, 8),
-            short(flag_b, 8),
-            short(m, 32),
-            short(n, 32),
-            short(k, 32),
+            flag(flag_a),
+            flag(flag_b),
+            whole(m),
+            whole(n),
+            whole(k),
             cgutils.alloca_once_value(builder, one),
             start(a, a_),
-            short(lda, 32),
+            whole(lda),
             start(b, b_),
-            short(ldb, 32),
+            whole(ldb),
             cgutils.alloca_once_value(builder, beta),
             start(c, c_),
-            short(ldc, 32),
+            whole(ldc),
         ]
         kind = ir.FunctionType(ir.VoidType(), [value.type for value in passed])
         builder.call(cgutils.get_or_insert_function(builder.module, kind, name), passed)
         return context.get_dummy_value()
 
-    whole = types.intp
-    signature = types.none(whole, whole, whole, whole, whole, a, whole, b, whole, a.dtype, c, whole)
-    return signature, code
+    n_ = types.intp
+    return types.none(n_, n_, n_, n_, n_, a, n_, b, n_, a.dtype, c, n_), code
 
 
 _gemm: Any = intrinsic(_typed_gemm)
