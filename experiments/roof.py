@@ -6,7 +6,7 @@ A step of B sequences of length L multiplies (m, k) by (k, n) at 2 m k n operati
     for each tile of T sequences, N = T L tokens (the last may be smaller), and in it
     each block      (N, D) (D, 3D),  (N, D) (D, D),  (N, D) (D, 4D),  (N, 4D) (4D, D)
                     and for each of T H heads  (L, d) (d, L),  (L, L) (L, d)
-    output          (N, D) (D, V)
+    output          (N, D) (D, V)           (backwards in slices of at most 1024 of V)
 
 and twice as much again backwards: for y = x Wᵀ, dW = dyᵀ x and dx = dy W. The roof is the rate of
 these products alone: each repeated by NumPy's BLAS on arrays of its own shapes and transposes,
@@ -22,6 +22,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from minuddm import ModelConfig
+from minuddm.layers.linear import WIDE
 from minuddm.layers.modulation import FEATURES
 from minuddm.passes import sequences_at_a_time
 from minuddm.shares import shares
@@ -53,6 +54,9 @@ def products(config: ModelConfig, B: int) -> Counter[Product]:
         rows: int, inputs: int, outputs: int, times: int, view: bool = False, reads: bool = True
     ) -> None:
         found[Product((), rows, inputs, outputs, second=view)] += times
+        backward(rows, inputs, outputs, times, reads)
+
+    def backward(rows: int, inputs: int, outputs: int, times: int, reads: bool = True) -> None:
         found[Product((), outputs, rows, inputs, first=True)] += times
         if reads:
             found[Product((), rows, outputs, inputs)] += times
@@ -65,7 +69,9 @@ def products(config: ModelConfig, B: int) -> Counter[Product]:
         if size and tiles:
             for inputs, outputs in ((D, 3 * D), (D, D), (D, 4 * D), (4 * D, D)):
                 linear(size * L, inputs, outputs, tiles * config.blocks)
-            linear(size * L, D, config.vocab, tiles)
+            found[Product((), size * L, D, config.vocab)] += tiles
+            for part in shares(config.vocab, -(-config.vocab // WIDE)):
+                backward(size * L, D, part.stop - part.start, tiles)
             heads, d, each = (size, config.heads), D // config.heads, tiles * config.blocks
             found[Product(heads, L, d, L)] += 2 * each  # q kᵀ, do vᵀ
             found[Product(heads, L, L, d)] += 2 * each  # P v, dS k

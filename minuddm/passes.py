@@ -33,6 +33,7 @@ from minuddm.layers.layernorm import modulated_norm_backward, modulated_norm_for
 from minuddm.layers.linear import (
     linear_backward,
     linear_forward,
+    wide_linear_backward,
 )
 from minuddm.layers.mlp import gelu_backward, gelu_forward
 from minuddm.layers.modulation import (
@@ -282,7 +283,7 @@ def _backward(
     N, L, blocks = len(tokens), t.rotary.shape[1], w.qkv.shape[0]
     x, h, dx, dh = t.x[2 * blocks][:N], t.h[:N], t.dx[:N], t.dh[:N]
     dx[:] = 0
-    linear_backward(dh, g.final, g.final_bias, t.logits[:N], h, w.final)
+    wide_linear_backward(dh, g.final, g.final_bias, t.logits[:N], h, w.final)
     mean, rstd, last = t.mean[-1], t.rstd[-1], _ROWS * blocks
     modulated_norm_backward(dx, g.final_norm, dmod, dh, mean, rstd, x, w.final_norm, mod, last, L)
     for k in range(blocks - 1, -1, -1):

@@ -46,7 +46,7 @@ print(json.dumps(done))
 
 def test_the_products_counted_are_those_of_a_step():
     # length and head are whole registers, that no product is filled up with zeros
-    config = ModelConfig(vocab=11, length=16, width=32, blocks=2, heads=2, cond=10)
+    config = ModelConfig(vocab=1100, length=16, width=32, blocks=2, heads=2, cond=10)
     answer = subprocess.run(
         [sys.executable, "-c", COUNTING.replace("CONFIG", repr(asdict(config)))],
         env=os.environ | {"NUMBA_DISABLE_JIT": "1"},  # the same code as plain Python

@@ -11,6 +11,8 @@ from minuddm.layers.product import product
 from minuddm.layers.vector import lanes, transpose
 from minuddm.seams import Floats
 
+WIDE = 1024  # columns of a gradient that are read twice while the cache holds them
+
 
 @layer
 def linear_forward(y: Floats, x: Floats, WT: Floats, b: Floats | None) -> None:
@@ -35,6 +37,22 @@ def linear_backward(
         _sum_rows(db, dy)
     if dx is not None:
         product(dx, dy, W, False)
+
+
+@layer
+def wide_linear_backward(
+    dx: Floats, dW: Floats, db: Floats, dy: Floats, x: Floats, W: Floats
+) -> None:
+    """Do what `linear_backward` does where `out` is a vocabulary and dx has its own memory.
+
+    A slice of dy passes through both products while the cache holds it.
+    """
+    count = -(-W.shape[0] // WIDE)
+    for k in range(count):
+        part = slice(W.shape[0] * k // count, W.shape[0] * (k + 1) // count)
+        product(dW[part], dy[:, part].T, x, True)
+        product(dx, dy[:, part], W[part], k > 0)
+    _sum_rows(db, dy)
 
 
 @layer
