@@ -9,7 +9,8 @@ regrouped.
 
 Both drop the GIL, so that shards of a batch run on Python threads, and cache their machine code on
 disk. Numba asks of a cached function whether its own file has changed, not whether those have that
-it calls, whose code it holds as well. So the cache has a folder for every state of the sources.
+it calls, whose code it holds as well. So the cache has a folder for every state of the sources;
+those of old states may be deleted.
 """
 
 import hashlib

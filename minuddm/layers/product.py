@@ -2,9 +2,9 @@
 
 `product` calls `sgemm` or `dgemm` of the OpenBLAS that SciPy ships, by its address, so that
 compiled code needs neither Python nor its lock between two products. Transposes are flags. Before
-it multiplies, OpenBLAS copies both factors into panels, unless the product is small (on
-processors with AVX-512: m n k ≤ 10⁶, and m n ≤ 1200 where B is a transpose). At our sizes the
-copy is a sixth of the time. So a product is cut: into pieces that need none.
+it multiplies, OpenBLAS copies both factors into panels, unless the product is small (m n k ≤ 10⁶,
+and m n ≤ 1200 where B is a transpose) and the processor has AVX-512. At our sizes the copy is a
+sixth of the time. So on such a processor a product is cut: into pieces that need none.
 
 `small_product` is for the heads of attention, whose matrices are too small to be worth a call. It
 holds four rows by two registers of C in registers while it walks along k.
@@ -21,8 +21,16 @@ from minuddm.compiled import layer
 from minuddm.layers.vector import lanes, load, multiply_add, splat, store
 from minuddm.seams import Floats
 
-_PIECE = 64, 64, 240  # rows, columns and depth of a piece
-_PIECE_TRANSPOSED = 32, 32, 960  # the same where B is a transpose
+
+def _avx512() -> bool:
+    try:
+        return bool(binding.get_host_cpu_features().get("avx512f"))
+    except RuntimeError:  # LLVM cannot tell on this platform
+        return False
+
+
+# rows, columns and depth of a piece, and of one where B is a transpose
+_PIECE, _PIECE_TRANSPOSED = ((64, 64, 240), (32, 32, 960)) if _avx512() else 2 * (3 * (2**30,),)
 _AS_IT_LIES, _TRANSPOSED = ord("N"), ord("T")
 
 for _name in ("sgemm", "dgemm"):
