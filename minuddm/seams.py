@@ -51,7 +51,12 @@ def tokens(x: ArrayLike, V: int, name: str = "tokens", ndim: int | None = None) 
     if array.size and (array.min() < 0 or array.max() >= V):
         outside = array.min() if array.min() < 0 else array.max()
         raise ValueError(f"{name} must lie in 0 … {V - 1}, got {outside}")
-    return np.asarray(array, dtype=np.int32, order="C")
+    return writeable(np.asarray(array, dtype=np.int32, order="C"))
+
+
+def writeable(array: NDArray[Any]) -> NDArray[Any]:
+    """Return the array, or a copy if it is read-only: to the compiler that is another type."""
+    return array if array.flags.writeable else array.copy()
 
 
 def alphas(alpha: ArrayLike, batch: int | None = None, name: str = "alpha") -> NDArray[np.float64]:

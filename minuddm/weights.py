@@ -124,7 +124,7 @@ class Weights(Mapping[str, Floats]):
     def __init__(self, shapes: Shapes, dtype: Any = np.float32, flat: Floats | None = None) -> None:
         self.shapes = shapes
         size = sum(math.prod(shape) for shape in shapes.values())
-        self.flat: Floats = np.zeros(size, dtype) if flat is None else flat
+        self.flat: Floats = np.zeros(size, dtype) if flat is None else seams.writeable(flat)
         self._views: dict[str, Floats] = {}
         self._tensors: Tensors | None = None
         self._stacks: dict[str, Floats] = {}  # found by `stacked`

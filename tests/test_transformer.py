@@ -7,7 +7,7 @@ import pytest
 
 from minuddm.layers.attention import filled_up
 from minuddm.nelbo import nelbo_grad
-from minuddm.passes import new_tile, sequences_at_a_time
+from minuddm.passes import learn, new_tile, predict, sequences_at_a_time
 from minuddm.transformer import Transformer
 from minuddm.weights import _STACKS, ModelConfig, Weights, shapes
 from tests import oracle
@@ -205,6 +205,18 @@ def test_all_modulations_are_one_linear():
         assert np.shares_memory(whole, weights.flat)
     with pytest.raises(ValueError, match=r"'bias' are not neighbours"):
         weights.stacked("bias")
+
+
+def test_read_only_arrays_need_no_machine_code_of_their_own():
+    model, (x0, xt, alpha) = network(np.float32), batch()
+    loss, log_p = model.loss_and_grad(x0, xt, alpha, -1.0)[0], model(xt, alpha)
+    compiled = len(learn.signatures), len(predict.signatures)
+    for array in (x0, xt, flat := model.weights.flat.copy()):
+        array.flags.writeable = False
+    again = Transformer(CONFIG, Weights(shapes(CONFIG), flat=flat))
+    assert again.loss_and_grad(x0, xt, alpha, -1.0)[0] == loss
+    np.testing.assert_array_equal(again(xt, alpha), log_p)
+    assert (len(learn.signatures), len(predict.signatures)) == compiled
 
 
 def test_threads_may_share_a_network():
