@@ -48,6 +48,7 @@ def rotary_table(L: int, d: int, dtype: np.dtype) -> Floats:
     return np.stack([np.cos(angle), np.sin(angle)]).astype(dtype)
 
 
+@layer
 def filled_up(length: int) -> int:
     """Return the side of a matrix for `length` rows or columns: whole registers."""
     return -(-length // _SIDE) * _SIDE
@@ -59,7 +60,7 @@ def attention_forward(out: Floats, P: Floats, qkv: Floats, rotary: Floats) -> No
     B, H, S, _ = P.shape
     _, L, half = rotary.shape
     d = 2 * half
-    D, T = H * d, -(-d // _SIDE) * _SIDE
+    D, T = H * d, filled_up(d)
     q, k, v, o = np.zeros((4, S, T), P.dtype)
     kT = np.zeros((T, S), P.dtype)
     for b in range(B):
@@ -81,7 +82,7 @@ def attention_backward(dqkv: Floats, P: Floats, dout: Floats, qkv: Floats, rotar
     B, H, S, _ = P.shape
     _, L, half = rotary.shape
     d = 2 * half
-    D, T = H * d, -(-d // _SIDE) * _SIDE
+    D, T = H * d, filled_up(d)
     q, k, v, do, dx = np.zeros((5, S, T), P.dtype)
     vT, dP = np.zeros((T, S), P.dtype), np.zeros((S, S), P.dtype)
     for b in range(B):

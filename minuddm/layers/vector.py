@@ -264,10 +264,7 @@ def _total(context: Any, builder: Any, kinds: Any, values: Any) -> Any:
 
 @_word(top, _number, Register)
 def _top(context: Any, builder: Any, kinds: Any, values: Any) -> Any:
-    def both(a: Any, b: Any) -> Any:
-        return builder.select(builder.fcmp_ordered(">", a, b), a, b)
-
-    return _folded(builder, values[0], both)
+    return _folded(builder, values[0], lambda *two: _larger(context, builder, kinds, two))
 
 
 @_word(transpose, _nothing, _ARRAY, _ARRAY, _WHOLE, _WHOLE)
