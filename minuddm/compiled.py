@@ -3,14 +3,21 @@
 `layer` is for arithmetic on real numbers. It lets the compiler contract `a*b + c` and regroup
 sums, so that reductions become SIMD, and keeps NaN and infinity meaningful (plain `fastmath=True`
 would make `isnan` lie). `error_model="numpy"` drops the zero-division check of every `/`, which
-alone keeps a loop from vectorising. `sweep` is for walks over tokens, where the order of
-additions is part of the result (a cumulative sum searched with a uniform), so nothing is
-regrouped.
+alone keeps a loop from vectorising. `sweep` is for walks, over tokens or over layers, where the
+order of additions is part of the result (a cumulative sum searched with a uniform) or there is
+nothing to add, so nothing is regrouped.
 
-Both drop the GIL, so that shards of a batch run on Python threads, and cache their machine code on
-disk. Numba asks of a cached function whether its own file has changed, not whether those have that
-it calls, whose code it holds as well. So the cache has a folder for every state of the sources;
-those of old states may be deleted.
+A regrouped sum has the order that the compiler likes, and two laws see to it that it likes the
+same one every time. A layer is compiled into whoever calls it: were it a function of its own,
+each caller would bring a copy, in an order of its own, and which copy runs would depend on what
+the process had loaded before. And a loop that sums writes nothing: where it does, the compiler
+makes two loops of it, one for arrays that lie next to each other in memory, and the last bit of
+the sum depends on where they happen to lie.
+
+Both decorators drop the GIL, so that shards of a batch run on Python threads, and cache their
+machine code on disk. Numba asks of a cached function whether its own file has changed, not whether
+those have that it calls, whose code it holds as well. So the cache has a folder for every state of
+the sources; those of old states may be deleted.
 """
 
 import hashlib
@@ -50,9 +57,9 @@ def _compiled(function: Function, **options: Any) -> Function:
 
 def layer(function: Function) -> Function:
     """Compile real arithmetic: sums may be regrouped, NaN and infinity keep their meaning."""
-    return _compiled(function, fastmath=_REGROUP)
+    return _compiled(function, fastmath=_REGROUP, forceinline=True)
 
 
 def sweep(function: Function) -> Function:
-    """Compile a walk over tokens: every operation in the order it is written."""
+    """Compile a walk over tokens or layers: every operation in the order it is written."""
     return _compiled(function)

@@ -20,7 +20,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from minuddm.compiled import layer
+from minuddm.compiled import sweep
 from minuddm.layers.attention import (
     attention_backward,
     attention_forward,
@@ -161,7 +161,7 @@ class _Saved(NamedTuple):
     mlp: Floats
 
 
-@layer
+@sweep
 def _saved(t: Tile, k: int, T: int) -> _Saved:
     """Return the arrays of block k, as long as the T sequences at hand."""
     N, s, streams = T * t.rotary.shape[1], k % t.h1.shape[0], t.x.shape[0]
@@ -185,7 +185,7 @@ def _saved(t: Tile, k: int, T: int) -> _Saved:
     )
 
 
-@layer
+@sweep
 def learn(
     g: Tensors,
     dmod: Floats,
@@ -213,7 +213,7 @@ def learn(
         _backward(g, down, t, tokens, own, w, masks, rate)
 
 
-@layer
+@sweep
 def predict(log_p: Floats, x: Tokens, mod: Floats, w: Tensors, turned: Turned, t: Tile) -> None:
     """Tokens x (B, L), mod → log-probabilities (B, L, V), tile by tile."""
     (B, L), T, V = x.shape, t.P.shape[1], w.final.shape[0]
@@ -225,7 +225,7 @@ def predict(log_p: Floats, x: Tokens, mod: Floats, w: Tensors, turned: Turned, t
         log_softmax(log_p[first:last].reshape(N, V), t.logits[:N])
 
 
-@layer
+@sweep
 def _forward(
     t: Tile,
     tokens: Tokens,
@@ -246,7 +246,7 @@ def _forward(
     linear_forward(t.logits[:N], h, turned.final, w.final_bias)
 
 
-@layer
+@sweep
 def _block_forward(
     t: Tile, k: int, mod: Floats, w: Tensors, turned: Turned, masks: Floats, rate: float
 ) -> None:
@@ -268,7 +268,7 @@ def _block_forward(
     gated_residual_forward(a.x_out, a.x_mid, mod, row + _GATE2, a.mlp, L)
 
 
-@layer
+@sweep
 def _backward(
     g: Tensors,
     dmod: Floats,
@@ -291,7 +291,7 @@ def _backward(
     embedding_backward(g.embedding, dx, tokens)
 
 
-@layer
+@sweep
 def _block_backward(
     g: Tensors,
     dmod: Floats,
@@ -327,7 +327,7 @@ def _block_backward(
     )
 
 
-@layer
+@sweep
 def _drop(x: Floats, masks: Floats, line: int, rate: float) -> None:
     """Drop out branch `line` (two a block) of a training pass; its backward is the same."""
     for b in range(len(masks)):

@@ -19,7 +19,7 @@ import math
 
 import numpy as np
 
-from minuddm.compiled import layer
+from minuddm.compiled import layer, sweep
 from minuddm.layers.exponential import exp
 from minuddm.layers.product import small_product
 from minuddm.layers.vector import (
@@ -48,13 +48,13 @@ def rotary_table(L: int, d: int, dtype: np.dtype) -> Floats:
     return np.stack([np.cos(angle), np.sin(angle)]).astype(dtype)
 
 
-@layer
+@sweep
 def filled_up(length: int) -> int:
     """Return the side of a matrix for `length` rows or columns: whole registers."""
     return -(-length // _SIDE) * _SIDE
 
 
-@layer
+@sweep
 def attention_forward(out: Floats, P: Floats, qkv: Floats, rotary: Floats) -> None:
     """qkv (N, 3D), rotary (2, L, d/2) → out (N, D); saves P (B, H, S, S), S = filled_up(L)."""
     B, H, S, _ = P.shape
@@ -76,7 +76,7 @@ def attention_forward(out: Floats, P: Floats, qkv: Floats, rotary: Floats) -> No
             _put(outs, o, h * d, L, d)
 
 
-@layer
+@sweep
 def attention_backward(dqkv: Floats, P: Floats, dout: Floats, qkv: Floats, rotary: Floats) -> None:
     """dout (N, D) → dqkv (N, 3D); turns P (B, H, S, S) into dS."""
     B, H, S, _ = P.shape
@@ -105,7 +105,7 @@ def attention_backward(dqkv: Floats, P: Floats, dout: Floats, qkv: Floats, rotar
             _put_turned(drows, dx, D + h * d, rotary)
 
 
-@layer
+@sweep
 def _take(x: Floats, rows: Floats, column: int, L: int, d: int) -> None:
     """Copy the head that starts at `column` of rows (L, …) into x (S, T)."""
     for i in range(L):
@@ -113,7 +113,7 @@ def _take(x: Floats, rows: Floats, column: int, L: int, d: int) -> None:
             store(x, i, k, take(rows, i, column + k, d - k))
 
 
-@layer
+@sweep
 def _put(rows: Floats, x: Floats, column: int, L: int, d: int) -> None:
     """Copy x (S, T) into the head that starts at `column` of rows (L, …)."""
     for i in range(L):
@@ -121,7 +121,7 @@ def _put(rows: Floats, x: Floats, column: int, L: int, d: int) -> None:
             put(rows, i, column + k, d - k, load(x, i, k))
 
 
-@layer
+@sweep
 def _take_turned(x: Floats, rows: Floats, column: int, rotary: Floats) -> None:
     """Copy a head of rows (L, …) into x (S, T), turned by the angles of its positions."""
     _, L, half = rotary.shape
@@ -135,7 +135,7 @@ def _take_turned(x: Floats, rows: Floats, column: int, rotary: Floats) -> None:
             put(x, i, half + k, n, x2 * cos + x1 * sin)
 
 
-@layer
+@sweep
 def _put_turned(rows: Floats, x: Floats, column: int, rotary: Floats) -> None:
     """Copy x (S, T) into a head of rows (L, …), turned back."""
     _, L, half = rotary.shape
@@ -149,7 +149,7 @@ def _put_turned(rows: Floats, x: Floats, column: int, rotary: Floats) -> None:
             put(rows, i, column + half + k, n, x2 * cos - x1 * sin)
 
 
-@layer
+@sweep
 def _transpose(xT: Floats, x: Floats) -> None:
     """x (S, T) → xT (T, S), square by square."""
     side = lanes(x)

@@ -6,7 +6,7 @@ The forward takes Wᵀ: a view of W, or, where many rows pass through it, a copy
 product reads it. The other transposes are flags to BLAS.
 """
 
-from minuddm.compiled import layer
+from minuddm.compiled import sweep
 from minuddm.layers.product import product
 from minuddm.layers.vector import lanes, transpose
 from minuddm.seams import Floats
@@ -14,7 +14,7 @@ from minuddm.seams import Floats
 WIDE = 1024  # columns of a gradient that are read twice while the cache holds them
 
 
-@layer
+@sweep
 def linear_forward(y: Floats, x: Floats, WT: Floats, b: Floats | None) -> None:
     """x (N, in), WT (in, out), b (out,) or None → y (N, out)."""
     product(y, x, WT, False)
@@ -24,7 +24,7 @@ def linear_forward(y: Floats, x: Floats, WT: Floats, b: Floats | None) -> None:
                 y[n, j] += b[j]
 
 
-@layer
+@sweep
 def linear_backward(
     dx: Floats | None, dW: Floats, db: Floats | None, dy: Floats, x: Floats, W: Floats
 ) -> None:
@@ -39,7 +39,7 @@ def linear_backward(
         product(dx, dy, W, False)
 
 
-@layer
+@sweep
 def wide_linear_backward(
     dx: Floats, dW: Floats, db: Floats, dy: Floats, x: Floats, W: Floats
 ) -> None:
@@ -55,14 +55,14 @@ def wide_linear_backward(
     _sum_rows(db, dy)
 
 
-@layer
+@sweep
 def _sum_rows(db: Floats, dy: Floats) -> None:
     for n in range(dy.shape[0]):
         for j in range(dy.shape[1]):
             db[j] += dy[n, j]
 
 
-@layer
+@sweep
 def transpose_all(WT: Floats, W: Floats) -> None:
     """W (K, out, in) → WT (K, in, out): whole squares in registers, what is left one by one."""
     K, rows, columns = W.shape

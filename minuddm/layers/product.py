@@ -17,7 +17,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import get_cython_function_address, intrinsic, overload
 
-from minuddm.compiled import layer
+from minuddm.compiled import sweep
 from minuddm.layers.vector import lanes, load, multiply_add, splat, store
 from minuddm.seams import Floats
 
@@ -39,7 +39,7 @@ for _name in ("sgemm", "dgemm"):
     )
 
 
-@layer
+@sweep
 def product(C: Floats, A: Floats, B: Floats, add: bool) -> None:
     """C (m, n) ← A B, or C + A B, of A (m, k), B (k, n), which may be views of transposes."""
     m, n, k = C.shape[0], C.shape[1], A.shape[1]
@@ -76,7 +76,7 @@ def _call_gemm(C: Any, A: Any, B: Any, add: Any) -> None:
     )
 
 
-@layer
+@sweep
 def _lies(A: Floats) -> tuple[int, int]:
     """Return how a matrix lies, and how far its rows (columns) are from each other in memory."""
     if A.strides[1] == A.itemsize:
@@ -140,7 +140,7 @@ def _typed_gemm(
 _gemm: Any = intrinsic(_typed_gemm)
 
 
-@layer
+@sweep
 def small_product(C: Floats, A: Floats, B: Floats) -> None:
     """C (m, n) ← A B of A (m, k), B (k, n), with n a multiple of a register and m of four.
 

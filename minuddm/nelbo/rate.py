@@ -172,10 +172,11 @@ def _terms(
     slope = kappa / a  # 1 + δ_j = x̄_j κ/a, without the cancellation in 1 + δ
     for j in range(p.shape[0]):
         delta = kappa * (p[j] - neutral)
-        x_bar = a * p[j] + b
-        value += excess(delta, x_bar * slope)
+        value += excess(delta, (a * p[j] + b) * slope)
         gap += delta
-        G[j] = a * r0 * (keep * delta - shift) / x_bar
+    for j in range(p.shape[0]):
+        delta = kappa * (p[j] - neutral)
+        G[j] = a * r0 * (keep * delta - shift) / (a * p[j] + b)
     return value, gap
 
 
