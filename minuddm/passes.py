@@ -202,27 +202,46 @@ def learn(
 ) -> None:
     """Tokens x0, xt (B, L), rates (B, 3), mod → loss (B·L,), dmod; adds to g; tile by tile."""
     (B, L), T = xt.shape, t.P.shape[1]
+    no_table = np.empty((0, t.qkv.shape[2]), t.qkv.dtype)
     for first in range(0, B, T):
         last = min(first + T, B)
         N = (last - first) * L
         tokens, own, down = xt[first:last].reshape(N), mod[first:last], dmod[first:last]
         masks = uniforms[first:last]
-        _forward(t, tokens, own, w, turned, masks, rate)
+        _forward(t, tokens, own, w, turned, no_table, masks, rate)
         clean, losses = x0[first:last].reshape(N), loss[first * L : last * L]
         bound_and_gradient(losses, t.logits[:N], clean, tokens, rates[first:last], L)
         _backward(g, down, t, tokens, own, w, masks, rate)
 
 
 @sweep
-def predict(log_p: Floats, x: Tokens, mod: Floats, w: Tensors, turned: Turned, t: Tile) -> None:
-    """Tokens x (B, L), mod → log-probabilities (B, L, V), tile by tile."""
+def predict(
+    log_p: Floats, x: Tokens, mod: Floats, shared: bool, w: Tensors, turned: Turned, t: Tile
+) -> None:
+    """Tokens x (B, L), mod → log-probabilities (B, L, V), tile by tile.
+
+    Before the first attention a token knows its own value only. If all sequences have `shared`
+    one modulation, q, k and v of the first block are therefore a table with a row a value.
+    """
     (B, L), T, V = x.shape, t.P.shape[1], w.final.shape[0]
     no_masks = np.empty((0, 0, 0, 0), np.float32)
+    table = np.empty((V if shared and V < B * L else 0, w.qkv.shape[1]), log_p.dtype)
+    if len(table) > 0:
+        _first_table(table, mod, w, turned)
     for first in range(0, B, T):
         last = min(first + T, B)
         N = (last - first) * L
-        _forward(t, x[first:last].reshape(N), mod[first:last], w, turned, no_masks, 0.0)
+        _forward(t, x[first:last].reshape(N), mod[first:last], w, turned, table, no_masks, 0.0)
         log_softmax(log_p[first:last].reshape(N, V), t.logits[:N])
+
+
+@sweep
+def _first_table(table: Floats, mod: Floats, w: Tensors, turned: Turned) -> None:
+    """Write q, k and v (V, 3D) of every value before the first attention."""
+    V = len(table)
+    h, moments = np.empty_like(w.embedding), np.empty((2, V), table.dtype)
+    modulated_norm_forward(h, moments[0], moments[1], w.embedding, w.norm1[0], mod[:1], _NORM1, V)
+    linear_forward(table, h, turned.qkv[0], None)
 
 
 @sweep
@@ -232,13 +251,18 @@ def _forward(
     mod: Floats,
     w: Tensors,
     turned: Turned,
+    table: Floats,
     masks: Floats,
     rate: float,
 ) -> None:
-    """Tokens (N,), mod (T, K, D) → t.logits (N, V)."""
+    """Tokens (N,), mod (T, K, D) → t.logits (N, V); the first q, k, v from the table, if any."""
     N, L, blocks = len(tokens), t.rotary.shape[1], w.qkv.shape[0]
     embedding_forward(t.x[0][:N], tokens, w.embedding)
     for k in range(blocks):
+        if k == 0 and len(table) > 0:
+            embedding_forward(t.qkv[0][:N], tokens, table)
+        else:
+            _qkv_forward(t, k, mod, w, turned)
         _block_forward(t, k, mod, w, turned, masks, rate)
     x, h = t.x[2 * blocks % t.x.shape[0]][:N], t.h[:N]
     mean, rstd, last = t.mean[-1], t.rstd[-1], _ROWS * blocks
@@ -247,14 +271,20 @@ def _forward(
 
 
 @sweep
+def _qkv_forward(t: Tile, k: int, mod: Floats, w: Tensors, turned: Turned) -> None:
+    """Block k: x → q, k, v."""
+    a, L, row = _saved(t, k, len(mod)), t.rotary.shape[1], _ROWS * k
+    modulated_norm_forward(a.h1, a.mean1, a.rstd1, a.x, w.norm1[k], mod, row + _NORM1, L)
+    linear_forward(a.qkv, a.h1, turned.qkv[k], None)
+
+
+@sweep
 def _block_forward(
     t: Tile, k: int, mod: Floats, w: Tensors, turned: Turned, masks: Floats, rate: float
 ) -> None:
-    """Block k: x → x_mid by attention → x_out by the MLP."""
+    """Block k: q, k, v and x → x_mid by attention → x_out by the MLP."""
     a, L, row = _saved(t, k, len(mod)), t.rotary.shape[1], _ROWS * k
 
-    modulated_norm_forward(a.h1, a.mean1, a.rstd1, a.x, w.norm1[k], mod, row + _NORM1, L)
-    linear_forward(a.qkv, a.h1, turned.qkv[k], None)
     attention_forward(a.heads, a.P, a.qkv, t.rotary)
     linear_forward(a.attention, a.heads, turned.out[k], None)
     _drop(a.attention, masks, 2 * k, rate)
@@ -335,9 +365,10 @@ def _drop(x: Floats, masks: Floats, line: int, rate: float) -> None:
         dropout(x[b * L : (b + 1) * L], masks[b, line], rate)
 
 
-def noise_forward(w: Weights, s: Noise, alpha: NDArray[np.float64]) -> None:
-    """Alpha (B,) → s.mod (B, K, D); computed once if all sequences share it."""
-    B = 1 if (alpha == alpha[0]).all() else len(alpha)
+def noise_forward(w: Weights, s: Noise, alpha: NDArray[np.float64]) -> bool:
+    """Alpha (B,) → s.mod (B, K, D); computed once if all sequences share it. Return if they do."""
+    shared = bool((alpha == alpha[0]).all())
+    B = 1 if shared else len(alpha)
     features, u1, a1, u2, c = (array[:B] for array in (s.features, s.u1, s.a1, s.u2, s.c))
     features[:] = noise_features(alpha[:B], features.dtype)
     linear_forward(u1, features, w["conditioning.in.weight"].T, w["conditioning.in.bias"])
@@ -348,6 +379,7 @@ def noise_forward(w: Weights, s: Noise, alpha: NDArray[np.float64]) -> None:
     linear_forward(_flat(s.mod[:B]), c, W.T, b)
     for array in (s.features, s.u1, s.a1, s.u2, s.c, s.mod):
         array[B:] = array[0]
+    return shared
 
 
 def noise_backward(w: Weights, g: Weights, s: Noise) -> None:

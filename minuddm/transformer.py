@@ -80,8 +80,8 @@ class Transformer:
             for start in range(0, len(x), _CHUNK):
                 part = slice(start, start + _CHUNK)
                 with self._noise(len(x[part])) as noise, self._tile(keep=False) as tile:
-                    noise_forward(w, noise, a[part])
-                    predict(log_p[part], x[part], noise.mod, w.tensors, turned, tile)
+                    shared = noise_forward(w, noise, a[part])
+                    predict(log_p[part], x[part], noise.mod, shared, w.tensors, turned, tile)
         return log_p
 
     def loss_and_grad(

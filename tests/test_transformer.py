@@ -123,7 +123,9 @@ def test_one_noise_level_for_all_is_that_level_for_each():
     for k, a in enumerate(alpha):
         together = model(xt, a)
         apart = model(np.append(xt[k : k + 1], xt, axis=0), np.append(a, mixed[1:]))
+        alone = model(xt[k : k + 1], a)  # fewer tokens than values: without the first table
         np.testing.assert_allclose(together[k], apart[0], atol=1e-12)
+        np.testing.assert_allclose(together[k], alone[0], atol=1e-12)
 
 
 @pytest.mark.parametrize(
