@@ -9,6 +9,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from minuddm.compiled import layer
+
 Tokens: TypeAlias = NDArray[np.int32]
 """Token values, one sequence a row: integers 0 … V - 1."""
 Floats: TypeAlias = NDArray[Any]
@@ -91,6 +93,20 @@ def log_probabilities(log_p: ArrayLike, x: NDArray[Any], name: str = "log_p") ->
         raise TypeError(f"{name} must be float32 or float64, got dtype {array.dtype}")
     if array.ndim != x.ndim + 1 or array.shape[:-1] != x.shape:
         raise ValueError(f"{name} must have shape {x.shape} + (V,), got {array.shape}")
-    if array.size and not np.isfinite(array.max(axis=-1)).all():
+    array = np.asarray(array, order="C")
+    if array.size and not _finite_somewhere(array.reshape(-1, array.shape[-1])):
         raise ValueError(f"{name} must hold no NaN, no infinity, and a finite value for each token")
-    return np.asarray(array, order="C")
+    return array
+
+
+@layer
+def _finite_somewhere(rows: Floats) -> bool:
+    """Return whether every row has a finite number, and what is not finite is minus infinity."""
+    wrong = 0
+    for n in range(rows.shape[0]):
+        finite, other = 0, 0
+        for v in range(rows.shape[1]):
+            finite += -np.inf < rows[n, v] < np.inf
+            other += not rows[n, v] < np.inf
+        wrong += other > 0 or finite == 0
+    return wrong == 0
