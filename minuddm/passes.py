@@ -162,9 +162,9 @@ class _Saved(NamedTuple):
 
 
 @sweep
-def _saved(t: Tile, k: int, T: int) -> _Saved:
-    """Return the arrays of block k, as long as the T sequences at hand."""
-    N, s, streams = T * t.rotary.shape[1], k % t.h1.shape[0], t.x.shape[0]
+def _saved(t: Tile, k: int, N: int) -> _Saved:
+    """Return the arrays of block k, as long as the N tokens at hand."""
+    T, s, streams = N // t.rotary.shape[1], k % t.h1.shape[0], t.x.shape[0]
     return _Saved(
         t.x[2 * k % streams][:N],
         t.x[(2 * k + 1) % streams][:N],
@@ -215,23 +215,22 @@ def learn(
 
 
 @sweep
-def predict(
-    log_p: Floats, x: Tokens, mod: Floats, shared: bool, w: Tensors, turned: Turned, t: Tile
-) -> None:
-    """Tokens x (B, L), mod → log-probabilities (B, L, V), tile by tile.
+def predict(log_p: Floats, x: Tokens, mod: Floats, w: Tensors, turned: Turned, t: Tile) -> None:
+    """Tokens x (B, L), mod (B, K, D) or (1, K, D) → log-probabilities (B, L, V), tile by tile.
 
-    Before the first attention a token knows its own value only. If all sequences have `shared`
-    one modulation, q, k and v of the first block are therefore a table with a row a value.
+    Before the first attention a token knows its own value only. If all sequences share one
+    modulation, q, k and v of the first block are therefore a table with a row a value.
     """
     (B, L), T, V = x.shape, t.P.shape[1], w.final.shape[0]
     no_masks = np.empty((0, 0, 0, 0), np.float32)
-    table = np.empty((V if shared and V < B * L else 0, w.qkv.shape[1]), log_p.dtype)
+    table = np.empty((V if len(mod) == 1 and V < B * L else 0, w.qkv.shape[1]), log_p.dtype)
     if len(table) > 0:
         _first_table(table, mod, w, turned)
     for first in range(0, B, T):
         last = min(first + T, B)
         N = (last - first) * L
-        _forward(t, x[first:last].reshape(N), mod[first:last], w, turned, table, no_masks, 0.0)
+        own = mod[first:last] if len(mod) > 1 else mod[:1]
+        _forward(t, x[first:last].reshape(N), own, w, turned, table, no_masks, 0.0)
         log_softmax(log_p[first:last].reshape(N, V), t.logits[:N])
 
 
@@ -240,7 +239,7 @@ def _first_table(table: Floats, mod: Floats, w: Tensors, turned: Turned) -> None
     """Write q, k and v (V, 3D) of every value before the first attention."""
     V = len(table)
     h, moments = np.empty_like(w.embedding), np.empty((2, V), table.dtype)
-    modulated_norm_forward(h, moments[0], moments[1], w.embedding, w.norm1[0], mod[:1], _NORM1, V)
+    modulated_norm_forward(h, moments[0], moments[1], w.embedding, w.norm1[0], mod, _NORM1, V)
     linear_forward(table, h, turned.qkv[0], None)
 
 
@@ -255,47 +254,47 @@ def _forward(
     masks: Floats,
     rate: float,
 ) -> None:
-    """Tokens (N,), mod (T, K, D) → t.logits (N, V); the first q, k, v from the table, if any."""
-    N, L, blocks = len(tokens), t.rotary.shape[1], w.qkv.shape[0]
+    """Tokens (N,), mod (T or 1, K, D) → t.logits (N, V); the first q, k, v from a table, if any."""
+    N, blocks = len(tokens), w.qkv.shape[0]
     embedding_forward(t.x[0][:N], tokens, w.embedding)
     for k in range(blocks):
         if k == 0 and len(table) > 0:
             embedding_forward(t.qkv[0][:N], tokens, table)
         else:
-            _qkv_forward(t, k, mod, w, turned)
-        _block_forward(t, k, mod, w, turned, masks, rate)
+            _qkv_forward(t, k, N, mod, w, turned)
+        _block_forward(t, k, N, mod, w, turned, masks, rate)
     x, h = t.x[2 * blocks % t.x.shape[0]][:N], t.h[:N]
     mean, rstd, last = t.mean[-1], t.rstd[-1], _ROWS * blocks
-    modulated_norm_forward(h, mean, rstd, x, w.final_norm, mod, last, L)
+    modulated_norm_forward(h, mean, rstd, x, w.final_norm, mod, last, N // len(mod))
     linear_forward(t.logits[:N], h, turned.final, w.final_bias)
 
 
 @sweep
-def _qkv_forward(t: Tile, k: int, mod: Floats, w: Tensors, turned: Turned) -> None:
+def _qkv_forward(t: Tile, k: int, N: int, mod: Floats, w: Tensors, turned: Turned) -> None:
     """Block k: x → q, k, v."""
-    a, L, row = _saved(t, k, len(mod)), t.rotary.shape[1], _ROWS * k
-    modulated_norm_forward(a.h1, a.mean1, a.rstd1, a.x, w.norm1[k], mod, row + _NORM1, L)
+    a, span, row = _saved(t, k, N), N // len(mod), _ROWS * k
+    modulated_norm_forward(a.h1, a.mean1, a.rstd1, a.x, w.norm1[k], mod, row + _NORM1, span)
     linear_forward(a.qkv, a.h1, turned.qkv[k], None)
 
 
 @sweep
 def _block_forward(
-    t: Tile, k: int, mod: Floats, w: Tensors, turned: Turned, masks: Floats, rate: float
+    t: Tile, k: int, N: int, mod: Floats, w: Tensors, turned: Turned, masks: Floats, rate: float
 ) -> None:
     """Block k: q, k, v and x → x_mid by attention → x_out by the MLP."""
-    a, L, row = _saved(t, k, len(mod)), t.rotary.shape[1], _ROWS * k
+    a, span, row = _saved(t, k, N), N // len(mod), _ROWS * k
 
     attention_forward(a.heads, a.P, a.qkv, t.rotary)
     linear_forward(a.attention, a.heads, turned.out[k], None)
     _drop(a.attention, masks, 2 * k, rate)
-    gated_residual_forward(a.x_mid, a.x, mod, row + _GATE1, a.attention, L)
+    gated_residual_forward(a.x_mid, a.x, mod, row + _GATE1, a.attention, span)
 
-    modulated_norm_forward(a.h2, a.mean2, a.rstd2, a.x_mid, w.norm2[k], mod, row + _NORM2, L)
+    modulated_norm_forward(a.h2, a.mean2, a.rstd2, a.x_mid, w.norm2[k], mod, row + _NORM2, span)
     linear_forward(a.u, a.h2, turned.mlp_in[k], None)
     gelu_forward(a.act, a.u, w.mlp_in_bias[k])
     linear_forward(a.mlp, a.act, turned.mlp_out[k], w.mlp_out_bias[k])
     _drop(a.mlp, masks, 2 * k + 1, rate)
-    gated_residual_forward(a.x_out, a.x_mid, mod, row + _GATE2, a.mlp, L)
+    gated_residual_forward(a.x_out, a.x_mid, mod, row + _GATE2, a.mlp, span)
 
 
 @sweep
@@ -333,8 +332,9 @@ def _block_backward(
     rate: float,
 ) -> None:
     """Turn the gradient t.dx of the output into that of the input; write rows of dmod."""
-    a, L, row = _saved(t, k, len(mod)), t.rotary.shape[1], _ROWS * k
-    N = len(a.x)
+    L, row = t.rotary.shape[1], _ROWS * k
+    N = len(mod) * L
+    a = _saved(t, k, N)
     dx, dh, dbranch, dqkv = t.dx[:N], t.dh[:N], t.dbranch[:N], t.dqkv[:N]
 
     gated_residual_backward(dbranch, dmod, dx, mod, row + _GATE2, a.mlp, L)
@@ -365,21 +365,18 @@ def _drop(x: Floats, masks: Floats, line: int, rate: float) -> None:
         dropout(x[b * L : (b + 1) * L], masks[b, line], rate)
 
 
-def noise_forward(w: Weights, s: Noise, alpha: NDArray[np.float64]) -> bool:
-    """Alpha (B,) → s.mod (B, K, D); computed once if all sequences share it. Return if they do."""
-    shared = bool((alpha == alpha[0]).all())
-    B = 1 if shared else len(alpha)
+def noise_forward(w: Weights, s: Noise, alpha: NDArray[np.float64]) -> Floats:
+    """Alpha (B,) → mod (B, K, D), the first rows of s.mod."""
+    B = len(alpha)
     features, u1, a1, u2, c = (array[:B] for array in (s.features, s.u1, s.a1, s.u2, s.c))
-    features[:] = noise_features(alpha[:B], features.dtype)
+    features[:] = noise_features(alpha, features.dtype)
     linear_forward(u1, features, w["conditioning.in.weight"].T, w["conditioning.in.bias"])
     silu_forward(a1, u1)
     linear_forward(u2, a1, w["conditioning.out.weight"].T, w["conditioning.out.bias"])
     silu_forward(c, u2)
     W, b = w.stacked("modulation.weight"), w.stacked("modulation.bias")
     linear_forward(_flat(s.mod[:B]), c, W.T, b)
-    for array in (s.features, s.u1, s.a1, s.u2, s.c, s.mod):
-        array[B:] = array[0]
-    return shared
+    return s.mod[:B]
 
 
 def noise_backward(w: Weights, g: Weights, s: Noise) -> None:

@@ -80,8 +80,9 @@ class Transformer:
             for start in range(0, len(x), _CHUNK):
                 part = slice(start, start + _CHUNK)
                 with self._noise(len(x[part])) as noise, self._tile(keep=False) as tile:
-                    shared = noise_forward(w, noise, a[part])
-                    predict(log_p[part], x[part], noise.mod, shared, w.tensors, turned, tile)
+                    levels = a[part] if (a[part] != a[start]).any() else a[start : start + 1]
+                    mod = noise_forward(w, noise, levels)
+                    predict(log_p[part], x[part], mod, w.tensors, turned, tile)
         return log_p
 
     def loss_and_grad(
@@ -118,10 +119,10 @@ class Transformer:
         def shard(k: int) -> float:
             part, g = parts[k], self._gradients[k]
             with self._noise(len(z[part])) as noise, self._tile(keep=True) as tile:
-                noise_forward(w, noise, a[part])
+                mod = noise_forward(w, noise, a[part])
                 g.flat[:] = 0
                 learn(g.tensors, noise.dmod, noise.loss, clean[part], z[part], rates[part],
-                       noise.mod, w.tensors, turned, tile, masks[part], rate)  # fmt: skip
+                       mod, w.tensors, turned, tile, masks[part], rate)  # fmt: skip
                 noise_backward(w, g, noise)
                 return float(noise.loss.sum(dtype=np.float64))
 
