@@ -10,7 +10,8 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 FLOORS = [
-    {"compiled", "seams", "files", "schedule", "shares"},
+    {"compiled", "files", "schedule", "shares"},
+    {"seams"},
     {"layers", "transition", "text", "sources", "adamw", "denoiser"},
     {"weights", "nelbo"},
     {"passes"},
