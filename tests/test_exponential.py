@@ -108,7 +108,7 @@ LOOPS = [
 @pytest.mark.parametrize("call", LOOPS, ids=lambda call: call[0].__name__)
 def test_float32_loops_are_vectorised(call):
     function, *arguments = call
-    fresh = numba.njit(error_model="numpy", fastmath=function.targetoptions["fastmath"])(
+    fresh = numba.njit(error_model="numpy", fastmath=function.targetoptions.get("fastmath", False))(
         function.py_func  # what comes from the cache cannot be inspected
     )
     fresh(*arguments)
