@@ -14,7 +14,7 @@ x0, and so
              δ = -a (b q + (a + b) p_z) / ((a + b) x̄_z)
 
 where q = 1 - p_{x0}, summed over the other values rather than subtracted from one. Both cases are
-*one* loop over V with δ_j = κ (p_j - n); the clean value takes part as p = n, which makes it
+*one* formula over V, δ_j = κ (p_j - n); the clean value takes part as p = n, which makes it
 silent there.
 
 Gradient in the logits, p = softmax. From dr: ∂ℓ/∂x̄_j = r⁰_j δ_j / x̄_j for j ≠ z, and ∂ℓ/∂x̄_z =
@@ -166,7 +166,10 @@ def _terms(
     neutral: float,
     shift: float,
 ) -> tuple[float, float]:
-    """Write G_j = a r⁰ δ_j / x̄_j, or -a r⁰ / x̄_j; return Σ_j (δ_j - log(1 + δ_j)) and Σ_j δ_j."""
+    """Write G_j = a r⁰ δ_j / x̄_j, or -a r⁰ / x̄_j; return Σ_j (δ_j - log(1 + δ_j)) and Σ_j δ_j.
+
+    First the sums, then the writing: see `minuddm.compiled`.
+    """
     keep = p.dtype.type(1) - shift
     value, gap = a - a, a - a
     slope = kappa / a  # 1 + δ_j = x̄_j κ/a, without the cancellation in 1 + δ
