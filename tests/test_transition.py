@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from scipy.linalg import expm
 from scipy.stats import chisquare
 
+from minuddm import seams
 from minuddm import transition as tr
 from minuddm.schedule import Cosine, Linear, LogLinear
 from tests import oracle, strategies
@@ -205,3 +206,19 @@ def test_bad_arguments_get_one_clear_line(call, message):
     with pytest.raises((ValueError, TypeError), match=message) as error:
         call()
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("wrong", [np.nan, -np.nan, np.inf])
+def test_one_number_that_is_no_log_probability_is_found_wherever_it_stands(dtype, wrong):
+    z = np.zeros((2, 3), np.int32)
+    for place in np.ndindex(2, 3, 37):
+        log_p = np.zeros((2, 3, 37), dtype)
+        log_p[place] = -np.inf
+        seams.log_probabilities(log_p, z)  # impossible values are welcome
+        log_p[place] = wrong
+        with pytest.raises(ValueError, match="NaN"):
+            seams.log_probabilities(log_p, z)
+    log_p[1, 2] = -np.inf
+    with pytest.raises(ValueError, match="finite value for each token"):
+        seams.log_probabilities(log_p, z)
