@@ -6,7 +6,7 @@ A step of B sequences of length L multiplies (m, k) by (k, n) at 2 m k n operati
     for each tile of T sequences, N = T L tokens (the last may be smaller), and in it
     each block      (N, D) (D, 3D),  (N, D) (D, D),  (N, D) (D, 4D),  (N, 4D) (4D, D)
                     and for each of T H heads  (L, d) (d, L),  (L, L) (L, d)
-    output          (N, D) (D, V)           (backwards in slices of at most 1024 of V)
+    output          (N, D) (D, V)           (backwards in slices of at most 128 of V)
 
 and twice as much again backwards: for y = x Wᵀ, dW = dyᵀ x and dx = dy W. The roof is the rate of
 these products alone: each repeated by NumPy's BLAS on arrays of its own shapes and transposes,

@@ -4,8 +4,13 @@ The `exp` and `log` of the C library are scalar calls inside a compiled loop, ab
 element. In float32 each function below is a polynomial on a small interval, plus the exponent
 bits moved by hand:
 
-    exp x        = 2ⁿ e^r,       n = round(x / log 2),  |r| ≤ ½ log 2
-    log ρ        = e log 2 + 2 artanh s,   ρ = 2ᵉ m,  m ∈ [√½, √2),  s = (m - 1)/(m + 1)
+    exp x        = 2ⁿ e^r,             n = round(x / log 2),  |r| ≤ ½ log 2
+    x - log ρ    = x - e log 2 - log m,   ρ = 2ᵉ m,  m ∈ [√½, √2)
+
+A polynomial is the interpolant at the Chebyshev points of its interval, where it errs little more
+than the best one of its degree: less than a float32 rounds. Whole numbers that meet are 64 bits
+wide to Numba, and a register holds half as many; where they are bits of a float32, every step is
+therefore cast back to 32.
 
 A maximum of floats cannot be regrouped, because of NaN; one of integers can, and the bits of a
 float32 are ordered as integers once those of negative numbers are turned round.
@@ -26,14 +31,20 @@ from minuddm.compiled import layer
 _LOW, _HIGH = np.float32(-87.3), np.float32(88.3)  # e^x stays a normal float32
 _LOG2E = np.float32(1 / math.log(2))
 _LN2_HIGH, _LN2_LOW = np.float32(0.693359375), np.float32(-2.12194440e-4)  # sum = log 2
-_C2, _C3, _C4, _C5, _C6, _C7 = (np.float32(1 / math.factorial(k)) for k in range(2, 8))
-_ONE, _TWO = np.float32(1), np.float32(2)
+# e^r = 1 + r + r² (C2 + C3 r + …), within 1.1e-8 of itself
+_C2, _C3, _C4, _C5, _C6 = (
+    np.float32(c) for c in (0.5, 0.16666576, 0.041666556, 0.008363179, 0.0013926184)
+)
+# x - log(1 + x) = x² (½ + x (S0 + S1 x + …)), within 1.1e-7 of itself
+_S0, _S1, _S2, _S3 = (np.float32(c) for c in (-0.3333333, 0.25000307, -0.20001045, 0.16641282))
+_S4, _S5, _S6, _S7 = (np.float32(c) for c in (-0.14214496, 0.12998183, -0.1262232, 0.07902744))
+_ZERO, _HALF, _ONE = np.float32(0), np.float32(0.5), np.float32(1)
 _LN2 = math.log(2)
 _LN2_32 = np.float32(_LN2)
 _SQRT_HALF_BITS_32 = np.int32(0x3F3504F3)  # the float √½, read as an integer
 _SQRT_HALF_BITS_64 = np.int64(0x3FE6A09E667F3BCD)
 _LEAST, _WITHOUT_SIGN, _SIGN = np.int32(-(2**31)), np.int32(0x7FFFFFFF), np.int32(31)
-_A3, _A5, _A7, _A9 = (np.float32(1 / k) for k in (3, 5, 7, 9))
+_MANTISSA = np.int32(23)  # its bits in a float32, below those of the exponent
 
 
 def exp(x: Any) -> Any:
@@ -51,13 +62,9 @@ def _exp32(x: Any) -> Any:
     x = _HIGH if x > _HIGH else x
     n = np.rint(x * _LOG2E)
     r = (x - n * _LN2_HIGH) - n * _LN2_LOW
-    poly = _C6 + r * _C7
-    poly = _C5 + r * poly
-    poly = _C4 + r * poly
-    poly = _C3 + r * poly
-    poly = _C2 + r * poly
-    poly = _ONE + r * (_ONE + r * poly)
-    return poly * np.int32((np.int32(n) + np.int32(127)) << np.int32(23)).view(np.float32)
+    poly = _ONE + r * (_ONE + r * (_C2 + r * (_C3 + r * (_C4 + r * (_C5 + r * _C6)))))
+    bits = np.float32(poly).view(np.int32)
+    return np.int32(bits + np.int32(np.int32(n) << _MANTISSA)).view(np.float32)
 
 
 def _exp64(x: Any) -> Any:
@@ -78,7 +85,7 @@ def _largest32(row: Any) -> Any:
     top = _LEAST
     for j in range(row.shape[0]):
         bits = np.float32(row[j]).view(np.int32)
-        top = max(top, bits ^ ((bits >> _SIGN) & _WITHOUT_SIGN))
+        top = np.int32(max(top, np.int32(bits ^ ((bits >> _SIGN) & _WITHOUT_SIGN))))
     return np.int32(top ^ ((top >> _SIGN) & _WITHOUT_SIGN)).view(np.float32)
 
 
@@ -93,8 +100,8 @@ def excess(delta: Any, rho: Any) -> Any:
     """Return δ - log(1 + δ) ≥ 0, given δ > -1 and ρ = 1 + δ; no cancellation near δ = 0.
 
     The caller passes both, each formed without rounding away the other's digits: δ decides near 0,
-    ρ near -1. With s = δ/(2 + δ), log(1 + δ) = 2 artanh s and δ - 2 s = δ s, so that
-    δ - log(1 + δ) = δ s - 2 (s³/3 + s⁵/5 + …), used where ρ ∈ [√½, √2).
+    ρ near -1. Where ρ ∈ [√½, √2), a polynomial gives the difference itself; elsewhere the same
+    polynomial serves log m, and nothing is small.
     """
     return delta - np.log(rho)
 
@@ -106,13 +113,15 @@ def _excess(delta: Any, rho: Any) -> Any:
 
 def _excess32(delta: Any, rho: Any) -> Any:
     bits = np.float32(rho).view(np.int32)
-    e = (bits - _SQRT_HALF_BITS_32) >> np.int32(23)
-    m = np.int32(bits - (e << np.int32(23))).view(np.float32)
+    e = np.int32(np.int32(bits - _SQRT_HALF_BITS_32) >> _MANTISSA)
+    m = np.int32(bits - np.int32(e << _MANTISSA)).view(np.float32)
     near = e == 0
-    s = (delta if near else m - _ONE) / (_TWO + delta if near else m + _ONE)
-    s2 = s * s
-    tail = _TWO * s * s2 * (_A3 + s2 * (_A5 + s2 * (_A7 + s2 * _A9)))
-    return (delta * s if near else delta - _TWO * s - np.float32(e) * _LN2_32) - tail
+    x = delta if near else m - _ONE
+    series = _S4 + x * (_S5 + x * (_S6 + x * _S7))
+    series = _S0 + x * (_S1 + x * (_S2 + x * (_S3 + x * series)))
+    # zero where near, and said so: a caller's sum, regrouped, would part δ from -x and lose digits
+    rest = _ZERO if near else (delta - x) - np.float32(e) * _LN2_32
+    return rest + x * x * (_HALF + x * series)
 
 
 def _excess64(delta: Any, rho: Any) -> Any:
