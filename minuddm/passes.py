@@ -2,13 +2,13 @@
 
 A shard of a batch is computed in tiles of a few sequences, forward and backward, each adding to
 the shard's gradient: what a tile leaves for its backward pass is still in the cache then, and
-memory does not grow with the batch. The loops over tiles and blocks are compiled with all that
-they call, so that the threads of two shards never wait for Python.
+memory does not grow with the batch. A shard is one call of compiled code, so that the threads of
+two shards never wait for Python.
 
-    noise_forward     α → the modulation of a whole shard
     predict           tokens → log-probabilities          learn     tokens → bound and gradient
+      noise_forward     features of α → modulation          noise_forward
       _forward          a tile through all blocks           _forward, the bound, _backward
-    noise_backward    the gradient of the modulation → that of the conditioning
+                                                            noise_backward
 
 Line by line these are the equations in `minuddm.transformer`; the backward is the forward read
 from the bottom, its k-th line undoes the k-th last line. The gradient of the residual stream,
@@ -37,17 +37,15 @@ from minuddm.layers.linear import (
 )
 from minuddm.layers.mlp import gelu_backward, gelu_forward
 from minuddm.layers.modulation import (
-    FEATURES,
     gated_residual_backward,
     gated_residual_forward,
-    noise_features,
     silu_backward,
     silu_forward,
 )
 from minuddm.layers.softmax import log_softmax
 from minuddm.nelbo import bound_and_gradient
 from minuddm.seams import Floats, Tokens
-from minuddm.weights import ModelConfig, Tensors, Weights
+from minuddm.weights import ModelConfig, Tensors
 
 _ROWS = 6  # of a block's modulation: shift, scale, gate of attention, then of the MLP
 _NORM1, _GATE1, _NORM2, _GATE2 = 0, 2, 3, 5
@@ -61,20 +59,27 @@ def sequences_at_a_time(config: ModelConfig) -> int:
     return max(1, 2 * config.width // config.length)
 
 
-class Noise:
+class Noise(NamedTuple):
     """The arrays of what the noise level says to B sequences, c and mod, and of their gradients."""
 
-    def __init__(self, config: ModelConfig, dtype: np.dtype, B: int) -> None:
-        def new(*shape: int) -> Floats:
-            return np.empty(shape, dtype)
+    u1: Floats  # (B, C)
+    a1: Floats
+    u2: Floats
+    c: Floats
+    du1: Floats
+    da1: Floats
+    du2: Floats
+    dc: Floats
+    mod: Floats  # (B, 6 K + 2, D)
+    dmod: Floats
 
-        C = config.cond
-        self.features = new(B, FEATURES)
-        self.u1, self.a1, self.u2, self.c = (new(B, C) for _ in range(4))
-        self.dc, self.du2, self.da1, self.du1 = (new(B, C) for _ in range(4))
-        self.mod = new(B, _ROWS * config.blocks + 2, config.width)
-        self.dmod = new(*self.mod.shape)
-        self.loss = new(B * config.length)
+
+def new_noise(config: ModelConfig, dtype: np.dtype, B: int) -> Noise:
+    """Return the arrays for B sequences."""
+    rows = _ROWS * config.blocks + 2
+    shapes: dict[str, tuple[int, ...]] = dict.fromkeys(Noise._fields, (B, config.cond))
+    shapes |= dict.fromkeys(("mod", "dmod"), (B, rows, config.width))
+    return Noise(**{name: np.empty(shape, dtype) for name, shape in shapes.items()})
 
 
 class Turned(NamedTuple):
@@ -188,49 +193,54 @@ def _saved(t: Tile, k: int, N: int) -> _Saved:
 @sweep
 def learn(
     g: Tensors,
-    dmod: Floats,
     loss: Floats,
     x0: Tokens,
     xt: Tokens,
     rates: NDArray[np.float64],
-    mod: Floats,
+    features: Floats,
     w: Tensors,
     turned: Turned,
+    noise: Noise,
     t: Tile,
     uniforms: Floats,
     rate: float,
 ) -> None:
-    """Tokens x0, xt (B, L), rates (B, 3), mod → loss (B·L,), dmod; adds to g; tile by tile."""
+    """x0, xt (B, L), rates (B, 3), features (B, F) → loss (B·L,); adds to g; tile by tile."""
     (B, L), T = xt.shape, t.P.shape[1]
     no_table = np.empty((0, t.qkv.shape[2]), t.qkv.dtype)
+    noise_forward(noise, features, w)
     for first in range(0, B, T):
         last = min(first + T, B)
         N = (last - first) * L
-        tokens, own, down = xt[first:last].reshape(N), mod[first:last], dmod[first:last]
+        tokens, mod, dmod = xt[first:last].reshape(N), noise.mod[first:last], noise.dmod[first:last]
         masks = uniforms[first:last]
-        _forward(t, tokens, own, w, turned, no_table, masks, rate)
+        _forward(t, tokens, mod, w, turned, no_table, masks, rate)
         clean, losses = x0[first:last].reshape(N), loss[first * L : last * L]
         bound_and_gradient(losses, t.logits[:N], clean, tokens, rates[first:last], L)
-        _backward(g, down, t, tokens, own, w, masks, rate)
+        _backward(g, dmod, t, tokens, mod, w, masks, rate)
+    noise_backward(g, noise, features, w)
 
 
 @sweep
-def predict(log_p: Floats, x: Tokens, mod: Floats, w: Tensors, turned: Turned, t: Tile) -> None:
-    """Tokens x (B, L), mod (B, K, D) or (1, K, D) → log-probabilities (B, L, V), tile by tile.
+def predict(
+    log_p: Floats, x: Tokens, features: Floats, w: Tensors, turned: Turned, noise: Noise, t: Tile
+) -> None:
+    """Tokens x (B, L), features (B, F) or (1, F) → log-probabilities (B, L, V), tile by tile.
 
     Before the first attention a token knows its own value only. If all sequences share one
     modulation, q, k and v of the first block are therefore a table with a row a value.
     """
-    (B, L), T, V = x.shape, t.P.shape[1], w.final.shape[0]
+    (B, L), T, V, levels = x.shape, t.P.shape[1], w.final.shape[0], len(features)
     no_masks = np.empty((0, 0, 0, 0), np.float32)
-    table = np.empty((V if len(mod) == 1 and V < B * L else 0, w.qkv.shape[1]), log_p.dtype)
+    noise_forward(noise, features, w)
+    table = np.empty((V if levels == 1 and V < B * L else 0, w.qkv.shape[1]), log_p.dtype)
     if len(table) > 0:
-        _first_table(table, mod, w, turned)
+        _first_table(table, noise.mod[:1], w, turned)
     for first in range(0, B, T):
         last = min(first + T, B)
         N = (last - first) * L
-        own = mod[first:last] if len(mod) > 1 else mod[:1]
-        _forward(t, x[first:last].reshape(N), own, w, turned, table, no_masks, 0.0)
+        mod = noise.mod[first:last] if levels > 1 else noise.mod[:1]
+        _forward(t, x[first:last].reshape(N), mod, w, turned, table, no_masks, 0.0)
         log_softmax(log_p[first:last].reshape(N, V), t.logits[:N])
 
 
@@ -365,32 +375,31 @@ def _drop(x: Floats, masks: Floats, line: int, rate: float) -> None:
         dropout(x[b * L : (b + 1) * L], masks[b, line], rate)
 
 
-def noise_forward(w: Weights, s: Noise, alpha: NDArray[np.float64]) -> Floats:
-    """Alpha (B,) → mod (B, K, D), the first rows of s.mod."""
-    B = len(alpha)
-    features, u1, a1, u2, c = (array[:B] for array in (s.features, s.u1, s.a1, s.u2, s.c))
-    features[:] = noise_features(alpha, features.dtype)
-    linear_forward(u1, features, w["conditioning.in.weight"].T, w["conditioning.in.bias"])
-    silu_forward(a1, u1)
-    linear_forward(u2, a1, w["conditioning.out.weight"].T, w["conditioning.out.bias"])
-    silu_forward(c, u2)
-    W, b = w.stacked("modulation.weight"), w.stacked("modulation.bias")
-    linear_forward(_flat(s.mod[:B]), c, W.T, b)
-    return s.mod[:B]
+@sweep
+def noise_forward(s: Noise, features: Floats, w: Tensors) -> None:
+    """Features (B, F) → s.mod (B, K, D)."""
+    B = len(features)
+    linear_forward(s.u1[:B], features, w.cond_in.T, w.cond_in_bias)
+    silu_forward(s.a1[:B], s.u1[:B])
+    linear_forward(s.u2[:B], s.a1[:B], w.cond_out.T, w.cond_out_bias)
+    silu_forward(s.c[:B], s.u2[:B])
+    linear_forward(_flat(s.mod[:B]), s.c[:B], w.modulation.T, w.modulation_bias)
 
 
-def noise_backward(w: Weights, g: Weights, s: Noise) -> None:
-    """s.dmod → adds to the gradients of the modulation and of the conditioning."""
-    dW, db = g.stacked("modulation.weight"), g.stacked("modulation.bias")
-    linear_backward(s.dc, dW, db, _flat(s.dmod), s.c, w.stacked("modulation.weight"))
-    silu_backward(s.du2, s.dc, s.u2)
-    dW, db = g["conditioning.out.weight"], g["conditioning.out.bias"]
-    linear_backward(s.da1, dW, db, s.du2, s.a1, w["conditioning.out.weight"])
-    silu_backward(s.du1, s.da1, s.u1)
-    dW, db = g["conditioning.in.weight"], g["conditioning.in.bias"]
-    linear_backward(None, dW, db, s.du1, s.features, w["conditioning.in.weight"])
+@sweep
+def noise_backward(g: Tensors, s: Noise, features: Floats, w: Tensors) -> None:
+    """s.dmod (B, K, D) → adds to the gradients of the modulation and of the conditioning."""
+    B = len(features)
+    dmod, dc, du2, da1, du1 = _flat(s.dmod[:B]), s.dc[:B], s.du2[:B], s.da1[:B], s.du1[:B]
+    linear_backward(dc, g.modulation, g.modulation_bias, dmod, s.c[:B], w.modulation)
+    silu_backward(du2, dc, s.u2[:B])
+    linear_backward(da1, g.cond_out, g.cond_out_bias, du2, s.a1[:B], w.cond_out)
+    silu_backward(du1, da1, s.u1[:B])
+    # nobody asks for the gradient of the features
+    linear_backward(None, g.cond_in, g.cond_in_bias, du1, features, w.cond_in)
 
 
+@sweep
 def _flat(mod: Floats) -> Floats:
     """Return a modulation (B, K, D) as one row per sequence, the output of a linear."""
-    return mod.reshape(len(mod), -1)
+    return mod.reshape(mod.shape[0], mod.shape[1] * mod.shape[2])

@@ -23,15 +23,15 @@ from numpy.typing import ArrayLike
 
 from minuddm import seams
 from minuddm.layers.linear import transpose_all
+from minuddm.layers.modulation import noise_features
 from minuddm.nelbo import bound_rates
 from minuddm.passes import (
     Noise,
     Tile,
     Turned,
     learn,
+    new_noise,
     new_tile,
-    noise_backward,
-    noise_forward,
     predict,
 )
 from minuddm.seams import Floats, Tokens
@@ -75,14 +75,14 @@ class Transformer:
         x = self._checked(tokens, "tokens")
         a = seams.alphas(alpha, len(x))
         log_p = np.empty((*x.shape, self.config.vocab), self.weights.flat.dtype)
-        w = self.weights
+        w = self.weights.tensors
         with self._turned() as turned:
             for start in range(0, len(x), _CHUNK):
                 part = slice(start, start + _CHUNK)
-                with self._noise(len(x[part])) as noise, self._tile(keep=False) as tile:
-                    levels = a[part] if (a[part] != a[start]).any() else a[start : start + 1]
-                    mod = noise_forward(w, noise, levels)
-                    predict(log_p[part], x[part], mod, w.tensors, turned, tile)
+                levels = a[part] if (a[part] != a[start]).any() else a[start : start + 1]
+                features = noise_features(levels, log_p.dtype)
+                with self._noise(len(levels)) as noise, self._tile(keep=False) as tile:
+                    predict(log_p[part], x[part], features, w, turned, noise, tile)
         return log_p
 
     def loss_and_grad(
@@ -114,17 +114,17 @@ class Transformer:
         while len(self._gradients) < len(parts):
             self._gradients.append(Weights(self.weights.shapes, self.weights.flat.dtype))
         masks, rate = self._dropout_uniforms(z.shape, rng), self.config.dropout
-        w = self.weights
+        w = self.weights.tensors
+        features = noise_features(a, self.weights.flat.dtype)
 
         def shard(k: int) -> float:
             part, g = parts[k], self._gradients[k]
+            loss = np.empty(z[part].size, features.dtype)
             with self._noise(len(z[part])) as noise, self._tile(keep=True) as tile:
-                mod = noise_forward(w, noise, a[part])
                 g.flat[:] = 0
-                learn(g.tensors, noise.dmod, noise.loss, clean[part], z[part], rates[part],
-                       mod, w.tensors, turned, tile, masks[part], rate)  # fmt: skip
-                noise_backward(w, g, noise)
-                return float(noise.loss.sum(dtype=np.float64))
+                learn(g.tensors, loss, clean[part], z[part], rates[part], features[part],
+                      w, turned, noise, tile, masks[part], rate)  # fmt: skip
+            return float(loss.sum(dtype=np.float64))
 
         total = self._gradients[0]
 
@@ -145,7 +145,7 @@ class Transformer:
 
     def _noise(self, B: int) -> AbstractContextManager[Noise]:
         dtype = self.weights.flat.dtype
-        return self._lent(("noise", B), lambda: Noise(self.config, dtype, B))
+        return self._lent(("noise", B), lambda: new_noise(self.config, dtype, B))
 
     def _tile(self, keep: bool) -> AbstractContextManager[Tile]:
         config, dtype = self.config, self.weights.flat.dtype

@@ -87,12 +87,18 @@ def shapes(config: ModelConfig) -> Shapes:
 
 
 class Tensors(NamedTuple):
-    """The tables that tokens pass through, as compiled code takes them; the first axis K is blocks.
+    """All tables, as compiled code takes them: those of the blocks as one, whose first axis K is.
 
     Views of a `Weights`: of weights to be read, or of gradients to be added to.
     """
 
     embedding: Floats  # (V, D)
+    cond_in: Floats  # (C, FEATURES)
+    cond_in_bias: Floats  # (C,)
+    cond_out: Floats  # (C, C)
+    cond_out_bias: Floats  # (C,)
+    modulation: Floats  # ((6 K + 2) D, C)
+    modulation_bias: Floats  # ((6 K + 2) D,)
     norm1: Floats  # (K, D)
     qkv: Floats  # (K, 3D, D)
     out: Floats  # (K, D, D)
@@ -159,7 +165,7 @@ class Weights(Mapping[str, Floats]):
 
     @property
     def tensors(self) -> Tensors:
-        """The tensors behind the embedding and the blocks' names, block upon block."""
+        """The tensors behind all names, the blocks' upon one another."""
         if self._tensors is None:
             stacks = {
                 field: self.stacked(name).reshape(-1, *self.shapes[f"blocks.0.{name}"])
@@ -167,6 +173,12 @@ class Weights(Mapping[str, Floats]):
             }
             self._tensors = Tensors(
                 embedding=self["embedding"],
+                cond_in=self["conditioning.in.weight"],
+                cond_in_bias=self["conditioning.in.bias"],
+                cond_out=self["conditioning.out.weight"],
+                cond_out_bias=self["conditioning.out.bias"],
+                modulation=self.stacked("modulation.weight"),
+                modulation_bias=self.stacked("modulation.bias"),
                 final_norm=self["final.norm.gain"],
                 final=self["final.linear.weight"],
                 final_bias=self["final.linear.bias"],
