@@ -35,7 +35,7 @@ from minuddm.layers.linear import (
     linear_forward,
     wide_linear_backward,
 )
-from minuddm.layers.mlp import gelu_backward, gelu_forward
+from minuddm.layers.mlp import gelu, gelu_backward, gelu_forward
 from minuddm.layers.modulation import (
     gated_residual_backward,
     gated_residual_forward,
@@ -137,7 +137,8 @@ def new_tile(config: ModelConfig, dtype: np.dtype, keep: bool) -> Tile:
     saved = {"rotary": rotary_table(L, D // H, dtype), "P": new(K, T, H, S, S)}
     saved |= {name: new(2 * K + 1, N) for name in ("mean", "rstd")}
     saved |= {name: new(K, N, D) for name in ("h1", "heads", "attention", "h2", "mlp")}
-    saved |= {name: new(K, N, 4 * D) for name in ("u", "act")}
+    saved["u"] = new(K, N, 4 * D)
+    saved["act"] = new(K, N, 4 * D) if keep else saved["u"]
     working = {name: new(N if keep else 0, D) for name in ("dx", "dh", "dbranch")}
     return Tile(
         x=new(2 * K + 1, N, D), qkv=new(K, N, 3 * D), h=new(N, D), logits=new(N, V),
@@ -301,7 +302,10 @@ def _block_forward(
 
     modulated_norm_forward(a.h2, a.mean2, a.rstd2, a.x_mid, w.norm2[k], mod, row + _NORM2, span)
     linear_forward(a.u, a.h2, turned.mlp_in[k], None)
-    gelu_forward(a.act, a.u, w.mlp_in_bias[k])
+    if len(t.dx) > 0:
+        gelu_forward(a.act, a.u, w.mlp_in_bias[k])
+    else:
+        gelu(a.u, w.mlp_in_bias[k])  # a.act has its memory
     linear_forward(a.mlp, a.act, turned.mlp_out[k], w.mlp_out_bias[k])
     _drop(a.mlp, masks, 2 * k + 1, rate)
     gated_residual_forward(a.x_out, a.x_mid, mod, row + _GATE2, a.mlp, span)

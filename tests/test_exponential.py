@@ -10,7 +10,7 @@ from minuddm import adamw
 from minuddm.layers import attention
 from minuddm.layers.exponential import excess_of, exp_of, largest_of
 from minuddm.layers.layernorm import modulated_norm_backward, modulated_norm_forward
-from minuddm.layers.mlp import gelu_backward, gelu_forward
+from minuddm.layers.mlp import gelu, gelu_backward, gelu_forward
 from minuddm.layers.modulation import gated_residual_backward, gated_residual_forward
 from minuddm.layers.product import small_product
 from minuddm.layers.softmax import log_softmax
@@ -94,6 +94,7 @@ LOOPS = [
     (excess_of, ROW, ROW, ROW),
     (largest_of, ROW, ROWS),
     (gelu_forward, ROWS, ROWS, ROW),
+    (gelu, ROWS, ROW),
     (gelu_backward, ROWS, ROWS),
     (modulated_norm_forward, ROWS, ROW, ROW, ROWS, ROW, MOD, 0, 2),
     (modulated_norm_backward, ROWS, ROW, MOD, ROWS, ROW, ROW, ROWS, ROW, MOD, 0, 2),

@@ -21,7 +21,7 @@ from minuddm.layers.linear import (
     transpose_all,
     wide_linear_backward,
 )
-from minuddm.layers.mlp import gelu_backward, gelu_forward
+from minuddm.layers.mlp import gelu, gelu_backward, gelu_forward
 from minuddm.layers.modulation import (
     gated_residual_backward,
     gated_residual_forward,
@@ -227,13 +227,18 @@ def test_gelu():
     z = u + b
     tanh = np.tanh(math.sqrt(2 / math.pi) * (z + 0.044715 * z**3))
     np.testing.assert_allclose(forward(), 0.5 * z * (1 + tanh), atol=1e-14)
+    alone = u.copy()
+    gelu(alone, b)
+    np.testing.assert_allclose(alone, y, atol=1e-14)
     check(forward, {"u": u, "b": b}, gradients, y.shape)
 
 
 def test_gelu_is_the_identity_far_up_and_nothing_far_down_in_float32():
     u = np.array([[-1e4, -30.0, 0.0, 30.0, 1e4]], np.float32)
-    y, b = np.empty_like(u), np.zeros(5, np.float32)
+    y, b, alone = np.empty_like(u), np.zeros(5, np.float32), u.copy()
     gelu_forward(y, u, b)
+    gelu(alone, b)
+    np.testing.assert_allclose(alone, [[0, 0, 0, 30, 1e4]], atol=1e-30)
     np.testing.assert_allclose(y, [[0, 0, 0, 30, 1e4]], atol=1e-30)
     np.testing.assert_allclose(u, [[0, 0, 0.5, 1, 1]], atol=1e-25)
 

@@ -153,12 +153,14 @@ def test_no_step_allocates_what_another_keeps():
 
         tracemalloc.start()
         try:
-            steps(150)  # Python's own lists of free small objects settle
-            before = tracemalloc.get_traced_memory()[0]
-            steps(150)
-            assert tracemalloc.get_traced_memory()[0] - before < 150 * 64  # not a number a step
+            held = []
+            for _ in range(4):
+                steps(100)
+                held.append(tracemalloc.get_traced_memory()[0])
         finally:
             tracemalloc.stop()
+    # Python's own lists of free small objects grow by jerks; what steps keep grows every time
+    assert np.diff(held).min() < 100 * 64  # not a number a step
 
 
 def test_a_position_sees_all_others_in_both_directions():

@@ -73,8 +73,8 @@ def transpose_all(WT: Floats, W: Floats) -> None:
     K, rows, columns = W.shape
     side = lanes(W)
     for k in range(K):
-        for i in range(0, rows, side):
-            for j in range(0, columns, side):
+        for j in range(0, columns, side):
+            for i in range(0, rows, side):
                 if i + side <= rows and j + side <= columns:
                     transpose(WT[k], W[k], i, j)
                 else:

@@ -7,6 +7,7 @@ The second form needs one exponential and one division. With S = σ(2w), σ' = S
     gelu'(z) = S + z S (1 - S) · 2 √(2/π) (1 + 3 · 0.044715 z²)
 
 The forward, which has S at hand, leaves this slope where u was: the backward is one product.
+Where nothing is learnt, nobody asks for the slope, and the activations take the place of u.
 """
 
 import math
@@ -31,6 +32,16 @@ def gelu_forward(y: Floats, u: Floats, b: Floats) -> None:
             S = one / (one + exp(-rate * z * (one + z2)))
             y[n, j] = z * S
             u[n, j] = S * (one + z * (one - S) * rate * (one + three * z2))
+
+
+@layer
+def gelu(u: Floats, b: Floats) -> None:
+    """u (N, F), bias b (F,) → u ← gelu(u + b)."""
+    one, rate, cubic = b.dtype.type(1), b.dtype.type(_RATE), b.dtype.type(_CUBIC)
+    for n in range(u.shape[0]):
+        for j in range(u.shape[1]):
+            z = u[n, j] + b[j]
+            u[n, j] = z / (one + exp(-rate * z * (one + cubic * z * z)))
 
 
 @layer
