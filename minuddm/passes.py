@@ -236,11 +236,11 @@ def predict(
     noise_forward(noise, features, w)
     table = np.empty((V if levels == 1 and V < B * L else 0, w.qkv.shape[1]), log_p.dtype)
     if len(table) > 0:
-        _first_table(table, noise.mod[:1], w, turned)
+        _first_table(table, noise.mod, w, turned)
     for first in range(0, B, T):
         last = min(first + T, B)
         N = (last - first) * L
-        mod = noise.mod[first:last] if levels > 1 else noise.mod[:1]
+        mod = noise.mod[first:last] if levels > 1 else noise.mod
         _forward(t, x[first:last].reshape(N), mod, w, turned, table, no_masks, 0.0)
         log_softmax(log_p[first:last].reshape(N, V), t.logits[:N])
 
@@ -382,25 +382,22 @@ def _drop(x: Floats, masks: Floats, line: int, rate: float) -> None:
 @sweep
 def noise_forward(s: Noise, features: Floats, w: Tensors) -> None:
     """Features (B, F) → s.mod (B, K, D)."""
-    B = len(features)
-    linear_forward(s.u1[:B], features, w.cond_in.T, w.cond_in_bias)
-    silu_forward(s.a1[:B], s.u1[:B])
-    linear_forward(s.u2[:B], s.a1[:B], w.cond_out.T, w.cond_out_bias)
-    silu_forward(s.c[:B], s.u2[:B])
-    linear_forward(_flat(s.mod[:B]), s.c[:B], w.modulation.T, w.modulation_bias)
+    linear_forward(s.u1, features, w.cond_in.T, w.cond_in_bias)
+    silu_forward(s.a1, s.u1)
+    linear_forward(s.u2, s.a1, w.cond_out.T, w.cond_out_bias)
+    silu_forward(s.c, s.u2)
+    linear_forward(_flat(s.mod), s.c, w.modulation.T, w.modulation_bias)
 
 
 @sweep
 def noise_backward(g: Tensors, s: Noise, features: Floats, w: Tensors) -> None:
     """s.dmod (B, K, D) → adds to the gradients of the modulation and of the conditioning."""
-    B = len(features)
-    dmod, dc, du2, da1, du1 = _flat(s.dmod[:B]), s.dc[:B], s.du2[:B], s.da1[:B], s.du1[:B]
-    linear_backward(dc, g.modulation, g.modulation_bias, dmod, s.c[:B], w.modulation)
-    silu_backward(du2, dc, s.u2[:B])
-    linear_backward(da1, g.cond_out, g.cond_out_bias, du2, s.a1[:B], w.cond_out)
-    silu_backward(du1, da1, s.u1[:B])
+    linear_backward(s.dc, g.modulation, g.modulation_bias, _flat(s.dmod), s.c, w.modulation)
+    silu_backward(s.du2, s.dc, s.u2)
+    linear_backward(s.da1, g.cond_out, g.cond_out_bias, s.du2, s.a1, w.cond_out)
+    silu_backward(s.du1, s.da1, s.u1)
     # nobody asks for the gradient of the features
-    linear_backward(None, g.cond_in, g.cond_in_bias, du1, features, w.cond_in)
+    linear_backward(None, g.cond_in, g.cond_in_bias, s.du1, features, w.cond_in)
 
 
 @sweep
