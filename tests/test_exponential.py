@@ -1,3 +1,4 @@
+import math
 import platform
 import re
 
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 
 from minuddm import adamw
-from minuddm.layers import attention
+from minuddm.layers import attention, exponential
 from minuddm.layers.exponential import excess_of, exp_of, largest_of
 from minuddm.layers.layernorm import modulated_norm_backward, modulated_norm_forward
 from minuddm.layers.mlp import gelu, gelu_backward, gelu_forward
@@ -35,6 +36,16 @@ def test_exp_is_right_to_seven_digits_over_the_whole_float32_range(sign):
     error = np.abs(run(exp_of, x) / np.exp(x.astype(float)) - 1)
     # polynomial of degree 6: 1e-8; x - n log 2 regrouped and rounded: 87 · 2⁻²⁴ / 16 + a few 2⁻²⁴
     assert error.max() < 4e-7
+
+
+def test_the_polynomials_are_as_near_as_they_say():
+    r = np.linspace(-0.5, 0.5, 20_001) * math.log(2)
+    curve = np.polynomial.Polynomial([1, 1, *(getattr(exponential, f"_C{k}") for k in range(2, 7))])
+    assert np.abs(curve(r) / np.exp(r) - 1).max() < 1.1e-8
+    x = np.linspace(math.sqrt(0.5) - 1, math.sqrt(2) - 1, 20_001).astype(np.longdouble)
+    x = x[np.abs(x) > 1e-3]  # nearer, the difference on the right has too few digits left
+    series = np.polynomial.Polynomial([0.5, *(getattr(exponential, f"_S{k}") for k in range(8))])
+    assert np.abs(x**2 * series(x) / (x - np.log1p(x)) - 1).max() < 1.1e-7
 
 
 def test_exp_saturates_and_lets_nan_through():

@@ -4,13 +4,13 @@ The `exp` and `log` of the C library are scalar calls inside a compiled loop, ab
 element. In float32 each function below is a polynomial on a small interval, plus the exponent
 bits moved by hand:
 
-    exp x        = 2ⁿ e^r,             n = round(x / log 2),  |r| ≤ ½ log 2
-    x - log ρ    = x - e log 2 - log m,   ρ = 2ᵉ m,  m ∈ [√½, √2)
+    exp x            = 2ⁿ e^r,               n = round(x / log 2),  |r| ≤ ½ log 2
+    δ - log(1 + δ)   = δ - e log 2 - log m,   1 + δ = 2ᵉ m,  m ∈ [√½, √2)
 
 A polynomial is the interpolant at the Chebyshev points of its interval, where it errs little more
-than the best one of its degree: less than a float32 rounds. Whole numbers that meet are 64 bits
-wide to Numba, and a register holds half as many; where they are bits of a float32, every step is
-therefore cast back to 32.
+than the best one of its degree: no more than a float32 is apart from the next. Whole numbers that
+meet are 64 bits wide to Numba, and a register holds half as many; where they are bits of a float32,
+every step is therefore cast back to 32.
 
 A maximum of floats cannot be regrouped, because of NaN; one of integers can, and the bits of a
 float32 are ordered as integers once those of negative numbers are turned round.
