@@ -43,6 +43,7 @@ from minuddm.layers.modulation import (
     silu_forward,
 )
 from minuddm.layers.softmax import log_softmax
+from minuddm.layers.vector import aligned
 from minuddm.nelbo import bound_and_gradient
 from minuddm.seams import Floats, Tokens
 from minuddm.weights import ModelConfig, Tensors
@@ -79,7 +80,7 @@ def new_noise(config: ModelConfig, dtype: np.dtype, B: int) -> Noise:
     rows = _ROWS * config.blocks + 2
     shapes: dict[str, tuple[int, ...]] = dict.fromkeys(Noise._fields, (B, config.cond))
     shapes |= dict.fromkeys(("mod", "dmod"), (B, rows, config.width))
-    return Noise(**{name: np.empty(shape, dtype) for name, shape in shapes.items()})
+    return Noise(**{name: aligned(shape, dtype) for name, shape in shapes.items()})
 
 
 class Turned(NamedTuple):
@@ -132,7 +133,7 @@ def new_tile(config: ModelConfig, dtype: np.dtype, keep: bool) -> Tile:
     N, S, K = T * L, filled_up(L), config.blocks if keep else 1
 
     def new(*shape: int) -> Floats:
-        return np.empty(shape, dtype)
+        return aligned(shape, dtype)
 
     saved = {"rotary": rotary_table(L, D // H, dtype), "P": new(K, T, H, S, S)}
     saved |= {name: new(2 * K + 1, N) for name in ("mean", "rstd")}

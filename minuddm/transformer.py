@@ -24,6 +24,7 @@ from numpy.typing import ArrayLike
 from minuddm import seams
 from minuddm.layers.linear import transpose_all
 from minuddm.layers.modulation import noise_features
+from minuddm.layers.vector import aligned
 from minuddm.nelbo import bound_rates
 from minuddm.passes import (
     Noise,
@@ -159,7 +160,7 @@ class Transformer:
 
         def make() -> Turned:
             qkv, out, mlp_in, mlp_out, final = (
-                np.empty_like(m.swapaxes(1, 2), order="C") for m in matrices
+                aligned(m.swapaxes(1, 2).shape, m.dtype) for m in matrices
             )
             return Turned(qkv, out, mlp_in, mlp_out, final[0])
 

@@ -19,6 +19,7 @@ from numpy.random import Generator
 
 from minuddm import seams
 from minuddm.layers.modulation import FEATURES
+from minuddm.layers.vector import aligned
 from minuddm.seams import Floats
 
 Shapes = dict[str, tuple[int, ...]]
@@ -130,7 +131,7 @@ class Weights(Mapping[str, Floats]):
     def __init__(self, shapes: Shapes, dtype: Any = np.float32, flat: Floats | None = None) -> None:
         self.shapes = shapes
         size = sum(math.prod(shape) for shape in shapes.values())
-        self.flat: Floats = np.zeros(size, dtype) if flat is None else seams.writeable(flat)
+        self.flat: Floats = aligned((size,), dtype) if flat is None else seams.writeable(flat)
         self._views: dict[str, Floats] = {}
         self._tensors: Tensors | None = None
         self._stacks: dict[str, Floats] = {}  # found by `stacked`
@@ -188,7 +189,9 @@ class Weights(Mapping[str, Floats]):
 
     def copy(self, dtype: Any = None) -> "Weights":
         """Return an independent copy, in another dtype if one is given."""
-        return Weights(self.shapes, flat=self.flat.astype(dtype or self.flat.dtype, copy=True))
+        copy = Weights(self.shapes, dtype or self.flat.dtype)
+        copy.flat[:] = self.flat
+        return copy
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Weights, (self.shapes, self.flat.dtype, self.flat)

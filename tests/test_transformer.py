@@ -7,9 +7,9 @@ import pytest
 
 from minuddm.layers.attention import filled_up
 from minuddm.nelbo import nelbo_grad
-from minuddm.passes import learn, new_tile, predict, sequences_at_a_time
+from minuddm.passes import learn, new_noise, new_tile, predict, sequences_at_a_time
 from minuddm.transformer import Transformer
-from minuddm.weights import _STACKS, ModelConfig, Weights, shapes
+from minuddm.weights import _STACKS, ModelConfig, Weights, initialise, shapes
 from tests import oracle
 from tests.gradient import worst_error
 
@@ -259,3 +259,18 @@ def test_impossible_sizes_are_refused(changes, message):
 def test_bad_input_gets_one_clear_line(tokens, alpha, message):
     with pytest.raises(ValueError, match=message):
         network()(tokens, alpha)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_working_arrays_begin_with_a_line_of_the_cache(dtype):
+    config, dtype = ModelConfig(28, 32, 64, 2, 4), np.dtype(dtype)
+    weights = initialise(config, np.random.default_rng(0), dtype)
+    arrays = {f"weights {name}": tensor for name, tensor in weights.items()}
+    arrays |= {f"a copy's {name}": tensor for name, tensor in weights.copy().items()}
+    arrays |= new_tile(config, dtype, keep=True)._asdict()
+    arrays |= new_noise(config, dtype, 64)._asdict()
+    with Transformer(config, weights)._turned() as turned:
+        arrays |= {f"turned {name}": array for name, array in turned._asdict().items()}
+    assert {name: array.ctypes.data % 64 for name, array in arrays.items()} == dict.fromkeys(
+        arrays, 0
+    )

@@ -24,6 +24,7 @@ from minuddm.layers.exponential import exp
 from minuddm.layers.product import small_product
 from minuddm.layers.vector import (
     BYTES,
+    aligned,
     lanes,
     larger,
     load,
@@ -45,7 +46,9 @@ _SIDE = BYTES // 4  # a multiple of a register's lanes, in float32 and in float6
 def rotary_table(L: int, d: int, dtype: np.dtype) -> Floats:
     """Return cos and sin (2, L, d/2) of position times frequency."""
     angle = np.arange(L)[:, None] * _BASE ** (-2 * np.arange(d // 2) / d)
-    return np.stack([np.cos(angle), np.sin(angle)]).astype(dtype)
+    table = aligned((2, L, d // 2), dtype)
+    table[:] = np.cos(angle), np.sin(angle)
+    return table
 
 
 @sweep

@@ -5,10 +5,15 @@ are many and small, with rows as short as a register; written in the words below
 registers and reach the processor's own rate. A register has 64 bytes; where the processor's are
 half as wide, the compiler takes two for one. Beside the words, `+`, `-` and `*` work lane by lane.
 
+64 bytes are a line of the cache, too, and a register that lies across two lines costs two reads.
+`aligned` makes arrays that begin with a line, as NumPy's do only by chance; where the rows of one
+are whole registers, none lies across.
+
 Each word has its meaning in NumPy, which holds where nothing is compiled, and below it the
 instructions it is compiled to. A (m, n) is a matrix whose rows lie without gaps.
 """
 
+import math
 import operator
 from collections.abc import Callable
 from typing import Any
@@ -19,8 +24,18 @@ from numba import types
 from numba.core import cgutils
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
 from numba.extending import lower_builtin, models, register_model
+from numpy.typing import NDArray
 
 BYTES = 64
+
+
+def aligned(shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
+    """Return an array of zeros that begins with a line of the cache."""
+    size = math.prod(shape) * np.dtype(dtype).itemsize
+    room = np.zeros(size + BYTES, np.uint8)
+    start = -room.ctypes.data % BYTES
+    array: NDArray[Any] = room[start : start + size].view(dtype).reshape(shape)
+    return array
 
 
 def lanes(A: Any) -> int:
