@@ -102,7 +102,7 @@ class Tile(NamedTuple):
         each block   h1, q, k, v, heads, attention, h2, mlp 8D,  u, act 8D,  x twice 2D,  P H S
         once         x, h 2D,  logits V
 
-    and what it needs besides: dx, dh, dbranch 3D, dqkv 3D.
+    and besides dx, dh 2D. All other gradients take the memory of what they belong to.
     """
 
     rotary: Floats  # (2, L, d/2)
@@ -122,8 +122,6 @@ class Tile(NamedTuple):
     logits: Floats  # (N, V)
     dx: Floats  # (N, D)
     dh: Floats  # (N, D)
-    dbranch: Floats  # (N, D)
-    dqkv: Floats  # (N, 3D)
 
 
 def new_tile(config: ModelConfig, dtype: np.dtype, keep: bool) -> Tile:
@@ -140,11 +138,10 @@ def new_tile(config: ModelConfig, dtype: np.dtype, keep: bool) -> Tile:
     saved |= {name: new(K, N, D) for name in ("h1", "heads", "attention", "h2", "mlp")}
     saved["u"] = new(K, N, 4 * D)
     saved["act"] = new(K, N, 4 * D) if keep else saved["u"]
-    working = {name: new(N if keep else 0, D) for name in ("dx", "dh", "dbranch")}
+    saved |= {name: new(N if keep else 0, D) for name in ("dx", "dh")}
     return Tile(
-        x=new(2 * K + 1, N, D), qkv=new(K, N, 3 * D), h=new(N, D), logits=new(N, V),
-        dqkv=new(N if keep else 0, 3 * D), **saved, **working,
-    )  # fmt: skip
+        x=new(2 * K + 1, N, D), qkv=new(K, N, 3 * D), h=new(N, D), logits=new(N, V), **saved
+    )
 
 
 class _Saved(NamedTuple):
@@ -346,29 +343,31 @@ def _block_backward(
     masks: Floats,
     rate: float,
 ) -> None:
-    """Turn the gradient t.dx of the output into that of the input; write rows of dmod."""
+    """Turn the gradient t.dx of the output into that of the input; write rows of dmod.
+
+    Nobody reads again what the block has kept: a gradient is written over what it belongs to, while
+    the cache holds that.
+    """
     L, row = t.rotary.shape[1], _ROWS * k
     N = len(mod) * L
-    a = _saved(t, k, N)
-    dx, dh, dbranch, dqkv = t.dx[:N], t.dh[:N], t.dbranch[:N], t.dqkv[:N]
+    a, dx = _saved(t, k, N), t.dx[:N]
 
-    gated_residual_backward(dbranch, dmod, dx, mod, row + _GATE2, a.mlp, L)
-    _drop(dbranch, masks, 2 * k + 1, rate)
-    # nobody reads the activations again, nor the slopes: dact and du take their memory
-    linear_backward(a.act, g.mlp_out[k], g.mlp_out_bias[k], dbranch, a.act, w.mlp_out[k])
+    gated_residual_backward(a.mlp, dmod, dx, mod, row + _GATE2, L)
+    _drop(a.mlp, masks, 2 * k + 1, rate)
+    linear_backward(a.act, g.mlp_out[k], g.mlp_out_bias[k], a.mlp, a.act, w.mlp_out[k])
     gelu_backward(a.u, a.act)
-    linear_backward(dh, g.mlp_in[k], g.mlp_in_bias[k], a.u, a.h2, w.mlp_in[k])
+    linear_backward(a.h2, g.mlp_in[k], g.mlp_in_bias[k], a.u, a.h2, w.mlp_in[k])
     modulated_norm_backward(
-        dx, g.norm2[k], dmod, dh, a.mean2, a.rstd2, a.x_mid, w.norm2[k], mod, row + _NORM2, L
+        dx, g.norm2[k], dmod, a.h2, a.mean2, a.rstd2, a.x_mid, w.norm2[k], mod, row + _NORM2, L
     )
 
-    gated_residual_backward(dbranch, dmod, dx, mod, row + _GATE1, a.attention, L)
-    _drop(dbranch, masks, 2 * k, rate)
-    linear_backward(dh, g.out[k], None, dbranch, a.heads, w.out[k])
-    attention_backward(dqkv, a.P, dh, a.qkv, t.rotary)
-    linear_backward(dh, g.qkv[k], None, dqkv, a.h1, w.qkv[k])
+    gated_residual_backward(a.attention, dmod, dx, mod, row + _GATE1, L)
+    _drop(a.attention, masks, 2 * k, rate)
+    linear_backward(a.heads, g.out[k], None, a.attention, a.heads, w.out[k])
+    attention_backward(a.qkv, a.P, a.heads, t.rotary)
+    linear_backward(a.h1, g.qkv[k], None, a.qkv, a.h1, w.qkv[k])
     modulated_norm_backward(
-        dx, g.norm1[k], dmod, dh, a.mean1, a.rstd1, a.x, w.norm1[k], mod, row + _NORM1, L
+        dx, g.norm1[k], dmod, a.h1, a.mean1, a.rstd1, a.x, w.norm1[k], mod, row + _NORM1, L
     )
 
 

@@ -110,7 +110,7 @@ LOOPS = [
     (modulated_norm_forward, ROWS, ROW, ROW, ROWS, ROW, MOD, 0, 2),
     (modulated_norm_backward, ROWS, ROW, MOD, ROWS, ROW, ROW, ROWS, ROW, MOD, 0, 2),
     (gated_residual_forward, ROWS, ROWS, MOD, 2, ROWS, 2),
-    (gated_residual_backward, ROWS, MOD, ROWS, MOD, 2, ROWS, 2),
+    (gated_residual_backward, ROWS, MOD, ROWS, MOD, 2, 2),
     (attention._softmax_forward, SQUARE, 16, 0.5),
     (attention._softmax_backward, SQUARE, SQUARE, 16, 0.5),
     (small_product, SQUARE, SQUARE, SQUARE),

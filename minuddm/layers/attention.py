@@ -80,8 +80,8 @@ def attention_forward(out: Floats, P: Floats, qkv: Floats, rotary: Floats) -> No
 
 
 @sweep
-def attention_backward(dqkv: Floats, P: Floats, dout: Floats, qkv: Floats, rotary: Floats) -> None:
-    """dout (N, D) → dqkv (N, 3D); turns P (B, H, S, S) into dS."""
+def attention_backward(qkv: Floats, P: Floats, dout: Floats, rotary: Floats) -> None:
+    """Given dout (N, D), turn qkv (N, 3D) into its gradient, and P (B, H, S, S) into dS."""
     B, H, S, _ = P.shape
     _, L, half = rotary.shape
     d = 2 * half
@@ -90,7 +90,7 @@ def attention_backward(dqkv: Floats, P: Floats, dout: Floats, qkv: Floats, rotar
     vT, dP = np.zeros((T, S), P.dtype), np.zeros((S, S), P.dtype)
     for b in range(B):
         sequence = slice(b * L, (b + 1) * L)
-        rows, drows, douts = qkv[sequence], dqkv[sequence], dout[sequence]
+        rows, douts = qkv[sequence], dout[sequence]
         for h in range(H):
             _take_turned(q, rows, h * d, rotary)
             _take_turned(k, rows, D + h * d, rotary)
@@ -99,13 +99,13 @@ def attention_backward(dqkv: Floats, P: Floats, dout: Floats, qkv: Floats, rotar
             _transpose(vT, v)
             dS = P[b, h]
             small_product(dx, dS.T[:, :L], do)
-            _put(drows, dx, 2 * D + h * d, L, d)
+            _put(rows, dx, 2 * D + h * d, L, d)
             small_product(dP, do[:, :d], vT)
             _softmax_backward(dS, dP, L, 1 / math.sqrt(d))
             small_product(dx, dS[:, :L], k)
-            _put_turned(drows, dx, h * d, rotary)
+            _put_turned(rows, dx, h * d, rotary)
             small_product(dx, dS.T[:, :L], q)
-            _put_turned(drows, dx, D + h * d, rotary)
+            _put_turned(rows, dx, D + h * d, rotary)
 
 
 @sweep

@@ -57,13 +57,13 @@ def gated_residual_forward(y: Floats, x: Floats, mod: Floats, k: int, h: Floats,
 
 @layer
 def gated_residual_backward(
-    dh: Floats, dmod: Floats, dy: Floats, mod: Floats, k: int, h: Floats, L: int
+    h: Floats, dmod: Floats, dy: Floats, mod: Floats, k: int, L: int
 ) -> None:
-    """dy (N, D) → dh (N, D), row k of dmod (B, K, D); dx = dy is the caller's own array."""
+    """dy (N, D) → row k of dmod (B, K, D); turns h into dh. dx = dy is the caller's own array."""
     dmod[:, k] = 0
     for n in range(dy.shape[0]):
         b = n // L
         for d in range(dy.shape[1]):
-            dh[n, d] = mod[b, k, d] * dy[n, d]
-        for d in range(dy.shape[1]):
             dmod[b, k, d] += dy[n, d] * h[n, d]
+        for d in range(dy.shape[1]):
+            h[n, d] = mod[b, k, d] * dy[n, d]
