@@ -1,5 +1,7 @@
 """Products in compiled code, and the words of a register, against NumPy."""
 
+import platform
+
 import numba
 import numpy as np
 import pytest
@@ -7,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minuddm.layers import vector
-from minuddm.layers.product import product, small_product
+from minuddm.layers.product import _expect_all, product, small_product
 
 sides = st.integers(1, 300)
 
@@ -55,6 +57,7 @@ def test_a_small_product_is_the_product(dtype, transposed, m, n, k):
 @numba.njit
 def all_words(out, numbers, A, i, j, n):
     """Use every word once; rows of `out` take the registers, `numbers` what is one number."""
+    vector.expect(A, i, j)
     x, y = vector.load(A, i, j), vector.take(A, i, j, n)
     vector.store(out, 0, 0, x)
     vector.store(out, 1, 0, y)
@@ -78,6 +81,18 @@ def test_every_word_means_in_machine_code_what_it_means_in_numpy(dtype, n):
     eps = np.finfo(dtype).eps  # one instruction rounds a b + c once, NumPy twice; |numbers| < 4
     for compiled, meant in zip(*results, strict=True):
         np.testing.assert_allclose(compiled, meant, rtol=0, atol=64 * eps)
+
+
+@pytest.mark.parametrize("transposed", [False, True])
+def test_a_piece_is_asked_for_line_by_line(transposed):
+    fresh = numba.njit(_expect_all.py_func)  # what comes from the cache cannot be inspected
+    A = laid(np.random.default_rng(0), 64, 48, np.float32, transposed)
+    before = A.copy()
+    fresh(A)
+    np.testing.assert_array_equal(A, before)
+    if platform.machine() not in ("x86_64", "AMD64"):
+        pytest.skip("the name of the instruction is known to this test on x86-64 only")
+    assert "prefetcht1" in next(iter(fresh.inspect_asm().values()))
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

@@ -4,7 +4,9 @@
 compiled code needs neither Python nor its lock between two products. Transposes are flags. Before
 it multiplies, OpenBLAS copies both factors into panels, unless the product is small (m n k ≤ 10⁶,
 and m n ≤ 1200 where B is a transpose) and the processor has AVX-512. At our sizes the copy is a
-sixth of the time. So on such a processor a product is cut: into pieces that need none.
+sixth of the time. So on such a processor a product is cut: into pieces that need none. Before each
+piece the second cache is asked for what the next one takes: rows so short and far apart are not
+guessed by the processor, and waiting for them took a twelfth of a step at width 128.
 
 `small_product` is for the heads of attention, whose matrices are too small to be worth a call. It
 holds four rows by two registers of C in registers while it walks along k.
@@ -18,7 +20,7 @@ from numba.core import cgutils
 from numba.extending import get_cython_function_address, intrinsic, overload
 
 from minuddm.compiled import sweep
-from minuddm.layers.vector import lanes, load, multiply_add, splat, store
+from minuddm.layers.vector import expect, lanes, load, multiply_add, splat, store
 from minuddm.seams import Floats
 
 
@@ -48,12 +50,27 @@ def product(C: Floats, A: Floats, B: Floats, add: bool) -> None:
     for j in range(0, n, columns):
         for i in range(0, m, rows):
             for p in range(0, k, depth):
+                if i + rows < m:
+                    _expect_all(C[i + rows : i + 2 * rows, j : j + columns])
+                    _expect_all(A[i + rows : i + 2 * rows, p : p + depth])
+                else:
+                    _expect_all(C[:rows, j + columns : j + 2 * columns])
+                    _expect_all(B[p : p + depth, j + columns : j + 2 * columns])
                 gemm(
                     C[i : i + rows, j : j + columns],
                     A[i : i + rows, p : p + depth],
                     B[p : p + depth, j : j + columns],
                     add or p > 0,
                 )
+
+
+@sweep
+def _expect_all(A: Floats) -> None:
+    """Ask the second cache for a piece, whose rows or columns lie without gaps."""
+    by_rows = A if A.strides[1] == A.itemsize else A.T
+    for i in range(by_rows.shape[0]):
+        for j in range(0, by_rows.shape[1], lanes(A)):
+            expect(by_rows, i, j)
 
 
 def gemm(C: Any, A: Any, B: Any, add: bool) -> None:

@@ -65,6 +65,10 @@ def put(A: Any, i: int, j: int, n: int, x: Any) -> None:
     A[i, j : j + min(n, len(x))] = x[:n]
 
 
+def expect(A: Any, i: int, j: int) -> None:
+    """Ask the second cache for the line that holds A[i, j]: no value changes, only the time."""
+
+
 def splat(number: Any) -> Any:
     """Return a register with the number, a float32 or float64, in every lane."""
     return np.full(lanes(number), number)
@@ -187,11 +191,16 @@ def _spread(builder: Any, value: Any, count: int) -> Any:
     return builder.shuffle_vector(alone, nothing, _constant([0] * count, 32))
 
 
-def _masked(builder: Any, word: str, result: Any, vector: Any, values: Any) -> Any:
-    """Call LLVM's masked load or store."""
-    name = f"llvm.masked.{word}.v{vector.count}f{512 // vector.count}.p0"
+def _llvm(builder: Any, name: str, result: Any, values: Any) -> Any:
+    """Call a function of LLVM's own, such as its masked load."""
     kind = ir.FunctionType(result, [value.type for value in values])
-    return builder.call(cgutils.get_or_insert_function(builder.module, kind, name), values)
+    return builder.call(
+        cgutils.get_or_insert_function(builder.module, kind, f"llvm.{name}"), values
+    )
+
+
+def _kind(vector: Any) -> str:
+    return f"v{vector.count}f{512 // vector.count}.p0"
 
 
 def _align(kinds: Any) -> int:
@@ -219,7 +228,7 @@ def _take(context: Any, builder: Any, kinds: Any, values: Any) -> Any:
     place, vector = _place(context, builder, kinds, values)
     mask = _mask(context, builder, kinds[3], values[3], vector)
     align, zero = ir.Constant(ir.IntType(32), _align(kinds)), ir.Constant(vector, None)
-    return _masked(builder, "load", vector, vector, [place, align, mask, zero])
+    return _llvm(builder, f"masked.load.{_kind(vector)}", vector, [place, align, mask, zero])
 
 
 @_word(put, _nothing, _ARRAY, _WHOLE, _WHOLE, _WHOLE, Register)
@@ -227,7 +236,16 @@ def _put(context: Any, builder: Any, kinds: Any, values: Any) -> Any:
     place, vector = _place(context, builder, kinds, values)
     mask = _mask(context, builder, kinds[3], values[3], vector)
     align = ir.Constant(ir.IntType(32), _align(kinds))
-    _masked(builder, "store", ir.VoidType(), vector, [values[4], place, align, mask])
+    given = [values[4], place, align, mask]
+    _llvm(builder, f"masked.store.{_kind(vector)}", ir.VoidType(), given)
+    return context.get_dummy_value()
+
+
+@_word(expect, _nothing, _ARRAY, _WHOLE, _WHOLE)
+def _expect(context: Any, builder: Any, kinds: Any, values: Any) -> Any:
+    place, _ = _place(context, builder, kinds, values)
+    how = [ir.Constant(ir.IntType(32), n) for n in (0, 2, 1)]  # to read; second cache; data
+    _llvm(builder, "prefetch.p0", ir.VoidType(), [place, *how])
     return context.get_dummy_value()
 
 
