@@ -50,7 +50,7 @@ def product(C: Floats, A: Floats, B: Floats, add: bool) -> None:
     for j in range(0, n, columns):
         for i in range(0, m, rows):
             for p in range(0, k, depth):
-                if i + rows < m:
+                if i + rows < m:  # the next rows; below the last, the next columns, if any
                     _expect_all(C[i + rows : i + 2 * rows, j : j + columns])
                     _expect_all(A[i + rows : i + 2 * rows, p : p + depth])
                 else:

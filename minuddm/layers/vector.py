@@ -200,6 +200,7 @@ def _llvm(builder: Any, name: str, result: Any, values: Any) -> Any:
 
 
 def _kind(vector: Any) -> str:
+    """Return the end of such a function's name: what it moves, and where to."""
     return f"v{vector.count}f{512 // vector.count}.p0"
 
 
