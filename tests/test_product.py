@@ -84,7 +84,7 @@ def test_every_word_means_in_machine_code_what_it_means_in_numpy(dtype, n):
 
 
 @pytest.mark.parametrize("transposed", [False, True])
-def test_a_piece_is_asked_for_line_by_line(transposed):
+def test_asking_for_a_piece_changes_nothing_and_reaches_the_machine_code(transposed):
     fresh = numba.njit(_expect_all.py_func)  # what comes from the cache cannot be inspected
     A = laid(np.random.default_rng(0), 64, 48, np.float32, transposed)
     before = A.copy()

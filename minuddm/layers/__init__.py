@@ -16,6 +16,7 @@ Every function takes its arguments in the order outputs, saved, inputs; a leadin
 gradient of the loss in that array. Rows are tokens: N = B·L. A backward *writes* the gradients of
 private inputs, each of which has one reader in the network, and *adds* to those that many feed:
 the parameters', to which every tile of a batch adds, and the residual stream `dx` of a norm.
+What a backward is the last to read, its gradient may replace; its docstring then says so.
 Arrays are float32 for work and float64 for checking; which of the two is decided by the weights.
 
 All of it is compiled and calls no Python. The arrays of a pass are allocated once, by the network.
