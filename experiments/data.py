@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from minuddm import Corpus, Denoiser, load
+from minuddm.checks import Tokens
 from minuddm.ideal import HierarchyIdeal, MarkovIdeal
-from minuddm.seams import Tokens
 from minuddm.sources import MarkovChain, RandomHierarchy
 
 SOURCES = ("markov", "hierarchy")

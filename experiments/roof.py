@@ -22,10 +22,10 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from minuddm import ModelConfig
-from minuddm.layers.linear import WIDE
-from minuddm.layers.modulation import FEATURES
-from minuddm.passes import sequences_at_a_time
-from minuddm.shares import shares
+from minuddm.machine.linear import WIDE
+from minuddm.machine.modulation import FEATURES
+from minuddm.machine.passes import sequences_at_a_time
+from minuddm.machine.shards import shares
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from minuddm import ModelConfig
-from minuddm.layers.modulation import FEATURES
+from minuddm.machine.modulation import FEATURES
 
 
 class Conditioning(nn.Module):

@@ -4,7 +4,7 @@ A memory stores patterns and recalls them: from a damaged pattern it walks to a 
 Reading order:
 
     separation           how fast a memory forgets patterns that are not the nearest one
-    dense, sweeps        the dense associative memory on any finite alphabet
+    dense, walks         the dense associative memory on any finite alphabet
     binary, token        the same for spins and for sequences of tokens
     continuous           the same for points: one step of attention, a density estimate
     couplings            Hopfield 1982, Storkey, pseudo-inverse: pairwise couplings

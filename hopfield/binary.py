@@ -17,11 +17,11 @@ P ≈ L^{n-1} / (2 (2n-3)!! ln L), the exponential up to about 2^{L/2}.
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from hopfield import seams
+import argument_checks as checks
 from hopfield.dense import DenseMemory
 from hopfield.recall import Floats
 from hopfield.separation import Power, Separation
-from hopfield.sweeps import Codes
+from hopfield.walks import Codes
 
 HOPFIELD = Power(2)
 
@@ -30,7 +30,7 @@ class BinaryMemory(DenseMemory):
     """Patterns (P, L) of ±1, stored with separation function F of the overlaps ξ·σ."""
 
     def __init__(self, patterns: ArrayLike, F: Separation = HOPFIELD) -> None:
-        stored = seams.spins(patterns, "patterns")
+        stored = checks.spins(patterns, "patterns")
         L = stored.shape[1]
         super().__init__(_codes(stored), 2, F, np.arange(-L, L + 1, 2.0))
 
@@ -42,7 +42,7 @@ class BinaryMemory(DenseMemory):
         return self._laws(self._coded(x), beta)[..., 1]
 
     def _coded(self, x: ArrayLike) -> Codes:
-        return _codes(seams.spins(x, "states", len(self._columns)))
+        return _codes(checks.spins(x, "states", len(self._columns)))
 
     def _shown(self, x: Codes) -> NDArray[np.int8]:
         return (2 * x - 1).astype(np.int8)

@@ -23,7 +23,7 @@ gradient flow, in a time that runs Σ w times as fast.
 import numpy as np
 from numpy.typing import ArrayLike
 
-from hopfield import seams
+import argument_checks as checks
 from hopfield.recall import Floats, Recall
 from hopfield.separation import LogSumExp, LogSumReLU
 
@@ -34,7 +34,7 @@ class DensityMemory:
     """Patterns (P, D), real, with E = -Q(-½‖x - ξ^μ‖²): minus the log of a density estimate."""
 
     def __init__(self, patterns: ArrayLike, F: LogSumExp | LogSumReLU) -> None:
-        self.patterns = seams.points(patterns, "patterns")
+        self.patterns = checks.points(patterns, "patterns")
         self.F = F
         self._half_norm = 0.5 * np.einsum("pd,pd->p", self.patterns, self.patterns)
         self._offset = np.zeros(len(self.patterns))
@@ -66,8 +66,8 @@ class DensityMemory:
         The tolerance is relative to the largest coordinate of the patterns. Close to the point
         where two minima merge, T creeps: a recall cut short is not `converged`.
         """
-        seams.count(max_steps, "max_steps")
-        far = seams.positive(tolerance, "tolerance") * max(1e-300, np.abs(self.patterns).max())
+        checks.count(max_steps, "max_steps")
+        far = checks.positive(tolerance, "tolerance") * max(1e-300, np.abs(self.patterns).max())
         state = self._states(x).copy()
         active, steps = np.arange(len(state)), np.zeros(len(state), np.int64)
         trace = [self.energy(state)]
@@ -93,7 +93,7 @@ class DensityMemory:
         if not 0 < h <= 1:
             raise ValueError(f"h must lie in (0, 1], got {h}")
         path = [self._states(x)]
-        for _ in range(seams.count(steps, "steps")):
+        for _ in range(checks.count(steps, "steps")):
             path.append(path[-1] + h * (self._step(path[-1]) - path[-1]))
         return np.stack(path)
 
@@ -110,7 +110,7 @@ class DensityMemory:
         return np.asarray(x @ self.patterns.T - (self._half_norm - self._offset) - own)
 
     def _states(self, x: ArrayLike) -> Floats:
-        return seams.points(x, "states", self.patterns.shape[1])
+        return checks.points(x, "states", self.patterns.shape[1])
 
     def _parts(self, B: int) -> list[slice]:
         size = max(1, _BLOCK // len(self.patterns))

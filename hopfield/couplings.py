@@ -16,8 +16,8 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import ArrayLike, NDArray
 
-from hopfield import seams
-from hopfield.compiled import sweep
+import argument_checks as checks
+from hopfield.jit import jit_strict
 from hopfield.recall import Bools, Floats, Recall, Sites, all_at_once, drawn_in_turn, one_by_one
 
 Spins = NDArray[np.int8]
@@ -28,7 +28,7 @@ class Couplings:
     """Spins coupled by W (L, L), finite and with zero diagonal."""
 
     def __init__(self, W: ArrayLike) -> None:
-        self.W = seams.points(W, "W")
+        self.W = checks.points(W, "W")
         if self.W.shape[0] != self.W.shape[1] or np.diagonal(self.W).any():
             raise ValueError(f"W must be square with zero diagonal, got shape {self.W.shape}")
         self._columns = np.ascontiguousarray(self.W.T)  # row i: what spin i does to the others
@@ -56,7 +56,7 @@ class Couplings:
 
     def conditionals(self, x: ArrayLike, beta: float = 1.0) -> Floats:
         """Return ψ(+1 | rest) = 1/(1 + e^{-2β h}), (B, L) [T21]."""
-        h = seams.positive(beta, "beta") * self.fields(x)
+        h = checks.positive(beta, "beta") * self.fields(x)
         return np.asarray(0.5 * (1 + np.tanh(h)))
 
     def margins(self, patterns: ArrayLike) -> Floats:
@@ -98,7 +98,7 @@ class Couplings:
         `steps` are the sweeps that changed something; `converged` says that the last did not.
         """
         state = self._states(x).copy()
-        fields, b = self._fields(state), seams.positive(beta, "beta")
+        fields, b = self._fields(state), checks.positive(beta, "beta")
 
         def draw(u: Floats) -> None:
             _draw(state, fields, _logits(u) / (2 * b), self._columns)
@@ -106,7 +106,7 @@ class Couplings:
         return drawn_in_turn(state, lambda: _energy(state, fields), draw, rng, sweeps)
 
     def _states(self, x: ArrayLike) -> Spins:
-        return seams.spins(x, "states", len(self.W))
+        return checks.spins(x, "states", len(self.W))
 
     def _fields(self, state: Spins) -> Floats:
         return state.astype(np.float64) @ self._columns
@@ -118,7 +118,7 @@ class Couplings:
 
 def hebbian(patterns: ArrayLike) -> Couplings:
     """Return W = ΞᵀΞ / L without its diagonal, for patterns (P, L) of ±1."""
-    xi = seams.spins(patterns, "patterns").astype(np.float64)
+    xi = checks.spins(patterns, "patterns").astype(np.float64)
     return Couplings(_without_diagonal(xi.T @ xi / xi.shape[1]))
 
 
@@ -127,7 +127,7 @@ def storkey(patterns: ArrayLike) -> Couplings:
 
     Beyond Hebb's term, each new pattern takes out what the couplings know of it already.
     """
-    stored = seams.spins(patterns, "patterns").astype(np.float64)
+    stored = checks.spins(patterns, "patterns").astype(np.float64)
     L = stored.shape[1]
     W = np.zeros((L, L))
     for xi in stored:
@@ -139,7 +139,7 @@ def storkey(patterns: ArrayLike) -> Couplings:
 
 def pseudo_inverse(patterns: ArrayLike) -> Couplings:
     """Return the projection onto the span of the patterns (P, L), without its diagonal."""
-    xi = seams.spins(patterns, "patterns").astype(np.float64)
+    xi = checks.spins(patterns, "patterns").astype(np.float64)
     return Couplings(_without_diagonal(np.linalg.pinv(xi) @ xi))
 
 
@@ -158,7 +158,7 @@ def _logits(u: Floats) -> Floats:
         return np.asarray(np.log(u) - np.log1p(-u))
 
 
-@sweep
+@jit_strict
 def _descend(
     state: Spins,
     fields: Floats,
@@ -179,7 +179,7 @@ def _descend(
                     h[j] += 2.0 * s[i] * columns[i, j]
 
 
-@sweep
+@jit_strict
 def _draw(state: Spins, fields: Floats, threshold: Floats, columns: Floats) -> None:
     """σ_i ← +1 where its field exceeds log(u/(1-u))/2β, that is, with chance 1/(1 + e^{-2βh})."""
     for b in range(state.shape[0]):

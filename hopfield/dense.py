@@ -24,11 +24,11 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import ArrayLike, NDArray
 
-from hopfield import seams
-from hopfield import sweeps as walk
+import argument_checks as checks
+from hopfield import walks as walk
 from hopfield.recall import Bools, Floats, Recall, Sites, all_at_once, drawn_in_turn, one_by_one
 from hopfield.separation import Separation
-from hopfield.sweeps import Codes
+from hopfield.walks import Codes
 
 
 class DenseMemory(ABC):
@@ -124,7 +124,7 @@ class DenseMemory(ABC):
 
     def _bath(self, beta: float | None) -> float:
         own = self._ladder.rate or 1.0
-        return own if beta is None else seams.positive(beta, "beta")
+        return own if beta is None else checks.positive(beta, "beta")
 
     def _update(self, x: Codes) -> tuple[Codes, Floats]:
         out = x.copy()

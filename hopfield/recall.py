@@ -13,7 +13,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from hopfield import seams
+import argument_checks as checks
 
 Bools = NDArray[np.bool_]
 Sites = NDArray[np.int64]
@@ -51,7 +51,7 @@ def one_by_one(
     `sweep(active, order)` changes the queries active (A,), visiting sites in order (A, L), and
     returns for each whether it changed, and its energy.
     """
-    seams.count(max_sweeps, "max_sweeps")
+    checks.count(max_sweeps, "max_sweeps")
     B, L = state.shape
     active = np.arange(B)
     order = np.tile(np.arange(L), (B, 1))
@@ -83,7 +83,7 @@ def drawn_in_turn(
     """
     trace, steps = [energy()], np.zeros(len(state), np.int64)
     moved = np.zeros(len(state), np.bool_)
-    for _ in range(seams.count(sweeps, "sweeps")):
+    for _ in range(checks.count(sweeps, "sweeps")):
         before = state.copy()
         draw(rng.random(state.shape))
         moved = (state != before).any(axis=1)
@@ -101,7 +101,7 @@ def all_at_once(
 
     The end is a fixed point or a 2-cycle; of a cycle, the state visited second is returned.
     """
-    seams.count(max_sweeps, "max_sweeps")
+    checks.count(max_sweeps, "max_sweeps")
     B = len(state)
     now, active, steps = state.copy(), np.arange(B), np.zeros(B, np.int64)
     before = np.full_like(now, -2)  # no state

@@ -33,7 +33,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from hopfield import seams
+import argument_checks as checks
 
 Floats = NDArray[np.float64]
 LARGEST_POWER = 50  # 10⁶ raised to it, times 10⁶ patterns, is still a float64
@@ -75,7 +75,7 @@ class Power:
     rectified: bool = False
 
     def __post_init__(self) -> None:
-        if seams.count(self.n, "n", 2) > LARGEST_POWER:
+        if checks.count(self.n, "n", 2) > LARGEST_POWER:
             raise ValueError(f"n must lie in 2 … {LARGEST_POWER}, got {self.n}")
 
     def potential(self, z: ArrayLike) -> Floats:
@@ -106,7 +106,7 @@ class LogSumExp:
     beta: float = 1.0
 
     def __post_init__(self) -> None:
-        seams.positive(self.beta, "beta")
+        checks.positive(self.beta, "beta")
 
     def potential(self, z: ArrayLike) -> Floats:
         """Return Q, shape (…), of overlaps (…, P)."""
@@ -146,7 +146,7 @@ class LogSumReLU:
     origin: float = 0.0
 
     def __post_init__(self) -> None:
-        seams.positive(self.beta, "beta")
+        checks.positive(self.beta, "beta")
         if not np.isfinite(self.origin):
             raise ValueError(f"origin must be finite, got {self.origin}")
 

@@ -14,11 +14,11 @@ it. Any other separation function may take the place of log-sum-exp (`hopfield.d
 import numpy as np
 from numpy.typing import ArrayLike
 
-from hopfield import seams
+import argument_checks as checks
 from hopfield.dense import DenseMemory
 from hopfield.recall import Floats
 from hopfield.separation import LogSumExp, Separation
-from hopfield.sweeps import Codes
+from hopfield.walks import Codes
 
 
 class TokenMemory(DenseMemory):
@@ -31,8 +31,8 @@ class TokenMemory(DenseMemory):
     def __init__(
         self, patterns: ArrayLike, V: int, beta: float = 1.0, F: Separation | None = None
     ) -> None:
-        seams.count(V, "V", 2)
-        stored = seams.tokens(patterns, V, "patterns")
+        V = checks.vocabulary(V)
+        stored = checks.stored(checks.tokens(patterns, V, "patterns", 2), "patterns")
         matches = np.arange(stored.shape[1] + 1.0)
         super().__init__(stored, V, LogSumExp(beta) if F is None else F, matches)
 
@@ -44,7 +44,7 @@ class TokenMemory(DenseMemory):
         return self._laws(self._coded(x), beta)
 
     def _coded(self, x: ArrayLike) -> Codes:
-        return seams.tokens(x, self.V, "states", len(self._columns))
+        return checks.tokens(x, self.V, "states", 2, len(self._columns))
 
     def _shown(self, x: Codes) -> Codes:
         return x

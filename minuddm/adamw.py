@@ -10,8 +10,8 @@ One pass over the buffers does the last three lines.
 
 import math
 
-from minuddm.compiled import layer
-from minuddm.seams import Floats
+from minuddm.checks import Floats
+from minuddm.machine.jit import jit_reassoc
 
 _EPS = 1e-8
 
@@ -28,7 +28,7 @@ def average_decay(step: int, limit: float) -> float:
     return min(limit, (2 + step) / (11 + step))
 
 
-@layer
+@jit_reassoc
 def global_norm(g: Floats) -> float:
     """Return ‖g‖, summed in float64."""
     total = 0.0
@@ -73,7 +73,7 @@ def adamw_step(
     )
 
 
-@layer
+@jit_reassoc
 def _update(
     w: Floats,
     average: Floats,

@@ -16,8 +16,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from minuddm import seams
-from minuddm.seams import Floats, Tokens
+from minuddm import checks
+from minuddm.checks import Floats, Tokens
 
 
 class Denoiser(Protocol):
@@ -55,8 +55,8 @@ def _arguments(
     log_p: ArrayLike, xt: ArrayLike, alpha: ArrayLike
 ) -> tuple[Tokens, Floats, NDArray[np.float64]]:
     log_p = np.asarray(log_p)
-    z = seams.tokens(xt, seams.vocabulary(log_p.shape[-1] if log_p.ndim else 0), "xt")
-    a = seams.against(seams.alphas(alpha), z)[..., None]
+    z = checks.tokens(xt, checks.vocabulary(log_p.shape[-1] if log_p.ndim else 0), "xt")
+    a = checks.against(checks.alphas(alpha), z)[..., None]
     if (a == 1).any():
         raise ValueError("without noise there is nothing to infer: alpha must lie in [0, 1), got 1")
-    return z, seams.log_probabilities(log_p, z), a
+    return z, checks.log_probabilities(log_p, z), a

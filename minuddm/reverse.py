@@ -22,11 +22,11 @@ from numpy.random import Generator
 from numpy.typing import ArrayLike, NDArray
 from threadpoolctl import threadpool_limits
 
-from minuddm import seams
+from minuddm import checks
+from minuddm.checks import Floats, Tokens
 from minuddm.denoiser import Denoiser
+from minuddm.machine.shards import run_on
 from minuddm.schedule import Schedule
-from minuddm.seams import Floats, Tokens
-from minuddm.shares import run_on
 from minuddm.transition import bridge_quantile, mode_of_bridge
 
 T_END = 1e-5
@@ -37,7 +37,7 @@ def time_grid(t: float, steps: int) -> NDArray[np.float64]:
     """Return the times of the chain entered nearest t ∈ (0, 1], falling, down to 1e-5."""
     if not 0 < t <= 1:
         raise ValueError(f"t must lie in (0, 1], got {t}")
-    entered = round(t * seams.count(steps, "steps"))
+    entered = round(t * checks.count(steps, "steps"))
     return T_END + (1 - T_END) * np.arange(entered, -1, -1) / steps
 
 
@@ -61,11 +61,11 @@ def restore(
     log-probabilities of them. `threads` share out the batches, each with one BLAS thread, and
     change nothing but the time; denoiser and watch are then called from all of them.
     """
-    z = seams.tokens(xt, 2**31 - 1, "xt", ndim=2).copy()
+    z = checks.tokens(xt, 2**31 - 1, "xt", ndim=2).copy()
     times = time_grid(t, steps)
     alphas = np.append(schedule.alpha(times), 1.0)
-    parts = [slice(k, k + batch) for k in range(0, len(z), seams.count(batch, "batch"))]
-    several = seams.count(threads, "threads") > 1
+    parts = [slice(k, k + batch) for k in range(0, len(z), checks.count(batch, "batch"))]
+    several = checks.count(threads, "threads") > 1
     with (
         threadpool_limits(1, user_api="blas"),
         ThreadPoolExecutor(threads) if several else contextlib.nullcontext() as pool,
@@ -110,8 +110,8 @@ def generate(
     threads: int = 1,
 ) -> Tokens:
     """Return n sequences (n, L) of the model: uniform noise at t = 1, then the whole chain."""
-    shape = (seams.count(n, "n"), seams.count(L, "L"))
-    noise = rng.integers(seams.vocabulary(V), size=shape)
+    shape = (checks.count(n, "n"), checks.count(L, "L"))
+    noise = rng.integers(checks.vocabulary(V), size=shape)
     return restore(
         denoiser, noise, 1.0, schedule, steps, rng, batch=batch, watch=watch, threads=threads
     )

@@ -19,9 +19,9 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import ArrayLike, NDArray
 
-from minuddm import seams
-from minuddm.compiled import sweep
-from minuddm.seams import Tokens
+from minuddm import checks
+from minuddm.checks import Tokens
+from minuddm.machine.jit import jit_strict
 
 _MOST_SIDES = 2**24  # right sides in the table that inverts a level
 _SUM = 1e-9  # how far a row may be from summing to one
@@ -38,7 +38,7 @@ class MarkovChain:
         M = np.asarray(matrix, dtype=np.float64)
         if M.ndim != 2 or M.shape[0] != M.shape[1]:
             raise ValueError(f"matrix must be square, got shape {M.shape}")
-        self.V = seams.vocabulary(len(M))
+        self.V = checks.vocabulary(len(M))
         self.matrix = _stochastic(M, "matrix")
         pi = _stationary(self.matrix) if start is None else np.asarray(start, dtype=np.float64)
         if pi.shape != (self.V,):
@@ -50,18 +50,18 @@ class MarkovChain:
         """Return a chain whose rows are drawn from a symmetric Dirichlet law."""
         if not (math.isfinite(concentration) and concentration > 0):
             raise ValueError(f"concentration must be positive and finite, got {concentration}")
-        return cls(rng.dirichlet(np.full(seams.vocabulary(V), concentration), size=V))
+        return cls(rng.dirichlet(np.full(checks.vocabulary(V), concentration), size=V))
 
     def sample(self, n: int, L: int, rng: Generator) -> Tokens:
         """Return n sequences (n, L)."""
-        u = rng.random((seams.count(n, "n"), seams.count(L, "L")))
+        u = rng.random((checks.count(n, "n"), checks.count(L, "L")))
         x = np.empty(u.shape, np.int32)
         _walk(x, np.cumsum(self.start), np.cumsum(self.matrix, axis=1), u)
         return x
 
     def log_prob(self, x: ArrayLike) -> NDArray[np.float64]:
         """Return log P (n,) of sequences (n, L), -∞ outside the support."""
-        tokens = seams.tokens(x, self.V, "x", ndim=2)
+        tokens = checks.tokens(x, self.V, "x", ndim=2)
         with np.errstate(divide="ignore"):
             log_start, log_matrix = np.log(self.start), np.log(self.matrix)
         steps = log_matrix[tokens[:, :-1], tokens[:, 1:]].sum(axis=1)
@@ -75,7 +75,7 @@ class MarkovChain:
         """Return the entropy of sequences of length L, in nats per token."""
         rows, p = _entropy(self.matrix), self.start
         total = float(_entropy(p[None])[0])
-        for _ in range(seams.count(L, "L") - 1):
+        for _ in range(checks.count(L, "L") - 1):
             total += float(p @ rows)
             p = p @ self.matrix
         return total / L
@@ -96,8 +96,8 @@ class RandomHierarchy:
                 f"none of them 0, got {table.shape}"
             )
         self.depth, v, self.m, self.branching = table.shape
-        self.V = seams.vocabulary(v)
-        self.rules = seams.tokens(table, self.V, "rules")
+        self.V = checks.vocabulary(v)
+        self.rules = checks.tokens(table, self.V, "rules")
         self.L = self.branching**self.depth
         self.rewritings = sum(self.branching**k for k in range(self.depth))
         if self.V**self.branching > _MOST_SIDES:
@@ -111,8 +111,8 @@ class RandomHierarchy:
         cls, symbols: int, rules: int, branching: int, depth: int, rng: Generator
     ) -> "RandomHierarchy":
         """Return a grammar whose right sides are drawn without repetition, uniformly."""
-        v, m = seams.vocabulary(symbols), seams.count(rules, "rules")
-        s, d = seams.count(branching, "branching", 2), seams.count(depth, "depth")
+        v, m = checks.vocabulary(symbols), checks.count(rules, "rules")
+        s, d = checks.count(branching, "branching", 2), checks.count(depth, "depth")
         if v**s > _MOST_SIDES:
             raise ValueError(f"symbols ** branching must be at most {_MOST_SIDES}, got {v}^{s}")
         if v * m > v**s:
@@ -126,7 +126,7 @@ class RandomHierarchy:
 
     def sample(self, n: int, rng: Generator) -> Tokens:
         """Return n sequences (n, L)."""
-        x = rng.integers(self.V, size=(seams.count(n, "n"), 1), dtype=np.int32)
+        x = rng.integers(self.V, size=(checks.count(n, "n"), 1), dtype=np.int32)
         for level in self.rules:
             x = level[x, rng.integers(self.m, size=x.shape)].reshape(n, -1)
         return np.ascontiguousarray(x)
@@ -138,7 +138,7 @@ class RandomHierarchy:
 
     def contains(self, x: ArrayLike) -> NDArray[np.bool_]:
         """Return whether sequences (n, L) have a derivation, (n,): parsed from the leaves up."""
-        symbols = seams.tokens(x, self.V, "x", ndim=2)
+        symbols = checks.tokens(x, self.V, "x", ndim=2)
         if symbols.shape[1] != self.L:
             raise ValueError(f"x must have length {self.L}, got {symbols.shape[1]}")
         good = np.ones(len(symbols), np.bool_)
@@ -197,7 +197,7 @@ def _entropy(p: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(-(p * np.log(np.where(p > 0, p, 1))).sum(axis=-1))
 
 
-@sweep
+@jit_strict
 def _walk(
     x: Tokens,
     start: NDArray[np.float64],

@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike
 
-from minuddm import seams
-from minuddm.seams import Tokens
+from minuddm import checks
+from minuddm.checks import Tokens
 
 PAD = "\n"
 """Fills a line up to L; it cannot occur inside a line."""
@@ -54,7 +54,7 @@ class Corpus:
     def decode(self, tokens: ArrayLike) -> list[str]:
         """Return one string for each row of tokens (B, L)."""
         table = np.array(list(self.alphabet))
-        return ["".join(row) for row in table[seams.tokens(tokens, self.V, ndim=2)]]
+        return ["".join(row) for row in table[checks.tokens(tokens, self.V, ndim=2)]]
 
     def split(self, test: int, seed: int) -> tuple["Corpus", "Corpus"]:
         """Return (training, test): shuffled once by seed, `test` sequences held out first."""
@@ -93,9 +93,9 @@ def load(
     frequent characters if it has more; the others are left out and counted. Raises `ValueError`
     with one line for what cannot be used.
     """
-    if length is not None and not 2 <= seams.count(length, "length") <= _MAX_LENGTH:
+    if length is not None and not 2 <= checks.count(length, "length") <= _MAX_LENGTH:
         raise ValueError(f"length must lie in 2 … {_MAX_LENGTH}, got {length}")
-    if not 2 <= seams.count(vocab, "vocab") <= _MAX_ALPHABET:
+    if not 2 <= checks.count(vocab, "vocab") <= _MAX_ALPHABET:
         raise ValueError(f"vocab must lie in 2 … {_MAX_ALPHABET}, got {vocab}")
     name = str(name_or_path)
     if name == "pydoc":

@@ -27,12 +27,12 @@ from safetensors.numpy import load, save
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from minuddm import seams
+from minuddm import checks
 from minuddm.adamw import adamw_step, average_decay, global_norm, learning_rate
+from minuddm.checks import Tokens
 from minuddm.files import write_atomically
+from minuddm.machine.shards import long_shares, run_on
 from minuddm.schedule import LogLinear, Schedule, stratified_times
-from minuddm.seams import Tokens
-from minuddm.shares import long_shares, run_on
 from minuddm.transformer import Transformer
 from minuddm.transition import corrupt
 from minuddm.weights import ModelConfig, Weights, shapes
@@ -66,9 +66,9 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch", "shards"):
-            seams.count(getattr(self, name), name)
+            checks.count(getattr(self, name), name)
         for name in ("warmup", "seed"):
-            seams.count(getattr(self, name), name, least=0)
+            checks.count(getattr(self, name), name, least=0)
         for name in ("lr", "clip"):
             value = getattr(self, name)
             if not (math.isfinite(value) and value > 0):
@@ -136,17 +136,17 @@ def train(
     damaged, foreign or of another configuration or data set, and `FloatingPointError` with the
     step's number if the loss is not finite.
     """
-    x = seams.tokens(tokens, model.config.vocab, "tokens", ndim=2)
+    x = checks.tokens(tokens, model.config.vocab, "tokens", ndim=2)
     if len(x) == 0:
         raise ValueError("training needs at least one sequence")
-    workers = min(seams.count(threads, "threads"), config.shards)
+    workers = min(checks.count(threads, "threads"), config.shards)
     header = _header(model.config, config, x, about or {})
     path = None if checkpoint is None else _usable(Path(checkpoint))
     if path is not None and path.exists():
         state = _resume(path, header, model)
     else:
         state = State.start(model.weights, config.steps)
-    seams.count(every, "every")
+    checks.count(every, "every")
     with (
         threadpool_limits(1, user_api="blas"),  # the shards are the threads
         ThreadPoolExecutor(workers) if workers > 1 else contextlib.nullcontext() as pool,

@@ -7,8 +7,8 @@
         x ← x + gate₂ ⊙ MLP(LN(x) γ₂ (1 + scale₂) + shift₂)
     logits = W (LN(x) γ (1 + scale) + shift) + b
 
-`minuddm.passes` has these lines in code, forward and backward. A batch is computed in a fixed
-number of shards whose gradients are added in shard order, each shard on a thread of its own if
+`minuddm.machine.passes` has these lines in code, forward and backward. A batch is computed in a
+fixed number of shards whose gradients are added in shard order, each shard on a thread of its own if
 there are any to spare; the number of threads therefore never changes a bit.
 """
 
@@ -21,12 +21,12 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import ArrayLike
 
-from minuddm import seams
-from minuddm.layers.linear import transpose_all
-from minuddm.layers.modulation import noise_features
-from minuddm.layers.vector import aligned
-from minuddm.nelbo import bound_rates
-from minuddm.passes import (
+from minuddm import checks
+from minuddm.checks import Floats, Tokens
+from minuddm.machine.intrinsics import aligned
+from minuddm.machine.linear import transpose_all
+from minuddm.machine.modulation import noise_features
+from minuddm.machine.passes import (
     Noise,
     Tile,
     Turned,
@@ -35,8 +35,8 @@ from minuddm.passes import (
     new_tile,
     predict,
 )
-from minuddm.seams import Floats, Tokens
-from minuddm.shares import long_shares, run_on, shares
+from minuddm.machine.shards import long_shares, run_on, shares
+from minuddm.nelbo import bound_rates
 from minuddm.weights import ModelConfig, Weights, initialise, shapes
 
 _CHUNK = 256  # sequences at a time where nothing is learnt: bounds their modulation
@@ -74,7 +74,7 @@ class Transformer:
         [0, 1].
         """
         x = self._checked(tokens, "tokens")
-        a = seams.alphas(alpha, len(x))
+        a = checks.alphas(alpha, len(x))
         log_p = np.empty((*x.shape, self.config.vocab), self.weights.flat.dtype)
         w = self.weights.tensors
         with self._turned() as turned:
@@ -108,10 +108,10 @@ class Transformer:
             raise ValueError(f"x0 and xt must have one shape, got {clean.shape} and {z.shape}")
         if len(z) == 0:
             raise ValueError("the batch must hold at least one sequence")
-        a = seams.alphas(alpha, len(z))
+        a = checks.alphas(alpha, len(z))
         rates = bound_rates(a, dalpha, self.config.vocab)
         rates[:, 2] /= z.size  # the loss is a mean over tokens
-        parts = shares(len(z), min(seams.count(shards, "shards"), len(z)))
+        parts = shares(len(z), min(checks.count(shards, "shards"), len(z)))
         while len(self._gradients) < len(parts):
             self._gradients.append(Weights(self.weights.shapes, self.weights.flat.dtype))
         masks, rate = self._dropout_uniforms(z.shape, rng), self.config.dropout
@@ -139,7 +139,7 @@ class Transformer:
         return loss, total
 
     def _checked(self, tokens: ArrayLike, name: str) -> Tokens:
-        x = seams.tokens(tokens, self.config.vocab, name, ndim=2)
+        x = checks.tokens(tokens, self.config.vocab, name, ndim=2)
         if x.shape[1] != self.config.length:
             raise ValueError(f"{name} must have length {self.config.length}, got {x.shape[1]}")
         return x

@@ -27,21 +27,21 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import ArrayLike, NDArray
 
-from minuddm import seams
-from minuddm.compiled import sweep
-from minuddm.seams import Floats, Tokens
+from minuddm import checks
+from minuddm.checks import Floats, Tokens
+from minuddm.machine.jit import jit_strict
 
 
 def transition(alpha_ts: float, V: int) -> NDArray[np.float64]:
     """Return the dense kernel Q_{t|s} (V, V) of [T1]; row x_s, column x_t, rows sum to one."""
-    V = seams.vocabulary(V)
-    alpha = float(seams.alphas(alpha_ts, name="alpha_ts"))
+    V = checks.vocabulary(V)
+    alpha = float(checks.alphas(alpha_ts, name="alpha_ts"))
     return np.asarray(alpha * np.eye(V) + (1 - alpha) / V)
 
 
 def rate(V: int) -> NDArray[np.float64]:
     """Return the generator (V, V) per unit of -α'/α [T4]; rows sum to zero."""
-    V = seams.vocabulary(V)
+    V = checks.vocabulary(V)
     return np.full((V, V), 1 / V) - np.eye(V)
 
 
@@ -51,16 +51,16 @@ def propagate(p: ArrayLike, alpha_ts: ArrayLike) -> NDArray[np.float64]:
     `alpha_ts` is a number or one per leading index of p.
     """
     p = np.asarray(p, dtype=np.float64)
-    seams.vocabulary(p.shape[-1] if p.ndim else 0)
-    alpha = seams.against(seams.alphas(alpha_ts, name="alpha_ts"), p[..., 0])[..., None]
+    checks.vocabulary(p.shape[-1] if p.ndim else 0)
+    alpha = checks.against(checks.alphas(alpha_ts, name="alpha_ts"), p[..., 0])[..., None]
     return np.asarray(alpha * p + (1 - alpha) * p.mean(axis=-1, keepdims=True))
 
 
 def marginal(x0: ArrayLike, alpha: ArrayLike, V: int) -> NDArray[np.float64]:
     """Return the distribution (..., V) of x_t given the tokens x0 (...) [T1]."""
-    V = seams.vocabulary(V)
-    x = seams.tokens(x0, V, "x0")
-    a = seams.against(seams.alphas(alpha), x)[..., None]
+    V = checks.vocabulary(V)
+    x = checks.tokens(x0, V, "x0")
+    a = checks.against(checks.alphas(alpha), x)[..., None]
     return np.where(np.arange(V) == x[..., None], a, 0.0) + (1 - a) / V
 
 
@@ -69,8 +69,8 @@ def inverse_temperature(alpha: ArrayLike, V: int) -> NDArray[np.float64]:
 
     Zero at α = 0 (pure noise), infinite at α = 1.
     """
-    V = seams.vocabulary(V)
-    a = seams.alphas(alpha)
+    V = checks.vocabulary(V)
+    a = checks.alphas(alpha)
     with np.errstate(divide="ignore"):
         return np.asarray(np.log1p(V * a / (1 - a)))
 
@@ -85,7 +85,7 @@ def bridge(
     distribution.
     """
     p = np.asarray(p, dtype=np.float64)
-    z = seams.tokens(xt, seams.vocabulary(p.shape[-1] if p.ndim else 0), "xt")
+    z = checks.tokens(xt, checks.vocabulary(p.shape[-1] if p.ndim else 0), "xt")
     if p.shape[:-1] != z.shape:
         raise ValueError(f"p must have shape {z.shape} + (V,), got {p.shape}")
     if not ((p >= 0).all() and np.allclose(p.sum(axis=-1), 1, rtol=0, atol=1e-3)):
@@ -102,7 +102,7 @@ def _weights(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Return the three mixture weights of [T7], each (..., 1); an impossible z stays."""
     a_s, a_t, a_ts = _two_times(alpha_s, alpha_t)
-    a_s, a_t, a_ts = (seams.against(a, z)[..., None] for a in (a_s, a_t, a_ts))
+    a_s, a_t, a_ts = (checks.against(a, z)[..., None] for a in (a_s, a_t, a_ts))
     stay = V * a_t * p_z + a_ts - a_t
     clean, noise = a_s - a_t, (1 - a_ts) * (1 - a_s)
     impossible = stay + clean + noise == 0
@@ -113,7 +113,7 @@ def _two_times(
     alpha_s: ArrayLike, alpha_t: ArrayLike
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Return α_s, α_t and α_ts = α_t / α_s, with α_ts = 1 where no time passes (0/0 included)."""
-    a_s, a_t = seams.alphas(alpha_s, name="alpha_s"), seams.alphas(alpha_t, name="alpha_t")
+    a_s, a_t = checks.alphas(alpha_s, name="alpha_s"), checks.alphas(alpha_t, name="alpha_t")
     if a_s.ndim and a_t.ndim and a_s.shape != a_t.shape:
         raise ValueError(f"alpha_s and alpha_t must have one shape, got {a_s.shape}, {a_t.shape}")
     if (a_s < a_t).any():
@@ -128,14 +128,14 @@ def corrupt(x0: ArrayLike, alpha: ArrayLike, V: int, rng: Generator) -> Tokens:
     One uniform u a token: u < α keeps it, else u's remainder is the new value, so that with one
     set of uniforms the kept tokens at a small α are kept at every larger one.
     """
-    V = seams.vocabulary(V)
-    x = seams.tokens(x0, V, "x0", ndim=2)
+    V = checks.vocabulary(V)
+    x = checks.tokens(x0, V, "x0", ndim=2)
     out = np.empty_like(x)
-    _corrupt(out, x, seams.alphas(alpha, len(x)), V, rng.random(x.shape))
+    _corrupt(out, x, checks.alphas(alpha, len(x)), V, rng.random(x.shape))
     return out
 
 
-@sweep
+@jit_strict
 def _corrupt(
     xt: Tokens, x0: Tokens, alpha: NDArray[np.float64], V: int, u: NDArray[np.float64]
 ) -> None:
@@ -173,7 +173,7 @@ def bridge_quantile(
     return out
 
 
-@sweep
+@jit_strict
 def _sample_bridge(
     xs: Tokens,
     z: Tokens,
@@ -216,7 +216,7 @@ def mode_of_bridge(
     return out
 
 
-@sweep
+@jit_strict
 def _mode_of_bridge(
     xs: Tokens,
     z: Tokens,
@@ -243,12 +243,12 @@ def _bridge_arguments(
     xt: ArrayLike, log_p: ArrayLike, alpha_s: ArrayLike, alpha_t: ArrayLike
 ) -> tuple[Tokens, Floats, NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     log_p = np.asarray(log_p)
-    z = seams.tokens(xt, seams.vocabulary(log_p.shape[-1] if log_p.ndim else 0), "xt", ndim=2)
+    z = checks.tokens(xt, checks.vocabulary(log_p.shape[-1] if log_p.ndim else 0), "xt", ndim=2)
     a_s, a_t, a_ts = _two_times(alpha_s, alpha_t)
     return (
         z,
-        seams.log_probabilities(log_p, z),
-        seams.alphas(a_s, len(z)),
-        seams.alphas(a_t, len(z)),
-        seams.alphas(a_ts, len(z)),
+        checks.log_probabilities(log_p, z),
+        checks.alphas(a_s, len(z)),
+        checks.alphas(a_t, len(z)),
+        checks.alphas(a_ts, len(z)),
     )

@@ -17,10 +17,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.random import Generator
 
-from minuddm import seams
-from minuddm.layers.modulation import FEATURES
-from minuddm.layers.vector import aligned
-from minuddm.seams import Floats
+from minuddm import checks
+from minuddm.checks import Floats
+from minuddm.machine.intrinsics import aligned
+from minuddm.machine.modulation import FEATURES
 
 Shapes = dict[str, tuple[int, ...]]
 
@@ -43,9 +43,9 @@ class ModelConfig:
     dropout: float = 0.0
 
     def __post_init__(self) -> None:
-        seams.vocabulary(self.vocab)
+        checks.vocabulary(self.vocab)
         for name in ("length", "width", "blocks", "heads", "cond"):
-            seams.count(getattr(self, name), name)
+            checks.count(getattr(self, name), name)
         if self.width % (2 * self.heads):
             raise ValueError(
                 f"width must be a multiple of 2 * heads = {2 * self.heads}, got {self.width}"
@@ -131,7 +131,7 @@ class Weights(Mapping[str, Floats]):
     def __init__(self, shapes: Shapes, dtype: Any = np.float32, flat: Floats | None = None) -> None:
         self.shapes = shapes
         size = sum(math.prod(shape) for shape in shapes.values())
-        self.flat: Floats = aligned((size,), dtype) if flat is None else seams.writeable(flat)
+        self.flat: Floats = aligned((size,), dtype) if flat is None else checks.writeable(flat)
         self._views: dict[str, Floats] = {}
         self._tensors: Tensors | None = None
         self._stacks: dict[str, Floats] = {}  # found by `stacked`

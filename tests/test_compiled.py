@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PROGRAM = """
 import numpy as np
-from minuddm.layers.mlp import gelu_forward
+from minuddm.machine.mlp import gelu_forward
 y, u = np.empty((1, 8), np.float32), np.ones((1, 8), np.float32)
 gelu_forward(y, u, np.zeros(8, np.float32))
 print(y[0, 0], sum(gelu_forward.stats.cache_hits.values()))
@@ -22,6 +22,7 @@ print(y[0, 0], sum(gelu_forward.stats.cache_hits.values()))
 def test_a_function_is_compiled_again_if_one_that_it_calls_has_changed(tmp_path):
     shutil.copytree(ROOT / "minuddm", tmp_path / "minuddm",
                     ignore=shutil.ignore_patterns("__pycache__"))  # fmt: skip
+    shutil.copy(ROOT / "argument_checks.py", tmp_path)
 
     def run() -> list[str]:
         environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path / "cache")}
@@ -34,7 +35,7 @@ def test_a_function_is_compiled_again_if_one_that_it_calls_has_changed(tmp_path)
     first, again = run(), run()
     assert (first[1], again[1]) == ("0", "1")
     assert first[0] == again[0]
-    exponential = tmp_path / "minuddm" / "layers" / "exponential.py"
+    exponential = tmp_path / "minuddm" / "machine" / "exponential.py"
     source = exponential.read_text()
     changed = source.replace("np.float32(poly)", "np.float32(poly * poly)")
     assert changed != source
@@ -79,7 +80,7 @@ def layers():
         for path in paths
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.FunctionDef)
-        and any(isinstance(d, ast.Name) and d.id == "layer" for d in node.decorator_list)
+        and any(isinstance(d, ast.Name) and d.id == "jit_reassoc" for d in node.decorator_list)
     ]
 
 

@@ -214,7 +214,7 @@ def test_sequences_without_tokens_are_refused(ideal):
         "hierarchy": lambda: HierarchyIdeal(RandomHierarchy.random(3, 2, 2, 2, rng)),
         "dataset": lambda: DatasetIdeal([[0, 1]], 3),
     }[ideal]()
-    with pytest.raises(ValueError, match="at least one token a sequence"):
+    with pytest.raises(ValueError, match="at least one site a sequence"):
         denoiser(np.zeros((2, 0), int), 0.5)
 
 

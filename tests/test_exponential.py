@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from minuddm import adamw
-from minuddm.layers import attention, exponential
-from minuddm.layers.exponential import excess_of, exp_of, largest_of
-from minuddm.layers.layernorm import modulated_norm_backward, modulated_norm_forward
-from minuddm.layers.mlp import gelu, gelu_backward, gelu_forward
-from minuddm.layers.modulation import gated_residual_backward, gated_residual_forward
-from minuddm.layers.product import small_product
-from minuddm.layers.softmax import log_softmax
-from minuddm.nelbo.rate import bound_and_gradient
+from minuddm.machine import attention, exponential
+from minuddm.machine.exponential import excess_of, exp_of, largest_of
+from minuddm.machine.layernorm import modulated_norm_backward, modulated_norm_forward
+from minuddm.machine.mlp import gelu, gelu_backward, gelu_forward
+from minuddm.machine.modulation import gated_residual_backward, gated_residual_forward
+from minuddm.machine.product import small_product
+from minuddm.machine.softmax import log_softmax
+from minuddm.nelbo.integrand import bound_and_gradient
 
 
 def every_float32(low: float, high: float, step: int) -> np.ndarray:

@@ -6,30 +6,30 @@ import numpy as np
 import pytest
 from scipy.special import softmax
 
-from minuddm.layers.attention import (
+from minuddm.machine.attention import (
     attention_backward,
     attention_forward,
     filled_up,
     rotary_table,
 )
-from minuddm.layers.dropout import dropout
-from minuddm.layers.embedding import embedding_backward, embedding_forward
-from minuddm.layers.layernorm import modulated_norm_backward, modulated_norm_forward
-from minuddm.layers.linear import (
+from minuddm.machine.dropout import dropout
+from minuddm.machine.embedding import embedding_backward, embedding_forward
+from minuddm.machine.layernorm import modulated_norm_backward, modulated_norm_forward
+from minuddm.machine.linear import (
     linear_backward,
     linear_forward,
     transpose_all,
     wide_linear_backward,
 )
-from minuddm.layers.mlp import gelu, gelu_backward, gelu_forward
-from minuddm.layers.modulation import (
+from minuddm.machine.mlp import gelu, gelu_backward, gelu_forward
+from minuddm.machine.modulation import (
     gated_residual_backward,
     gated_residual_forward,
     noise_features,
     silu_backward,
     silu_forward,
 )
-from minuddm.layers.softmax import log_softmax
+from minuddm.machine.softmax import log_softmax
 from tests.gradient import worst_error
 
 B, L, D, H = 3, 4, 8, 2

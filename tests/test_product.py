@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from minuddm.layers import vector
-from minuddm.layers.product import _expect_all, product, small_product
+from minuddm.machine import vector
+from minuddm.machine.product import _expect_all, product, small_product
 
 sides = st.integers(1, 300)
 

@@ -354,7 +354,7 @@ SMALL = TokenPseudoLikelihood(np.zeros((2, 3, 2, 3)), np.zeros((2, 3)))
         (lambda: gardner_margin(1e-300), "gamma must be above"),
         (lambda: repaired_share(np.inf), "kappa"),
         (lambda: TokenPseudoLikelihood.fit([[0, 3]], 3), "0 … 2, got 3"),
-        (lambda: TokenPseudoLikelihood.fit([[0, 1]], 1), "V must be an integer of at least 2"),
+        (lambda: TokenPseudoLikelihood.fit([[0, 1]], 1), "V must be at least 2"),
         (lambda: TokenPseudoLikelihood.fit([[0, 1]], 2, decay=-0.1), "decay"),
         (lambda: TokenPseudoLikelihood(np.ones((1, 2, 1, 2)), np.zeros((1, 2))), "itself"),
         (lambda: TokenPseudoLikelihood(np.ones((1, 2)), np.zeros((1, 2))), "shape"),

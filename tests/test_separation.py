@@ -143,8 +143,8 @@ def test_a_ladder_holds_the_steps_of_the_inner_function(F, unit):
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: Power(1), "n must be an integer of at least 2, got 1"),
-        (lambda: Power(2.5), "n must be an integer of at least 2, got 2.5"),
+        (lambda: Power(1), "n must be at least 2, got 1"),
+        (lambda: Power(2.5), "n must be an integer, got 2.5"),
         (lambda: Power(51), "n must lie in 2 … 50, got 51"),
         (lambda: LogSumExp(0.0), "beta must be positive and finite, got 0.0"),
         (lambda: LogSumExp(-1.0), "beta"),
@@ -154,5 +154,5 @@ def test_a_ladder_holds_the_steps_of_the_inner_function(F, unit):
     ],
 )
 def test_bad_parameters_get_one_clear_line(call, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((ValueError, TypeError), match=message):
         call()

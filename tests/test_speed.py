@@ -25,7 +25,7 @@ import json
 from collections import Counter
 import numpy as np
 from minuddm import ModelConfig, Transformer
-from minuddm.layers import attention, linear
+from minuddm.machine import attention, linear
 
 config, B, done = ModelConfig(**CONFIG), 5, Counter()
 

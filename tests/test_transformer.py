@@ -5,9 +5,9 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from minuddm.layers.attention import filled_up
+from minuddm.machine.attention import filled_up
+from minuddm.machine.passes import learn, new_noise, new_tile, predict, sequences_at_a_time
 from minuddm.nelbo import nelbo_grad
-from minuddm.passes import learn, new_noise, new_tile, predict, sequences_at_a_time
 from minuddm.transformer import Transformer
 from minuddm.weights import _STACKS, ModelConfig, Weights, initialise, shapes
 from tests import oracle

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from scipy.linalg import expm
 from scipy.stats import chisquare
 
-from minuddm import seams
+from minuddm import checks
 from minuddm import transition as tr
 from minuddm.schedule import Cosine, Linear, LogLinear
 from tests import oracle, strategies
@@ -215,10 +215,10 @@ def test_one_number_that_is_no_log_probability_is_found_wherever_it_stands(dtype
     for place in np.ndindex(2, 3, 37):
         log_p = np.zeros((2, 3, 37), dtype)
         log_p[place] = -np.inf
-        seams.log_probabilities(log_p, z)  # impossible values are welcome
+        checks.log_probabilities(log_p, z)  # impossible values are welcome
         log_p[place] = wrong
         with pytest.raises(ValueError, match="NaN"):
-            seams.log_probabilities(log_p, z)
+            checks.log_probabilities(log_p, z)
     log_p[1, 2] = -np.inf
     with pytest.raises(ValueError, match="finite value for each token"):
-        seams.log_probabilities(log_p, z)
+        checks.log_probabilities(log_p, z)

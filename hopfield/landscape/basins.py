@@ -10,7 +10,7 @@ from numpy.random import Generator
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import gammaln, logsumexp
 
-from hopfield import seams
+import argument_checks as checks
 from hopfield.landscape.states import Damage, Floats, Memory, States, change, overlap
 
 REPAIRED = 0.9
@@ -32,7 +32,7 @@ def repaired(
     order, for the changes are random already.
     """
     x = np.asarray(patterns)
-    many = np.repeat(x, seams.count(trials, "trials"), axis=0)
+    many = np.repeat(x, checks.count(trials, "trials"), axis=0)
     number = np.repeat(np.broadcast_to(np.asarray(count), (len(x),)), trials)
     good = _back(memory, many, change(many, number, memory.values, rng), within)
     return np.asarray(good.reshape(len(x), trials).mean(axis=1))
@@ -61,7 +61,7 @@ def basin_radius(
     """
     x = np.asarray(patterns)
     n, L = x.shape
-    many = np.repeat(x, seams.count(trials, "trials"), axis=0)
+    many = np.repeat(x, checks.count(trials, "trials"), axis=0)
     damage = Damage(many, memory.values, rng)
     stays = _back(memory, x, x, within)
     low = np.where(stays, 0, -1)

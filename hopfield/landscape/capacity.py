@@ -8,7 +8,7 @@ from numpy.random import Generator
 from numpy.typing import ArrayLike
 from scipy.special import stdtrit
 
-from hopfield import seams
+import argument_checks as checks
 from hopfield.landscape.states import Floats, Memory, States, change, overlap
 
 
@@ -69,11 +69,11 @@ def capacity(
     the first `probed` of them are changed at `changed` sites, and recalled one site at a time in
     random order. `progress` is called after each set.
     """
-    found = np.empty((len(sizes), seams.count(sets, "sets", 2)))
+    found = np.empty((len(sizes), checks.count(sets, "sets", 2)))
     for k, P in enumerate(sizes):
         for s in range(sets):
             patterns = patterns_of(P, rng)
-            memory, probes = memory_of(patterns), patterns[: seams.count(probed, "probed")]
+            memory, probes = memory_of(patterns), patterns[: checks.count(probed, "probed")]
             back = memory.recall(change(probes, changed, memory.values, rng), rng=rng).state
             found[k, s] = overlap(back, probes, memory.values).mean()
             progress()

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import minimize
 
-from hopfield import seams
+import argument_checks as checks
 from hopfield.couplings import Couplings
 from hopfield.recall import Floats
 
@@ -35,7 +35,7 @@ class PseudoLikelihood(Couplings):
 
     def __init__(self, W: ArrayLike, beta: float = 1.0) -> None:
         super().__init__(W)
-        self.beta = seams.positive(beta, "beta")
+        self.beta = checks.positive(beta, "beta")
 
     @classmethod
     def fit(
@@ -48,11 +48,11 @@ class PseudoLikelihood(Couplings):
         decay: float = 0.0,
     ) -> Self:
         """Descend the loss from W = 0 with the full gradient of patterns (P, L), `steps` times."""
-        xi = seams.spins(patterns, "patterns").astype(np.float64)
-        rate, decay = seams.positive(lr, "lr"), seams.decay(decay)
-        beta = seams.positive(beta, "beta")
+        xi = checks.spins(patterns, "patterns").astype(np.float64)
+        rate, decay = checks.positive(lr, "lr"), checks.not_negative(decay, "decay")
+        beta = checks.positive(beta, "beta")
         W = np.zeros((xi.shape[1], xi.shape[1]))
-        for _ in range(seams.count(steps, "steps")):
+        for _ in range(checks.count(steps, "steps")):
             M = xi * (beta * (xi @ W.T))
             W -= rate * _gradient(M, W, xi, beta, decay)
         return cls(W, beta)
@@ -62,9 +62,9 @@ class PseudoLikelihood(Couplings):
         cls, patterns: ArrayLike, *, beta: float = 1.0, decay: float = 1e-3, steps: int = 1000
     ) -> Self:
         """Minimise the loss of patterns (P, L) by L-BFGS from W = 0, at most `steps` iterations."""
-        xi = seams.spins(patterns, "patterns").astype(np.float64)
-        shape, decay = (xi.shape[1], xi.shape[1]), seams.decay(decay)
-        beta = seams.positive(beta, "beta")
+        xi = checks.spins(patterns, "patterns").astype(np.float64)
+        shape, decay = (xi.shape[1], xi.shape[1]), checks.not_negative(decay, "decay")
+        beta = checks.positive(beta, "beta")
 
         def objective(flat: Floats) -> tuple[float, Floats]:
             loss, grad = loss_and_grad(flat.reshape(shape), xi, beta, decay)
@@ -72,7 +72,7 @@ class PseudoLikelihood(Couplings):
 
         found = minimize(
             objective, np.zeros(shape).ravel(), jac=True, method="L-BFGS-B",
-            options={"maxiter": seams.count(steps, "steps"), "ftol": 1e-15, "gtol": 1e-9},
+            options={"maxiter": checks.count(steps, "steps"), "ftol": 1e-15, "gtol": 1e-9},
         )  # fmt: skip
         return cls(found.x.reshape(shape), beta)
 

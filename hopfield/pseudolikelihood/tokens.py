@@ -24,8 +24,8 @@ from numpy.random import Generator
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import minimize
 
-from hopfield import seams
-from hopfield.compiled import sweep
+import argument_checks as checks
+from hopfield.jit import jit_strict
 from hopfield.recall import Bools, Floats, Recall, Sites, one_by_one
 
 Codes = NDArray[np.int32]
@@ -60,9 +60,9 @@ class TokenPseudoLikelihood:
     ) -> Self:
         """Descend the loss from zero with the full gradient of patterns (P, L), `steps` times."""
         hot, xi = _one_hot(patterns, V)
-        rate, decay = seams.positive(lr, "lr"), seams.decay(decay)
+        rate, decay = checks.positive(lr, "lr"), checks.not_negative(decay, "decay")
         flat = np.zeros(_size(xi, V))
-        for _ in range(seams.count(steps, "steps")):
+        for _ in range(checks.count(steps, "steps")):
             flat -= rate * loss_and_grad(flat, hot, xi, decay)[1]
         return cls(*_blocks(flat, xi.shape[1], V))
 
@@ -72,10 +72,10 @@ class TokenPseudoLikelihood:
     ) -> Self:
         """Minimise the loss of patterns (P, L) by L-BFGS from zero, at most `steps` iterations."""
         hot, xi = _one_hot(patterns, V)
-        decay = seams.decay(decay)
+        decay = checks.not_negative(decay, "decay")
         found = minimize(
             loss_and_grad, np.zeros(_size(xi, V)), (hot, xi, decay), jac=True, method="L-BFGS-B",
-            options={"maxiter": seams.count(steps, "steps"), "ftol": 1e-15, "gtol": 1e-9},
+            options={"maxiter": checks.count(steps, "steps"), "ftol": 1e-15, "gtol": 1e-9},
         )  # fmt: skip
         return cls(*_blocks(found.x, xi.shape[1], V))
 
@@ -146,7 +146,7 @@ class TokenPseudoLikelihood:
         return np.asarray(-0.5 * (own + bias[..., 0]).sum(axis=1))
 
     def _states(self, x: ArrayLike) -> Codes:
-        return seams.tokens(x, self.V, "states", len(self.b))
+        return checks.tokens(x, self.V, "states", 2, len(self.b))
 
 
 def loss_and_grad(flat: Floats, hot: Floats, xi: Codes, decay: float) -> tuple[float, Floats]:
@@ -172,7 +172,7 @@ def loss_and_grad(flat: Floats, hot: Floats, xi: Codes, decay: float) -> tuple[f
 
 
 def _one_hot(patterns: ArrayLike, V: int) -> tuple[Floats, Codes]:
-    xi = seams.tokens(patterns, seams.count(V, "V", 2), "patterns")
+    xi = checks.stored(checks.tokens(patterns, checks.vocabulary(V), "patterns", 2), "patterns")
     return np.eye(V)[xi].reshape(len(xi), -1), xi
 
 
@@ -195,7 +195,7 @@ def _log_softmax(f: Floats) -> Floats:
     return np.asarray(f - np.log(np.exp(f).sum(axis=-1, keepdims=True)))
 
 
-@sweep
+@jit_strict
 def _gather(out: Floats, state: Codes, W: Floats, b: Floats) -> None:
     """f = b + Σ_j W[j, x_j], a sum of L tables (L, V)."""
     for k in range(state.shape[0]):
@@ -204,7 +204,7 @@ def _gather(out: Floats, state: Codes, W: Floats, b: Floats) -> None:
             out[k] += W[j, state[k, j]]
 
 
-@sweep
+@jit_strict
 def _descend(
     state: Codes,
     f: Floats,

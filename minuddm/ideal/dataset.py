@@ -16,9 +16,9 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from minuddm import seams
-from minuddm.compiled import sweep
-from minuddm.seams import Tokens
+from minuddm import checks
+from minuddm.checks import Tokens
+from minuddm.machine.jit import jit_strict
 from minuddm.transition import inverse_temperature
 
 _FROZEN = 1e4  # stands for β = ∞ at α = 1: e^{-β} is 0 in float64
@@ -28,8 +28,8 @@ class DatasetIdeal:
     """The ideal memoriser of patterns (P, L) over V values: a `Denoiser` [T14]."""
 
     def __init__(self, patterns: ArrayLike, V: int) -> None:
-        self.V = seams.vocabulary(V)
-        self.patterns = seams.tokens(patterns, self.V, "patterns", ndim=2)
+        self.V = checks.vocabulary(V)
+        self.patterns = checks.tokens(patterns, self.V, "patterns", ndim=2)
         if self.patterns.size == 0:
             raise ValueError(f"patterns must not be empty, got shape {self.patterns.shape}")
 
@@ -38,11 +38,11 @@ class DatasetIdeal:
 
         At α = 1 the limit is taken: the patterns that match best elsewhere.
         """
-        z = seams.tokens(tokens, self.V, "tokens", ndim=2)
+        z = checks.tokens(tokens, self.V, "tokens", ndim=2)
         P, L = self.patterns.shape
         if z.shape[1] != L:
             raise ValueError(f"tokens must have length {L}, got {z.shape[1]}")
-        beta = inverse_temperature(seams.alphas(alpha, len(z)), self.V)
+        beta = inverse_temperature(checks.alphas(alpha, len(z)), self.V)
         log_p = np.empty((*z.shape, self.V))
         matches = np.empty(P, np.int32)
         best = np.empty((L, self.V), np.int32)
@@ -50,7 +50,7 @@ class DatasetIdeal:
         return log_p
 
 
-@sweep
+@jit_strict
 def _dataset_ideal(
     log_p: NDArray[np.float64],
     matches: NDArray[np.int32],
@@ -82,7 +82,7 @@ def _dataset_ideal(
             _normalise(weight[i], best[i], beta[b])
 
 
-@sweep
+@jit_strict
 def _count_matches(matches: NDArray[np.int32], z: Tokens, patterns: Tokens) -> None:
     """m_μ = Σ_i 1(ξ_i^μ = z_i)."""
     for mu in range(patterns.shape[0]):
@@ -92,7 +92,7 @@ def _count_matches(matches: NDArray[np.int32], z: Tokens, patterns: Tokens) -> N
         matches[mu] = m
 
 
-@sweep
+@jit_strict
 def _normalise(weight: NDArray[np.float64], best: NDArray[np.int32], beta: float) -> None:
     """weight_v e^{β best_v} → log-probabilities, in place."""
     top = 0

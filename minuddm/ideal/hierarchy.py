@@ -25,10 +25,10 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from minuddm import seams
-from minuddm.compiled import sweep
+from minuddm import checks
+from minuddm.checks import Tokens
 from minuddm.ideal.messages import log_evidence, normalise
-from minuddm.seams import Tokens
+from minuddm.machine.jit import jit_strict
 from minuddm.sources import RandomHierarchy
 
 
@@ -44,16 +44,16 @@ class HierarchyIdeal:
 
         α = 1 is taken as 1 - 1e-12.
         """
-        z = seams.tokens(tokens, self.V, "tokens", ndim=2)
+        z = checks.tokens(tokens, self.V, "tokens", ndim=2)
         if z.shape[1] != self.L:
             raise ValueError(f"tokens must have length {self.L}, got {z.shape[1]}")
-        seen, other = log_evidence(seams.alphas(alpha, len(z)), self.V)
+        seen, other = log_evidence(checks.alphas(alpha, len(z)), self.V)
         log_p = np.empty((*z.shape, self.V))
         _up_and_down(log_p, z, seen, other, self._rules)
         return log_p
 
 
-@sweep
+@jit_strict
 def _up_and_down(
     log_p: NDArray[np.float64],
     z: Tokens,
@@ -87,7 +87,7 @@ def _up_and_down(
             normalise(log_p[b, i])
 
 
-@sweep
+@jit_strict
 def _message_up(
     out: NDArray[np.float64], children: NDArray[np.float64], rules: NDArray[np.int32]
 ) -> None:
@@ -108,7 +108,7 @@ def _message_up(
     out -= out.max()
 
 
-@sweep
+@jit_strict
 def _messages_down(
     out: NDArray[np.float64],
     parent: NDArray[np.float64],

@@ -23,10 +23,10 @@ however deterministic M is.
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from minuddm import seams
-from minuddm.compiled import sweep
+from minuddm import checks
+from minuddm.checks import Tokens
 from minuddm.ideal.messages import log_evidence, log_sum, normalise
-from minuddm.seams import Tokens
+from minuddm.machine.jit import jit_strict
 from minuddm.sources import MarkovChain
 
 
@@ -43,14 +43,14 @@ class MarkovIdeal:
 
         α = 1 is taken as 1 - 1e-12.
         """
-        z = seams.tokens(tokens, self.V, "tokens", ndim=2)
-        seen, other = log_evidence(seams.alphas(alpha, len(z)), self.V)
+        z = checks.tokens(tokens, self.V, "tokens", ndim=2)
+        seen, other = log_evidence(checks.alphas(alpha, len(z)), self.V)
         log_p = np.empty((*z.shape, self.V))
         _forward_backward(log_p, z, seen, other, self._log_start, self._log_matrix)
         return log_p
 
 
-@sweep
+@jit_strict
 def _forward_backward(
     log_p: NDArray[np.float64],
     z: Tokens,

@@ -8,7 +8,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from minuddm.compiled import sweep
+from minuddm.machine.jit import jit_strict
 
 _LEAST_NOISE = 1e-12  # stands for α = 1, where a z outside the support would have no explanation
 
@@ -21,7 +21,7 @@ def log_evidence(
     return np.log(a + (1 - a) / V), np.log((1 - a) / V)
 
 
-@sweep
+@jit_strict
 def log_sum(x: NDArray[np.float64], y: NDArray[np.float64]) -> float:
     """log Σ_k exp(x_k + y_k), -∞ where all terms are 0."""
     peak = -math.inf
@@ -35,7 +35,7 @@ def log_sum(x: NDArray[np.float64], y: NDArray[np.float64]) -> float:
     return peak + math.log(total)
 
 
-@sweep
+@jit_strict
 def normalise(x: NDArray[np.float64]) -> None:
     """x - log Σ exp x, in place; at least one entry is finite."""
     peak = x.max()

@@ -27,11 +27,11 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from minuddm import seams
+from minuddm import checks
+from minuddm.checks import Tokens
 from minuddm.denoiser import Denoiser
-from minuddm.nelbo.rate import nelbo
+from minuddm.nelbo.integrand import nelbo
 from minuddm.schedule import Schedule
-from minuddm.seams import Tokens
 from minuddm.transition import bridge
 
 MOST_STATES = 2**20
@@ -53,7 +53,7 @@ def enumerate_law(source: Source, V: int, L: int) -> Array:
 
     Raises `ValueError` above 2^20 states, and where they do not sum to one.
     """
-    V, L = seams.vocabulary(V), seams.count(L, "L")
+    V, L = checks.vocabulary(V), checks.count(L, "L")
     _enumerable(V, L)
     table = np.exp(np.concatenate([source.log_prob(x) for x in _states(V, L)]))
     return _law(table.reshape((V,) * L))
@@ -66,7 +66,7 @@ def exact_nelbo(denoiser: Denoiser, law: ArrayLike, schedule: Schedule, points: 
     time.
     """
     table = _law(law)
-    if seams.count(points, "points") > _MOST_POINTS:
+    if checks.count(points, "points") > _MOST_POINTS:
         raise ValueError(f"points must be at most {_MOST_POINTS}, got {points}")
     nodes, weights = np.polynomial.legendre.leggauss(points)
     total = table.ndim * prior(schedule, table.shape[0])
@@ -84,7 +84,7 @@ def discrete_elbo(denoiser: Denoiser, law: ArrayLike, schedule: Schedule, T: int
     table = _law(law)
     V = table.shape[0]
     total = table.ndim * prior(schedule, V)
-    for k in range(seams.count(T, "T"), 0, -1):
+    for k in range(checks.count(T, "T"), 0, -1):
         alpha_t, alpha_s = float(schedule.alpha(k / T)), float(schedule.alpha((k - 1) / T))
         for z, log_p, W in _joint(denoiser, table, alpha_t):
             plug = bridge(z, np.exp(log_p), alpha_s, alpha_t)
@@ -149,7 +149,7 @@ def _law(law: ArrayLike) -> Array:
     table = np.asarray(law, dtype=np.float64)
     if table.ndim == 0 or len(set(table.shape)) != 1:
         raise ValueError(f"law must have L axes of one size V, got shape {table.shape}")
-    _enumerable(seams.vocabulary(table.shape[0]), table.ndim)
+    _enumerable(checks.vocabulary(table.shape[0]), table.ndim)
     if not (table >= 0).all() or abs(table.sum() - 1) > 1e-9:
         raise ValueError(f"law must be a distribution, got the sum {table.sum():.6g}")
     return table

@@ -15,7 +15,7 @@ text does.
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from minuddm import seams
+from minuddm import checks
 
 LARGEST = 20_000_000  # entries of the longest table
 
@@ -24,10 +24,10 @@ class NGram:
     """An interpolated n-gram of sequences (N, L) over V values; `order` 1 is a unigram."""
 
     def __init__(self, tokens: ArrayLike, V: int, order: int = 4) -> None:
-        self.V, self.order = seams.vocabulary(V), seams.count(order, "order")
+        self.V, self.order = checks.vocabulary(V), checks.count(order, "order")
         if self.V**self.order > LARGEST:
             raise ValueError(f"V^order must be at most {LARGEST}, got {self.V}^{self.order}")
-        x = seams.tokens(tokens, self.V, "tokens", ndim=2).astype(np.int64)
+        x = checks.tokens(tokens, self.V, "tokens", ndim=2).astype(np.int64)
         if x.size == 0:
             raise ValueError(f"a critic needs text, got shape {x.shape}")
         self._tables = [np.full((1, self.V), 1 / self.V)]
@@ -46,7 +46,7 @@ class NGram:
 
         The first tokens have shorter histories.
         """
-        tokens = seams.tokens(x, self.V, "x", ndim=2).astype(np.int64)
+        tokens = checks.tokens(x, self.V, "x", ndim=2).astype(np.int64)
         out = np.empty(tokens.shape)
         for i in range(tokens.shape[1]):
             k = min(i, self.order - 1)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from minuddm import seams
+from minuddm import checks
 from minuddm.denoiser import Denoiser, posterior
 
 _BATCH = 256
@@ -44,9 +44,9 @@ def conditional_entropy(
     denoiser: Denoiser, tokens: ArrayLike, alpha: float, batch: int = _BATCH
 ) -> ConditionalEntropy:
     """Return both entropies of every token of the sequences (N, L) at one alpha in [0, 1)."""
-    x = seams.tokens(tokens, 2**31 - 1, "tokens", ndim=2)
+    x = checks.tokens(tokens, 2**31 - 1, "tokens", ndim=2)
     loo, after = np.empty(x.shape), np.empty(x.shape)
-    for start in range(0, len(x), seams.count(batch, "batch")):
+    for start in range(0, len(x), checks.count(batch, "batch")):
         part = slice(start, start + batch)
         log_p = denoiser(x[part], np.full(len(x[part]), alpha))
         loo[part] = entropy(log_p)

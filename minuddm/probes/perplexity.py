@@ -9,7 +9,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import ArrayLike, NDArray
 
-from minuddm import seams
+from minuddm import checks
 from minuddm.denoiser import Denoiser, posterior
 from minuddm.nelbo import nelbo, prior
 from minuddm.reverse import T_END
@@ -33,9 +33,9 @@ def held_out_nelbo(
     Each of `draws` passes spreads N stratified times over the N sequences. The standard error of
     the mean is that of N independent values (stratification makes it an over-estimate).
     """
-    x = seams.tokens(x0, V, "x0", ndim=2)
+    x = checks.tokens(x0, V, "x0", ndim=2)
     total = np.zeros(len(x))
-    for _ in range(seams.count(draws, "draws")):
+    for _ in range(checks.count(draws, "draws")):
         t, weight = rng.permutation(np.stack(stratified_times(len(x), T_END, rng)), axis=1)
         alpha, dalpha = schedule.alpha(t), schedule.dalpha(t) * weight
         xt = corrupt(x, alpha, V, rng)

@@ -17,9 +17,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from minuddm import seams
-from minuddm.compiled import sweep
-from minuddm.seams import Tokens
+from minuddm import checks
+from minuddm.checks import Tokens
+from minuddm.machine.jit import jit_strict
 
 COPY = 0.1
 """A sample is a copy if it differs from a training sequence in at most a tenth of its tokens."""
@@ -36,8 +36,8 @@ class Shares(NamedTuple):
 
 def nearest(x: ArrayLike, sequences: ArrayLike) -> NDArray[np.float64]:
     """Return the share of tokens (N,) in which each x (N, L) differs from the nearest (P, L)."""
-    one = seams.tokens(x, 2**31 - 1, "x", ndim=2)
-    other = seams.tokens(sequences, 2**31 - 1, "sequences", ndim=2)
+    one = checks.tokens(x, 2**31 - 1, "x", ndim=2)
+    other = checks.tokens(sequences, 2**31 - 1, "sequences", ndim=2)
     if other.size == 0 or one.shape[1] != other.shape[1]:
         raise ValueError(f"sequences must be (P, {one.shape[1]}), got {other.shape}")
     out = np.empty(len(one), np.int64)
@@ -70,7 +70,7 @@ def kinds(samples: ArrayLike, second: ArrayLike, training: ArrayLike, theta: flo
     return Shares(known, ~known & again, ~known & ~again)
 
 
-@sweep
+@jit_strict
 def _nearest(out: NDArray[np.int64], x: Tokens, sequences: Tokens) -> None:
     L = x.shape[1]
     for n in range(x.shape[0]):

@@ -18,12 +18,12 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import ArrayLike, NDArray
 
-from minuddm import seams
+from minuddm import checks
+from minuddm.checks import Tokens
 from minuddm.denoiser import Denoiser
 from minuddm.probes.recovery import recovery
 from minuddm.reverse import restore
 from minuddm.schedule import Schedule
-from minuddm.seams import Tokens
 
 STABLE, RECOVERED, UNSTABLE, FAILED = range(4)
 CLASSES = ("stable", "recovered", "unstable", "failed")
@@ -80,9 +80,9 @@ def basin_radius(
     By bisection between 0 and L, all sequences at once; `trials` damages each, which grow with k
     and are not drawn anew. Bisection trusts that more damage is not repaired better.
     """
-    clean = seams.tokens(x, seams.vocabulary(V), "x", ndim=2)
+    clean = checks.tokens(x, checks.vocabulary(V), "x", ndim=2)
     N, L = clean.shape
-    many = np.repeat(clean, seams.count(trials, "trials"), axis=0)
+    many = np.repeat(clean, checks.count(trials, "trials"), axis=0)
     rank = rng.random(many.shape).argsort(axis=1).argsort(axis=1)
     other = ((many + rng.integers(1, V, size=many.shape)) % V).astype(many.dtype)
     low, high = np.zeros(N, np.int64), np.full(N, L + 1)
@@ -110,4 +110,4 @@ def entering_time(changed: int, L: int, V: int, schedule: Schedule) -> float:
 
 def random_sequences(n: int, L: int, V: int, rng: Generator) -> Tokens:
     """Return n sequences of uniform tokens, (n, L): they follow no law and lie in no basin."""
-    return rng.integers(seams.vocabulary(V), size=(n, L)).astype(np.int32)
+    return rng.integers(checks.vocabulary(V), size=(n, L)).astype(np.int32)

@@ -3,11 +3,11 @@
 The uniforms are drawn outside and kept; the backward is the same line with dy for x.
 """
 
-from minuddm.compiled import layer
-from minuddm.seams import Floats
+from minuddm.checks import Floats
+from minuddm.machine.jit import jit_reassoc
 
 
-@layer
+@jit_reassoc
 def dropout(x: Floats, uniforms: Floats, rate: float) -> None:
     """Apply the mask to x (N, D) in place; serves as forward and as backward."""
     kept = x.dtype.type(1 / (1 - rate))

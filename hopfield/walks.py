@@ -10,14 +10,14 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from hopfield.compiled import sweep
+from hopfield.jit import jit_strict
 from hopfield.recall import Bools, Floats, Sites
 
 Codes = NDArray[np.int32]
 _ROUNDING = 2.3e-16  # per addition, twice 2⁻⁵³ and a little
 
 
-@sweep
+@jit_strict
 def _matches(m: Codes, x: Codes, columns: Codes) -> None:
     """m_μ = number of sites at which pattern μ agrees with x."""
     m[:] = 0
@@ -26,7 +26,7 @@ def _matches(m: Codes, x: Codes, columns: Codes) -> None:
             m[mu] += columns[i, mu] == x[i]
 
 
-@sweep
+@jit_strict
 def energies(
     out: Floats,
     state: Codes,
@@ -52,7 +52,7 @@ def energies(
                 out[b] -= overlaps[m.max()]
 
 
-@sweep
+@jit_strict
 def _site(W: Floats, m: Codes, column: Codes, present: int, rise: Floats, moving: bool) -> float:
     """W_v = Σ_{μ: ξ_i^μ = v} Δf(m⁻); return Σ |Δf|."""
     down = 0
@@ -71,7 +71,7 @@ def _site(W: Floats, m: Codes, column: Codes, present: int, rise: Floats, moving
     return size
 
 
-@sweep
+@jit_strict
 def _best(W: Floats, present: int, size: float, P: int) -> int:
     """Return the first v of largest W_v, if it beats the present value by more than rounding."""
     best = present
@@ -81,7 +81,7 @@ def _best(W: Floats, present: int, size: float, P: int) -> int:
     return best if W[best] - W[present] > _ROUNDING * P * size else present
 
 
-@sweep
+@jit_strict
 def _set(x: Codes, i: int, v: int, m: Codes, column: Codes) -> None:
     """x_i ← v, and the matches with it."""
     for mu in range(m.shape[0]):
@@ -89,7 +89,7 @@ def _set(x: Codes, i: int, v: int, m: Codes, column: Codes) -> None:
     x[i] = v
 
 
-@sweep
+@jit_strict
 def descend(
     state: Codes,
     changed: Bools,
@@ -114,7 +114,7 @@ def descend(
                 _set(x, i, best, m, columns[i])
 
 
-@sweep
+@jit_strict
 def step(out: Codes, state: Codes, columns: Codes, V: int, rise: Floats, moving: bool) -> None:
     """All sites at once."""
     L, P = columns.shape
@@ -126,7 +126,7 @@ def step(out: Codes, state: Codes, columns: Codes, V: int, rise: Floats, moving:
             out[b, i] = _best(W, state[b, i], size, P)
 
 
-@sweep
+@jit_strict
 def _law(
     W: Floats,
     m: Codes,
@@ -160,7 +160,7 @@ def _law(
         W[v] /= total
 
 
-@sweep
+@jit_strict
 def _log_sums(W: Floats, m: Codes, column: Codes, present: int, value: Floats, gap: float) -> None:
     """W_v = log Σ_μ f(m⁻ + 1[ξ_i^μ = v]), less a common constant, for f that grows by e^gap a step.
 
@@ -189,7 +189,7 @@ def _log_sums(W: Floats, m: Codes, column: Codes, present: int, value: Floats, g
             W[v] = math.log(rest) - gap
 
 
-@sweep
+@jit_strict
 def heat_bath(
     out: Floats,
     state: Codes,
@@ -208,7 +208,7 @@ def heat_bath(
             _law(out[k, i], m, columns[i], state[k, i], value, rise, rate, gap, b)
 
 
-@sweep
+@jit_strict
 def draw(
     state: Codes,
     u: Floats,

@@ -19,9 +19,9 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import get_cython_function_address, intrinsic, overload
 
-from minuddm.compiled import sweep
-from minuddm.layers.vector import expect, lanes, load, multiply_add, splat, store
-from minuddm.seams import Floats
+from minuddm.checks import Floats
+from minuddm.machine.intrinsics import expect, lanes, load, multiply_add, splat, store
+from minuddm.machine.jit import jit_strict
 
 
 def _avx512() -> bool:
@@ -41,7 +41,7 @@ for _name in ("sgemm", "dgemm"):
     )
 
 
-@sweep
+@jit_strict
 def product(C: Floats, A: Floats, B: Floats, add: bool) -> None:
     """C (m, n) ← A B, or C + A B, of A (m, k), B (k, n), which may be views of transposes."""
     m, n, k = C.shape[0], C.shape[1], A.shape[1]
@@ -64,7 +64,7 @@ def product(C: Floats, A: Floats, B: Floats, add: bool) -> None:
                 )
 
 
-@sweep
+@jit_strict
 def _expect_all(A: Floats) -> None:
     """Ask the second cache for a piece, whose rows or columns lie without gaps."""
     by_rows = A if A.strides[1] == A.itemsize else A.T
@@ -93,7 +93,7 @@ def _call_gemm(C: Any, A: Any, B: Any, add: Any) -> None:
     )
 
 
-@sweep
+@jit_strict
 def _lies(A: Floats) -> tuple[int, int]:
     """Return how a matrix lies, and how far its rows (columns) are from each other in memory."""
     if A.strides[1] == A.itemsize:
@@ -157,7 +157,7 @@ def _typed_gemm(
 _gemm: Any = intrinsic(_typed_gemm)
 
 
-@sweep
+@jit_strict
 def small_product(C: Floats, A: Floats, B: Floats) -> None:
     """C (m, n) ← A B of A (m, k), B (k, n), with n a multiple of a register and m of four.
 

@@ -33,10 +33,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from minuddm import seams
-from minuddm.compiled import layer
-from minuddm.layers.exponential import excess, exp, largest
-from minuddm.seams import Floats, Tokens
+from minuddm import checks
+from minuddm.checks import Floats, Tokens
+from minuddm.machine.exponential import excess, exp, largest
+from minuddm.machine.jit import jit_reassoc
 
 
 def nelbo(
@@ -63,13 +63,13 @@ def _bound(
     logits: ArrayLike, x0: ArrayLike, xt: ArrayLike, alpha: ArrayLike, dalpha: ArrayLike
 ) -> tuple[Floats, Floats]:
     logits = np.asarray(logits)
-    V = seams.vocabulary(logits.shape[-1] if logits.ndim else 0)
-    clean = seams.tokens(x0, V, "x0", ndim=2)
-    z = seams.tokens(xt, V, "xt", ndim=2)
+    V = checks.vocabulary(logits.shape[-1] if logits.ndim else 0)
+    clean = checks.tokens(x0, V, "x0", ndim=2)
+    z = checks.tokens(xt, V, "xt", ndim=2)
     if clean.shape != z.shape:
         raise ValueError(f"x0 and xt must have one shape, got {clean.shape} and {z.shape}")
-    logits = seams.log_probabilities(logits, z, "logits")
-    rate = bound_rates(seams.alphas(alpha, len(z)), dalpha, V)
+    logits = checks.log_probabilities(logits, z, "logits")
+    rate = bound_rates(checks.alphas(alpha, len(z)), dalpha, V)
     loss, turned = np.empty(z.shape, logits.dtype), logits.copy()
     bound_and_gradient(
         loss.reshape(-1), turned.reshape(-1, V), clean.ravel(), z.ravel(), rate, z.shape[1]
@@ -90,7 +90,7 @@ def bound_rates(alpha: NDArray[np.float64], dalpha: ArrayLike, V: int) -> NDArra
     return np.stack([V * alpha, 1 - alpha, -dalpha / (V * alpha)], axis=1)
 
 
-@layer
+@jit_reassoc
 def bound_and_gradient(
     loss: Floats,
     logits: Floats,
@@ -136,7 +136,7 @@ def bound_and_gradient(
         _through_softmax(G, p, real(rate))
 
 
-@layer
+@jit_reassoc
 def _softmax(p: Floats, logits: Floats, clean: int) -> Any:
     """Write softmax into p (V,); return q = 1 - p_clean, summed over the other values."""
     V = p.shape[0]
@@ -155,7 +155,7 @@ def _softmax(p: Floats, logits: Floats, clean: int) -> Any:
     return others * total
 
 
-@layer
+@jit_reassoc
 def _terms(
     G: Floats,
     p: Floats,
@@ -168,7 +168,7 @@ def _terms(
 ) -> tuple[float, float]:
     """Write G_j = a r⁰ δ_j / x̄_j, or -a r⁰ / x̄_j; return Σ_j (δ_j - log(1 + δ_j)) and Σ_j δ_j.
 
-    First the sums, then the writing: see `minuddm.compiled`.
+    First the sums, then the writing: see `minuddm.machine.jit`.
     """
     keep = p.dtype.type(1) - shift
     value, gap = a - a, a - a
@@ -183,7 +183,7 @@ def _terms(
     return value, gap
 
 
-@layer
+@jit_reassoc
 def _through_softmax(G: Floats, p: Floats, rate: float) -> None:
     """G ← rate · p ⊙ (G - Σ p G), in place."""
     along = rate - rate

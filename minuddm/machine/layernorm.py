@@ -14,13 +14,13 @@ Backward. Let g = γ (1 + scale), and a bar be the mean over D. From dy:
 
 import math
 
-from minuddm.compiled import layer
-from minuddm.seams import Floats
+from minuddm.checks import Floats
+from minuddm.machine.jit import jit_reassoc
 
 _EPS = 1e-5
 
 
-@layer
+@jit_reassoc
 def modulated_norm_forward(
     y: Floats,
     mean: Floats,
@@ -49,7 +49,7 @@ def modulated_norm_forward(
             y[n, d] = (x[n, d] - mu) * r * gain[d] * (one + mod[b, k + 1, d]) + mod[b, k, d]
 
 
-@layer
+@jit_reassoc
 def modulated_norm_backward(
     dx: Floats,
     dgain: Floats,

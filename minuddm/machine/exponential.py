@@ -26,7 +26,7 @@ import numpy as np
 from numba import types
 from numba.extending import overload
 
-from minuddm.compiled import layer
+from minuddm.machine.jit import jit_reassoc
 
 _LOW, _HIGH = np.float32(-87.3), np.float32(88.3)  # e^x stays a normal float32
 _LOG2E = np.float32(1 / math.log(2))
@@ -138,21 +138,21 @@ def _excess64(delta: Any, rho: Any) -> Any:
     return (delta * s if near else delta - 2 * s - e * _LN2) - tail
 
 
-@layer
+@jit_reassoc
 def exp_of(out: Any, x: Any) -> None:
     """Write eˣ of a flat array into `out` (the compiled `exp`, for tests)."""
     for i in range(x.shape[0]):
         out[i] = exp(x[i])
 
 
-@layer
+@jit_reassoc
 def largest_of(out: Any, x: Any) -> None:
     """Write the largest number of each row of x (N, n) into `out` (N,) (for tests)."""
     for i in range(x.shape[0]):
         out[i] = largest(x[i])
 
 
-@layer
+@jit_reassoc
 def excess_of(out: Any, delta: Any, rho: Any) -> None:
     """Write δ - log(1 + δ) of flat arrays into `out` (the compiled `excess`, for tests)."""
     for i in range(delta.shape[0]):

@@ -1,10 +1,10 @@
 """Embedding: x_n = E[token_n], and its transpose, a scatter of gradients into the table's rows."""
 
-from minuddm.compiled import layer
-from minuddm.seams import Floats, Tokens
+from minuddm.checks import Floats, Tokens
+from minuddm.machine.jit import jit_reassoc
 
 
-@layer
+@jit_reassoc
 def embedding_forward(x: Floats, tokens: Tokens, E: Floats) -> None:
     """Tokens (N,) and table E (V, D) → x (N, D)."""
     for n in range(tokens.shape[0]):
@@ -13,7 +13,7 @@ def embedding_forward(x: Floats, tokens: Tokens, E: Floats) -> None:
             x[n, d] = E[row, d]
 
 
-@layer
+@jit_reassoc
 def embedding_backward(dE: Floats, dx: Floats, tokens: Tokens) -> None:
     """dE_v += Σ_{n: token_n = v} dx_n."""
     for n in range(tokens.shape[0]):

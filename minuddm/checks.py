@@ -1,6 +1,7 @@
-"""The seams: what public functions ask of their arguments, and the names of array types.
+"""Argument checks: what public functions of the diffusion side ask, and names of array types.
 
-Compiled loops check nothing; the functions in front of them call these checks once, and each raises
+Those that both packages share are in `argument_checks`, and have their names here too. Compiled
+loops check nothing; the functions in front of them call these checks once, and each raises
 `ValueError` or `TypeError` with one line that names the value and the allowed range.
 """
 
@@ -9,56 +10,28 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from minuddm.compiled import layer
+from argument_checks import count, generator, not_negative, positive, tokens, vocabulary, writeable
+from minuddm.machine.jit import jit_reassoc
+
+__all__ = [
+    "Floats",
+    "Tokens",
+    "against",
+    "alphas",
+    "count",
+    "generator",
+    "log_probabilities",
+    "not_negative",
+    "positive",
+    "tokens",
+    "vocabulary",
+    "writeable",
+]
 
 Tokens: TypeAlias = NDArray[np.int32]
 """Token values, one sequence a row: integers 0 … V - 1."""
 Floats: TypeAlias = NDArray[Any]
 """Real numbers, float32 for work or float64 for checking."""
-
-_MAX_VOCABULARY = 2**31 - 1
-
-
-def vocabulary(V: int) -> int:
-    """Return V, refusing what is not an integer of at least 2 (one value says nothing)."""
-    if isinstance(V, bool) or not isinstance(V, int | np.integer):
-        raise TypeError(f"the vocabulary size V must be an integer, got {V!r}")
-    if not 2 <= V <= _MAX_VOCABULARY:
-        allowed = "at least 2" if V < 2 else f"at most {_MAX_VOCABULARY}"
-        raise ValueError(f"the vocabulary size V must be {allowed}, got {V}")
-    return int(V)
-
-
-def count(value: int, name: str, least: int = 1) -> int:
-    """Return an integer of at least `least`, or say which name and value failed."""
-    if isinstance(value, bool) or not isinstance(value, int | np.integer):
-        raise TypeError(f"{name} must be an integer, got {value!r}")
-    if value < least:
-        raise ValueError(f"{name} must be at least {least}, got {value}")
-    return int(value)
-
-
-def tokens(x: ArrayLike, V: int, name: str = "tokens", ndim: int | None = None) -> Tokens:
-    """Return `x` as contiguous int32 tokens in 0 … V - 1.
-
-    Raises `TypeError` for what is not integer and `ValueError` for a wrong shape or value.
-    """
-    array = np.asarray(x)
-    if not np.issubdtype(array.dtype, np.integer):
-        raise TypeError(f"{name} must be integers, got dtype {array.dtype}")
-    if ndim is not None and array.ndim != ndim:
-        raise ValueError(f"{name} must have {ndim} axes, got shape {array.shape}")
-    if array.ndim > 1 and array.shape[-1] == 0:
-        raise ValueError(f"{name} must have at least one token a sequence, got {array.shape}")
-    if array.size and (array.min() < 0 or array.max() >= V):
-        outside = array.min() if array.min() < 0 else array.max()
-        raise ValueError(f"{name} must lie in 0 … {V - 1}, got {outside}")
-    return writeable(np.asarray(array, dtype=np.int32, order="C"))
-
-
-def writeable(array: NDArray[Any]) -> NDArray[Any]:
-    """Return the array, or a copy if it is read-only: to the compiler that is another type."""
-    return array if array.flags.writeable else array.copy()
 
 
 def alphas(alpha: ArrayLike, batch: int | None = None, name: str = "alpha") -> NDArray[np.float64]:
@@ -99,7 +72,7 @@ def log_probabilities(log_p: ArrayLike, x: NDArray[Any], name: str = "log_p") ->
     return array
 
 
-@layer
+@jit_reassoc
 def _finite_somewhere(rows: Floats) -> bool:
     """Return whether every row has a finite number, and what is not finite is minus infinity."""
     wrong = 0

@@ -8,7 +8,7 @@ import numba
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
-def sweep(function: Function) -> Function:
+def jit_strict(function: Function) -> Function:
     """Compile a walk over sites or patterns."""
     compile_ = numba.njit(nogil=True, cache=True, error_model="numpy")
     return cast(Function, compile_(function))

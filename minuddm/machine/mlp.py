@@ -12,15 +12,15 @@ Where nothing is learnt, nobody asks for the slope, and the activations take the
 
 import math
 
-from minuddm.compiled import layer
-from minuddm.layers.exponential import exp
-from minuddm.seams import Floats
+from minuddm.checks import Floats
+from minuddm.machine.exponential import exp
+from minuddm.machine.jit import jit_reassoc
 
 _RATE = 2 * math.sqrt(2 / math.pi)
 _CUBIC = 0.044715
 
 
-@layer
+@jit_reassoc
 def gelu_forward(y: Floats, u: Floats, b: Floats) -> None:
     """u (N, F), bias b (F,) → y (N, F) = gelu(u + b); turns u into the slope gelu'(u + b)."""
     one, rate, cubic = b.dtype.type(1), b.dtype.type(_RATE), b.dtype.type(_CUBIC)
@@ -34,7 +34,7 @@ def gelu_forward(y: Floats, u: Floats, b: Floats) -> None:
             u[n, j] = S * (one + z * (one - S) * rate * (one + three * z2))
 
 
-@layer
+@jit_reassoc
 def gelu(u: Floats, b: Floats) -> None:
     """u (N, F), bias b (F,) → u ← gelu(u + b)."""
     one, rate, cubic = b.dtype.type(1), b.dtype.type(_RATE), b.dtype.type(_CUBIC)
@@ -44,7 +44,7 @@ def gelu(u: Floats, b: Floats) -> None:
             u[n, j] = z / (one + exp(-rate * z * (one + cubic * z * z)))
 
 
-@layer
+@jit_reassoc
 def gelu_backward(du: Floats, dy: Floats) -> None:
     """dy (N, F), slope du (N, F) → du ← dy du; the bias's gradient is its sum over rows."""
     for n in range(du.shape[0]):

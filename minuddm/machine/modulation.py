@@ -11,9 +11,9 @@ The gate is row k of mod (B, K, D), a linear of the noise level's c.
 import numpy as np
 from numpy.typing import NDArray
 
-from minuddm.compiled import layer
-from minuddm.layers.exponential import exp
-from minuddm.seams import Floats
+from minuddm.checks import Floats
+from minuddm.machine.exponential import exp
+from minuddm.machine.jit import jit_reassoc
 
 FEATURES = 256
 _SMALLEST_ALPHA = 1e-12  # σ = -log α is held finite at pure noise
@@ -27,7 +27,7 @@ def noise_features(alpha: NDArray[np.float64], dtype: np.dtype) -> Floats:
     return np.concatenate([np.cos(angle), np.sin(angle)], axis=1)
 
 
-@layer
+@jit_reassoc
 def silu_forward(y: Floats, x: Floats) -> None:
     """x (B, C) → y (B, C) = x / (1 + e⁻ˣ)."""
     one = x.dtype.type(1)
@@ -36,7 +36,7 @@ def silu_forward(y: Floats, x: Floats) -> None:
             y[b, c] = x[b, c] / (one + exp(-x[b, c]))
 
 
-@layer
+@jit_reassoc
 def silu_backward(dx: Floats, dy: Floats, x: Floats) -> None:
     """dx = dy S (1 + x (1 - S))."""
     one = x.dtype.type(1)
@@ -46,7 +46,7 @@ def silu_backward(dx: Floats, dy: Floats, x: Floats) -> None:
             dx[b, c] = dy[b, c] * S * (one + x[b, c] * (one - S))
 
 
-@layer
+@jit_reassoc
 def gated_residual_forward(y: Floats, x: Floats, mod: Floats, k: int, h: Floats, L: int) -> None:
     """Y (N, D) = x + gate ⊙ h."""
     for n in range(x.shape[0]):
@@ -55,7 +55,7 @@ def gated_residual_forward(y: Floats, x: Floats, mod: Floats, k: int, h: Floats,
             y[n, d] = x[n, d] + mod[b, k, d] * h[n, d]
 
 
-@layer
+@jit_reassoc
 def gated_residual_backward(
     h: Floats, dmod: Floats, dy: Floats, mod: Floats, k: int, L: int
 ) -> None:

@@ -1,10 +1,10 @@
 """How this repository compiles: two decorators, used on every loop.
 
-`layer` is for arithmetic on real numbers. It lets the compiler contract `a*b + c` and regroup
+`jit_reassoc` is for arithmetic on real numbers. It lets the compiler contract `a*b + c` and regroup
 sums, so that reductions become SIMD, and keeps NaN and infinity meaningful (plain `fastmath=True`
 would make `isnan` lie). `error_model="numpy"` drops the zero-division check of every `/`, which
-alone keeps a loop from vectorising. `sweep` is for walks, over tokens or over layers, where the
-order of additions is part of the result (a cumulative sum searched with a uniform) or there is
+alone keeps a loop from vectorising. `jit_strict` is for walks, over tokens or over layers, where
+the order of additions is part of the result (a cumulative sum searched with a uniform) or there is
 nothing to add, so nothing is regrouped.
 
 A regrouped sum has the order that the compiler likes, and two laws see to it that it likes the
@@ -35,7 +35,7 @@ _settings: Any = numba.config
 
 def _cache() -> str:
     """Return the folder of machine code for the sources as they are, of this package."""
-    here = Path(__file__).parent
+    here = Path(__file__).parents[1]
     state = hashlib.sha256()
     for path in sorted(here.rglob("*.py")):
         state.update(path.read_bytes())
@@ -55,11 +55,11 @@ def _compiled(function: Function, **options: Any) -> Function:
         _settings.CACHE_DIR = usual
 
 
-def layer(function: Function) -> Function:
+def jit_reassoc(function: Function) -> Function:
     """Compile real arithmetic: sums may be regrouped, NaN and infinity keep their meaning."""
     return _compiled(function, fastmath=_REGROUP, forceinline=True)
 
 
-def sweep(function: Function) -> Function:
+def jit_strict(function: Function) -> Function:
     """Compile a walk over tokens or layers: every operation in the order it is written."""
     return _compiled(function)

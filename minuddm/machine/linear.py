@@ -6,15 +6,15 @@ The forward takes Wᵀ: a view of W, or, where many rows pass through it, a copy
 product reads it. The other transposes are flags to BLAS.
 """
 
-from minuddm.compiled import sweep
-from minuddm.layers.product import product
-from minuddm.layers.vector import lanes, transpose
-from minuddm.seams import Floats
+from minuddm.checks import Floats
+from minuddm.machine.intrinsics import lanes, transpose
+from minuddm.machine.jit import jit_strict
+from minuddm.machine.product import product
 
 WIDE = 128  # columns of a gradient that are read twice while the cache holds them
 
 
-@sweep
+@jit_strict
 def linear_forward(y: Floats, x: Floats, WT: Floats, b: Floats | None) -> None:
     """x (N, in), WT (in, out), b (out,) or None → y (N, out)."""
     product(y, x, WT, False)
@@ -24,7 +24,7 @@ def linear_forward(y: Floats, x: Floats, WT: Floats, b: Floats | None) -> None:
                 y[n, j] += b[j]
 
 
-@sweep
+@jit_strict
 def linear_backward(
     dx: Floats | None, dW: Floats, db: Floats | None, dy: Floats, x: Floats, W: Floats
 ) -> None:
@@ -39,7 +39,7 @@ def linear_backward(
         product(dx, dy, W, False)
 
 
-@sweep
+@jit_strict
 def wide_linear_backward(
     dx: Floats, dW: Floats, db: Floats, dy: Floats, x: Floats, W: Floats
 ) -> None:
@@ -55,7 +55,7 @@ def wide_linear_backward(
     _sum_rows(db, dy)
 
 
-@sweep
+@jit_strict
 def _sum_rows(db: Floats, dy: Floats) -> None:
     """Add the rows of dy (N, out) to db (out,), which is read and written once for four rows."""
     fours = len(dy) // 4 * 4
@@ -67,7 +67,7 @@ def _sum_rows(db: Floats, dy: Floats) -> None:
             db[j] += dy[n, j]
 
 
-@sweep
+@jit_strict
 def transpose_all(WT: Floats, W: Floats) -> None:
     """W (K, out, in) → WT (K, in, out): whole squares in registers, what is left one by one."""
     K, rows, columns = W.shape

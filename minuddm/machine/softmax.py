@@ -6,12 +6,12 @@ the bound's own terms (`minuddm.nelbo`).
 
 import math
 
-from minuddm.compiled import layer
-from minuddm.layers.exponential import exp, largest
-from minuddm.seams import Floats
+from minuddm.checks import Floats
+from minuddm.machine.exponential import exp, largest
+from minuddm.machine.jit import jit_reassoc
 
 
-@layer
+@jit_reassoc
 def log_softmax(y: Floats, x: Floats) -> None:
     """x (N, V) → y (N, V)."""
     for n in range(x.shape[0]):

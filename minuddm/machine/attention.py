@@ -19,10 +19,9 @@ import math
 
 import numpy as np
 
-from minuddm.compiled import layer, sweep
-from minuddm.layers.exponential import exp
-from minuddm.layers.product import small_product
-from minuddm.layers.vector import (
+from minuddm.checks import Floats
+from minuddm.machine.exponential import exp
+from minuddm.machine.intrinsics import (
     BYTES,
     aligned,
     lanes,
@@ -37,7 +36,8 @@ from minuddm.layers.vector import (
     total,
     transpose,
 )
-from minuddm.seams import Floats
+from minuddm.machine.jit import jit_reassoc, jit_strict
+from minuddm.machine.product import small_product
 
 _BASE = 10_000.0
 _SIDE = BYTES // 4  # a multiple of a register's lanes, in float32 and in float64
@@ -51,13 +51,13 @@ def rotary_table(L: int, d: int, dtype: np.dtype) -> Floats:
     return table
 
 
-@sweep
+@jit_strict
 def filled_up(length: int) -> int:
     """Return the side of a matrix for `length` rows or columns: whole registers."""
     return -(-length // _SIDE) * _SIDE
 
 
-@sweep
+@jit_strict
 def attention_forward(out: Floats, P: Floats, qkv: Floats, rotary: Floats) -> None:
     """qkv (N, 3D), rotary (2, L, d/2) → out (N, D); saves P (B, H, S, S), S = filled_up(L)."""
     B, H, S, _ = P.shape
@@ -79,7 +79,7 @@ def attention_forward(out: Floats, P: Floats, qkv: Floats, rotary: Floats) -> No
             _put(outs, o, h * d, L, d)
 
 
-@sweep
+@jit_strict
 def attention_backward(qkv: Floats, P: Floats, dout: Floats, rotary: Floats) -> None:
     """Given dout (N, D), turn qkv (N, 3D) into its gradient, and P (B, H, S, S) into dS."""
     B, H, S, _ = P.shape
@@ -108,7 +108,7 @@ def attention_backward(qkv: Floats, P: Floats, dout: Floats, rotary: Floats) -> 
             _put_turned(rows, dx, D + h * d, rotary)
 
 
-@sweep
+@jit_strict
 def _take(x: Floats, rows: Floats, column: int, L: int, d: int) -> None:
     """Copy the head that starts at `column` of rows (L, …) into x (S, T)."""
     for i in range(L):
@@ -116,7 +116,7 @@ def _take(x: Floats, rows: Floats, column: int, L: int, d: int) -> None:
             store(x, i, k, take(rows, i, column + k, d - k))
 
 
-@sweep
+@jit_strict
 def _put(rows: Floats, x: Floats, column: int, L: int, d: int) -> None:
     """Copy x (S, T) into the head that starts at `column` of rows (L, …)."""
     for i in range(L):
@@ -124,7 +124,7 @@ def _put(rows: Floats, x: Floats, column: int, L: int, d: int) -> None:
             put(rows, i, column + k, d - k, load(x, i, k))
 
 
-@sweep
+@jit_strict
 def _take_turned(x: Floats, rows: Floats, column: int, rotary: Floats) -> None:
     """Copy a head of rows (L, …) into x (S, T), turned by the angles of its positions."""
     _, L, half = rotary.shape
@@ -138,7 +138,7 @@ def _take_turned(x: Floats, rows: Floats, column: int, rotary: Floats) -> None:
             put(x, i, half + k, n, x2 * cos + x1 * sin)
 
 
-@sweep
+@jit_strict
 def _put_turned(rows: Floats, x: Floats, column: int, rotary: Floats) -> None:
     """Copy x (S, T) into a head of rows (L, …), turned back."""
     _, L, half = rotary.shape
@@ -152,7 +152,7 @@ def _put_turned(rows: Floats, x: Floats, column: int, rotary: Floats) -> None:
             put(rows, i, column + half + k, n, x2 * cos - x1 * sin)
 
 
-@sweep
+@jit_strict
 def _transpose(xT: Floats, x: Floats) -> None:
     """x (S, T) → xT (T, S), square by square."""
     side = lanes(x)
@@ -161,7 +161,7 @@ def _transpose(xT: Floats, x: Floats) -> None:
             transpose(xT, x, i, j)
 
 
-@layer
+@jit_reassoc
 def _softmax_forward(P: Floats, L: int, factor: float) -> None:
     """P (S, S) ← softmax(factor · P) in L rows, over L columns."""
     S, wide = P.shape[1], lanes(P)
@@ -187,7 +187,7 @@ def _softmax_forward(P: Floats, L: int, factor: float) -> None:
             store(P, n, j, load(P, n, j) * scale)
 
 
-@layer
+@jit_reassoc
 def _softmax_backward(P: Floats, dP: Floats, L: int, factor: float) -> None:
     """P ← dS = factor · P ⊙ (dP - Σ_j dP_j P_j), row by row."""
     S, wide = P.shape[1], lanes(P)

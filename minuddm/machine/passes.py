@@ -20,32 +20,32 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from minuddm.compiled import sweep
-from minuddm.layers.attention import (
+from minuddm.checks import Floats, Tokens
+from minuddm.machine.attention import (
     attention_backward,
     attention_forward,
     filled_up,
     rotary_table,
 )
-from minuddm.layers.dropout import dropout
-from minuddm.layers.embedding import embedding_backward, embedding_forward
-from minuddm.layers.layernorm import modulated_norm_backward, modulated_norm_forward
-from minuddm.layers.linear import (
+from minuddm.machine.dropout import dropout
+from minuddm.machine.embedding import embedding_backward, embedding_forward
+from minuddm.machine.intrinsics import aligned
+from minuddm.machine.jit import jit_strict
+from minuddm.machine.layernorm import modulated_norm_backward, modulated_norm_forward
+from minuddm.machine.linear import (
     linear_backward,
     linear_forward,
     wide_linear_backward,
 )
-from minuddm.layers.mlp import gelu, gelu_backward, gelu_forward
-from minuddm.layers.modulation import (
+from minuddm.machine.mlp import gelu, gelu_backward, gelu_forward
+from minuddm.machine.modulation import (
     gated_residual_backward,
     gated_residual_forward,
     silu_backward,
     silu_forward,
 )
-from minuddm.layers.softmax import log_softmax
-from minuddm.layers.vector import aligned
+from minuddm.machine.softmax import log_softmax
 from minuddm.nelbo import bound_and_gradient
-from minuddm.seams import Floats, Tokens
 from minuddm.weights import ModelConfig, Tensors
 
 _ROWS = 6  # of a block's modulation: shift, scale, gate of attention, then of the MLP
@@ -165,7 +165,7 @@ class _Saved(NamedTuple):
     mlp: Floats
 
 
-@sweep
+@jit_strict
 def _saved(t: Tile, k: int, N: int) -> _Saved:
     """Return the arrays of block k, as long as the N tokens at hand."""
     T, s, streams = N // t.rotary.shape[1], k % t.h1.shape[0], t.x.shape[0]
@@ -189,7 +189,7 @@ def _saved(t: Tile, k: int, N: int) -> _Saved:
     )
 
 
-@sweep
+@jit_strict
 def learn(
     g: Tensors,
     loss: Floats,
@@ -220,7 +220,7 @@ def learn(
     noise_backward(g, noise, features, w)
 
 
-@sweep
+@jit_strict
 def predict(
     log_p: Floats, x: Tokens, features: Floats, w: Tensors, turned: Turned, noise: Noise, t: Tile
 ) -> None:
@@ -243,7 +243,7 @@ def predict(
         log_softmax(log_p[first:last].reshape(N, V), t.logits[:N])
 
 
-@sweep
+@jit_strict
 def _first_table(table: Floats, mod: Floats, w: Tensors, turned: Turned) -> None:
     """Write q, k and v (V, 3D) of every value before the first attention."""
     V = len(table)
@@ -252,7 +252,7 @@ def _first_table(table: Floats, mod: Floats, w: Tensors, turned: Turned) -> None
     linear_forward(table, h, turned.qkv[0], None)
 
 
-@sweep
+@jit_strict
 def _forward(
     t: Tile,
     tokens: Tokens,
@@ -278,7 +278,7 @@ def _forward(
     linear_forward(t.logits[:N], h, turned.final, w.final_bias)
 
 
-@sweep
+@jit_strict
 def _qkv_forward(t: Tile, k: int, N: int, mod: Floats, w: Tensors, turned: Turned) -> None:
     """Block k: x → q, k, v."""
     a, span, row = _saved(t, k, N), N // len(mod), _ROWS * k
@@ -286,7 +286,7 @@ def _qkv_forward(t: Tile, k: int, N: int, mod: Floats, w: Tensors, turned: Turne
     linear_forward(a.qkv, a.h1, turned.qkv[k], None)
 
 
-@sweep
+@jit_strict
 def _block_forward(
     t: Tile, k: int, N: int, mod: Floats, w: Tensors, turned: Turned, masks: Floats, rate: float
 ) -> None:
@@ -309,7 +309,7 @@ def _block_forward(
     gated_residual_forward(a.x_out, a.x_mid, mod, row + _GATE2, a.mlp, span)
 
 
-@sweep
+@jit_strict
 def _backward(
     g: Tensors,
     dmod: Floats,
@@ -332,7 +332,7 @@ def _backward(
     embedding_backward(g.embedding, dx, tokens)
 
 
-@sweep
+@jit_strict
 def _block_backward(
     g: Tensors,
     dmod: Floats,
@@ -371,7 +371,7 @@ def _block_backward(
     )
 
 
-@sweep
+@jit_strict
 def _drop(x: Floats, masks: Floats, line: int, rate: float) -> None:
     """Drop out branch `line` (two a block) of a training pass; its backward is the same."""
     for b in range(len(masks)):
@@ -379,7 +379,7 @@ def _drop(x: Floats, masks: Floats, line: int, rate: float) -> None:
         dropout(x[b * L : (b + 1) * L], masks[b, line], rate)
 
 
-@sweep
+@jit_strict
 def noise_forward(s: Noise, features: Floats, w: Tensors) -> None:
     """Features (B, F) → s.mod (B, K, D)."""
     linear_forward(s.u1, features, w.cond_in.T, w.cond_in_bias)
@@ -389,7 +389,7 @@ def noise_forward(s: Noise, features: Floats, w: Tensors) -> None:
     linear_forward(_flat(s.mod), s.c, w.modulation.T, w.modulation_bias)
 
 
-@sweep
+@jit_strict
 def noise_backward(g: Tensors, s: Noise, features: Floats, w: Tensors) -> None:
     """s.dmod (B, K, D) → adds to the gradients of the modulation and of the conditioning."""
     linear_backward(s.dc, g.modulation, g.modulation_bias, _flat(s.dmod), s.c, w.modulation)
@@ -400,7 +400,7 @@ def noise_backward(g: Tensors, s: Noise, features: Floats, w: Tensors) -> None:
     linear_backward(None, g.cond_in, g.cond_in_bias, s.du1, features, w.cond_in)
 
 
-@sweep
+@jit_strict
 def _flat(mod: Floats) -> Floats:
     """Return a modulation (B, K, D) as one row per sequence, the output of a linear."""
     return mod.reshape(mod.shape[0], mod.shape[1] * mod.shape[2])

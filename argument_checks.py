@@ -1,0 +1,119 @@
+"""What public functions ask of their arguments, for both packages.
+
+`minuddm` and `hopfield` never import each other; the checks that tell no theory live here, once.
+Compiled loops check nothing: the functions in front of them call these, once an argument, and each
+raises `TypeError` (a wrong kind) or `ValueError` (a wrong value or shape) with one line that names
+the argument, its value, and the allowed range.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import ArrayLike, NDArray
+
+LARGEST_VOCABULARY = 2**31 - 1  # tokens are int32
+
+
+def count(value: int, name: str, least: int = 1) -> int:
+    """Return an integer of at least `least`."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+        raise TypeError(f"{name} must be an integer, got {value!r}")
+    if value < least:
+        raise ValueError(f"{name} must be at least {least}, got {value}")
+    return int(value)
+
+
+def vocabulary(V: int) -> int:
+    """Return V, an integer of at least 2: one value says nothing."""
+    if isinstance(V, bool) or not isinstance(V, int | np.integer):
+        raise TypeError(f"the vocabulary size V must be an integer, got {V!r}")
+    if not 2 <= V <= LARGEST_VOCABULARY:
+        allowed = "at least 2" if V < 2 else f"at most {LARGEST_VOCABULARY}"
+        raise ValueError(f"the vocabulary size V must be {allowed}, got {V}")
+    return int(V)
+
+
+def positive(value: float, name: str) -> float:
+    """Return a positive finite number."""
+    if isinstance(value, bool) or not (math.isfinite(value) and value > 0):
+        raise ValueError(f"{name} must be positive and finite, got {value}")
+    return float(value)
+
+
+def not_negative(value: float, name: str) -> float:
+    """Return a finite number of at least 0."""
+    if isinstance(value, bool) or not (math.isfinite(value) and value >= 0):
+        raise ValueError(f"{name} must be at least 0 and finite, got {value}")
+    return float(value)
+
+
+def generator(rng: Generator) -> Generator:
+    """Return a `numpy.random.Generator`; seeds and legacy states are refused."""
+    if not isinstance(rng, Generator):
+        raise TypeError(f"rng must be a numpy.random.Generator, got {rng!r}")
+    return rng
+
+
+def tokens(
+    x: ArrayLike, V: int, name: str = "tokens", ndim: int | None = None, L: int | None = None
+) -> NDArray[np.int32]:
+    """Return integers 0 … V - 1 as contiguous, writeable int32; with L given, rows (B, L)."""
+    array = np.asarray(x)
+    if not np.issubdtype(array.dtype, np.integer):
+        raise TypeError(f"{name} must be integers, got dtype {array.dtype}")
+    _shape(array, name, ndim, L)
+    if array.size and (array.min() < 0 or array.max() >= V):
+        outside = array.min() if array.min() < 0 else array.max()
+        raise ValueError(f"{name} must lie in 0 … {V - 1}, got {outside}")
+    return writeable(np.asarray(array, dtype=np.int32, order="C"))
+
+
+def spins(x: ArrayLike, name: str, L: int | None = None) -> NDArray[np.int8]:
+    """Return rows of ±1, (B, L); where no length L is given, patterns to be stored."""
+    array = np.asarray(x)
+    if not (np.issubdtype(array.dtype, np.number) or array.size == 0):
+        raise TypeError(f"{name} must be numbers, got dtype {array.dtype}")
+    _shape(array, name, 2, L)
+    if L is None:
+        stored(array, name)
+    outside = array[(array != 1) & (array != -1)]
+    if outside.size:
+        raise ValueError(f"{name} must be -1 or 1, got {outside.flat[0]}")
+    return np.ascontiguousarray(array, dtype=np.int8)
+
+
+def points(x: ArrayLike, name: str, L: int | None = None) -> NDArray[np.float64]:
+    """Return rows of finite numbers, (B, L); where no L is given, patterns to be stored."""
+    array = np.asarray(x)
+    if not np.issubdtype(array.dtype, np.floating) and not np.issubdtype(array.dtype, np.integer):
+        raise TypeError(f"{name} must be real numbers, got dtype {array.dtype}")
+    _shape(array, name, 2, L)
+    if L is None:
+        stored(array, name)
+    bad = array[~np.isfinite(array)]
+    if bad.size:
+        raise ValueError(f"{name} must be finite, got {bad.flat[0]}")
+    return np.ascontiguousarray(array, dtype=np.float64)
+
+
+def stored(array: NDArray[Any], name: str) -> NDArray[Any]:
+    """Return patterns (P, L) that are to be kept: at least one, of at least one site."""
+    if array.size == 0:
+        raise ValueError(f"{name} must not be empty, got shape {array.shape}")
+    return array
+
+
+def writeable(array: NDArray[Any]) -> NDArray[Any]:
+    """Return the array, or a copy if it is read-only: to the compiler that is another type."""
+    return array if array.flags.writeable else array.copy()
+
+
+def _shape(array: NDArray[Any], name: str, ndim: int | None, L: int | None) -> None:
+    if ndim is not None and array.ndim != ndim:
+        raise ValueError(f"{name} must have {ndim} axes, got shape {array.shape}")
+    if L is not None and array.shape[-1] != L:
+        raise ValueError(f"{name} must have length {L}, got {array.shape[-1]}")
+    if array.ndim > 1 and array.shape[-1] == 0:
+        raise ValueError(f"{name} must have at least one site a sequence, got {array.shape}")
