@@ -8,8 +8,8 @@
     logits = W (LN(x) γ (1 + scale) + shift) + b
 
 `minuddm.machine.passes` has these lines in code, forward and backward. A batch is computed in a
-fixed number of shards whose gradients are added in shard order, each shard on a thread of its own if
-there are any to spare; the number of threads therefore never changes a bit.
+fixed number of shards whose gradients are added in shard order, each shard on a thread of its own
+if there are any to spare; the number of threads therefore never changes a bit.
 """
 
 from collections.abc import Callable, Iterator

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from minuddm.machine import vector
+from minuddm.machine import intrinsics
 from minuddm.machine.product import _expect_all, product, small_product
 
 sides = st.integers(1, 300)
@@ -57,16 +57,16 @@ def test_a_small_product_is_the_product(dtype, transposed, m, n, k):
 @numba.njit
 def all_words(out, numbers, A, i, j, n):
     """Use every word once; rows of `out` take the registers, `numbers` what is one number."""
-    vector.expect(A, i, j)
-    x, y = vector.load(A, i, j), vector.take(A, i, j, n)
-    vector.store(out, 0, 0, x)
-    vector.store(out, 1, 0, y)
-    vector.put(out, 2, 0, n, x)
-    vector.store(out, 3, 0, vector.splat(A[i, j]))
-    vector.store(out, 4, 0, vector.multiply_add(x, y, x))
-    vector.store(out, 5, 0, vector.larger(x, y))
-    vector.store(out, 6, 0, (x + y) * x - y)
-    numbers[0], numbers[1], numbers[2] = vector.total(x), vector.top(y), vector.lanes(A)
+    intrinsics.expect(A, i, j)
+    x, y = intrinsics.load(A, i, j), intrinsics.take(A, i, j, n)
+    intrinsics.store(out, 0, 0, x)
+    intrinsics.store(out, 1, 0, y)
+    intrinsics.put(out, 2, 0, n, x)
+    intrinsics.store(out, 3, 0, intrinsics.splat(A[i, j]))
+    intrinsics.store(out, 4, 0, intrinsics.multiply_add(x, y, x))
+    intrinsics.store(out, 5, 0, intrinsics.larger(x, y))
+    intrinsics.store(out, 6, 0, (x + y) * x - y)
+    numbers[0], numbers[1], numbers[2] = intrinsics.total(x), intrinsics.top(y), intrinsics.lanes(A)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -100,10 +100,10 @@ def test_a_square_is_transposed_in_registers(dtype):
     A = np.arange(3 * 16 * 40, dtype=dtype).reshape(48, 40)
     side = 64 // A.itemsize
     B = np.zeros((40, 48), dtype)
-    turn = numba.njit(lambda B, A: vector.transpose(B, A, 16, 8))
+    turn = numba.njit(lambda B, A: intrinsics.transpose(B, A, 16, 8))
     turn(B, A)
     wanted = np.zeros_like(B)
-    vector.transpose(wanted, A, 16, 8)
+    intrinsics.transpose(wanted, A, 16, 8)
     np.testing.assert_array_equal(B, wanted)
     np.testing.assert_array_equal(
         B[8 : 8 + side, 16 : 16 + side], A[16 : 16 + side, 8 : 8 + side].T
