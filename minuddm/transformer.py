@@ -23,6 +23,7 @@ from numpy.typing import ArrayLike
 
 from minuddm import checks
 from minuddm.checks import Floats, Tokens
+from minuddm.machine.integrand import of_sequences
 from minuddm.machine.intrinsics import aligned
 from minuddm.machine.linear import transpose_all
 from minuddm.machine.modulation import noise_features
@@ -36,7 +37,7 @@ from minuddm.machine.passes import (
     predict,
 )
 from minuddm.machine.shards import long_shares, run_on, shares
-from minuddm.nelbo import bound_rates
+from minuddm.nelbo import coefficients
 from minuddm.weights import ModelConfig, Weights, initialise, shapes
 
 _CHUNK = 256  # sequences at a time where nothing is learnt: bounds their modulation
@@ -109,8 +110,8 @@ class Transformer:
         if len(z) == 0:
             raise ValueError("the batch must hold at least one sequence")
         a = checks.alphas(alpha, len(z))
-        rates = bound_rates(a, dalpha, self.config.vocab)
-        rates[:, 2] /= z.size  # the loss is a mean over tokens
+        mean = np.asarray(dalpha, dtype=np.float64) / z.size  # the loss is a mean over tokens
+        given = coefficients(a, mean, self.config.vocab)
         parts = shares(len(z), min(checks.count(shards, "shards"), len(z)))
         while len(self._gradients) < len(parts):
             self._gradients.append(Weights(self.weights.shapes, self.weights.flat.dtype))
@@ -123,8 +124,8 @@ class Transformer:
             loss = np.empty(z[part].size, features.dtype)
             with self._noise(len(z[part])) as noise, self._tile(keep=True) as tile:
                 g.flat[:] = 0
-                learn(g.tensors, loss, clean[part], z[part], rates[part], features[part],
-                      w, turned, noise, tile, masks[part], rate)  # fmt: skip
+                learn(g.tensors, loss, clean[part], z[part], of_sequences(given, part),
+                      features[part], w, turned, noise, tile, masks[part], rate)  # fmt: skip
             return float(loss.sum(dtype=np.float64))
 
         total = self._gradients[0]

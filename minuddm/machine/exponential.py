@@ -96,7 +96,7 @@ def _largest64(row: Any) -> Any:
     return top
 
 
-def excess(delta: Any, rho: Any) -> Any:
+def x_minus_log1p(delta: Any, rho: Any) -> Any:
     """Return δ - log(1 + δ) ≥ 0, given δ > -1 and ρ = 1 + δ; no cancellation near δ = 0.
 
     The caller passes both, each formed without rounding away the other's digits: δ decides near 0,
@@ -106,12 +106,12 @@ def excess(delta: Any, rho: Any) -> Any:
     return delta - np.log(rho)
 
 
-@overload(excess, inline="never")
-def _excess(delta: Any, rho: Any) -> Any:
-    return _excess32 if rho == types.float32 else _excess64
+@overload(x_minus_log1p, inline="never")
+def _x_minus_log1p(delta: Any, rho: Any) -> Any:
+    return _x_minus_log1p32 if rho == types.float32 else _x_minus_log1p64
 
 
-def _excess32(delta: Any, rho: Any) -> Any:
+def _x_minus_log1p32(delta: Any, rho: Any) -> Any:
     bits = np.float32(rho).view(np.int32)
     e = np.int32(np.int32(bits - _SQRT_HALF_BITS_32) >> _MANTISSA)
     m = np.int32(bits - np.int32(e << _MANTISSA)).view(np.float32)
@@ -124,7 +124,7 @@ def _excess32(delta: Any, rho: Any) -> Any:
     return rest + x * x * (_HALF + x * series)
 
 
-def _excess64(delta: Any, rho: Any) -> Any:
+def _x_minus_log1p64(delta: Any, rho: Any) -> Any:
     bits = np.float64(rho).view(np.int64)
     e = (bits - _SQRT_HALF_BITS_64) >> 52
     m = np.int64(bits - (e << 52)).view(np.float64)
@@ -153,7 +153,7 @@ def largest_of(out: Any, x: Any) -> None:
 
 
 @jit_reassoc
-def excess_of(out: Any, delta: Any, rho: Any) -> None:
-    """Write δ - log(1 + δ) of flat arrays into `out` (the compiled `excess`, for tests)."""
+def x_minus_log1p_of(out: Any, delta: Any, rho: Any) -> None:
+    """Write δ - log(1 + δ) of flat arrays into `out` (the compiled `x_minus_log1p`, for tests)."""
     for i in range(delta.shape[0]):
-        out[i] = excess(delta[i], rho[i])
+        out[i] = x_minus_log1p(delta[i], rho[i])

@@ -18,7 +18,6 @@ from the bottom, its k-th line undoes the k-th last line. The gradient of the re
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from minuddm.checks import Floats, Tokens
 from minuddm.machine.attention import (
@@ -29,6 +28,7 @@ from minuddm.machine.attention import (
 )
 from minuddm.machine.dropout import dropout
 from minuddm.machine.embedding import embedding_backward, embedding_forward
+from minuddm.machine.integrand import integrand_and_gradient
 from minuddm.machine.intrinsics import aligned
 from minuddm.machine.jit import jit_strict
 from minuddm.machine.layernorm import modulated_norm_backward, modulated_norm_forward
@@ -45,7 +45,6 @@ from minuddm.machine.modulation import (
     silu_forward,
 )
 from minuddm.machine.softmax import log_softmax
-from minuddm.nelbo import bound_and_gradient
 from minuddm.weights import ModelConfig, Tensors
 
 _ROWS = 6  # of a block's modulation: shift, scale, gate of attention, then of the MLP
@@ -195,7 +194,7 @@ def learn(
     loss: Floats,
     x0: Tokens,
     xt: Tokens,
-    rates: NDArray[np.float64],
+    coefficients: NamedTuple,
     features: Floats,
     w: Tensors,
     turned: Turned,
@@ -204,7 +203,10 @@ def learn(
     uniforms: Floats,
     rate: float,
 ) -> None:
-    """x0, xt (B, L), rates (B, 3), features (B, F) → loss (B·L,); adds to g; tile by tile."""
+    """x0, xt (B, L), the integrand's coefficients, features (B, F) → loss (B·L,); adds to g.
+
+    Tile by tile.
+    """
     (B, L), T = xt.shape, t.P.shape[1]
     no_table = np.empty((0, t.qkv.shape[2]), t.qkv.dtype)
     noise_forward(noise, features, w)
@@ -215,7 +217,7 @@ def learn(
         masks = uniforms[first:last]
         _forward(t, tokens, mod, w, turned, no_table, masks, rate)
         clean, losses = x0[first:last].reshape(N), loss[first * L : last * L]
-        bound_and_gradient(losses, t.logits[:N], clean, tokens, rates[first:last], L)
+        integrand_and_gradient(losses, t.logits[:N], clean, tokens, coefficients, first, L)
         _backward(g, dmod, t, tokens, mod, w, masks, rate)
     noise_backward(g, noise, features, w)
 

@@ -8,11 +8,10 @@ prior                  what is left of a token at t = 1
 """
 
 from minuddm.nelbo.exact import discrete_elbo, enumerate_law, exact_nelbo, prior
-from minuddm.nelbo.integrand import bound_and_gradient, bound_rates, nelbo, nelbo_grad
+from minuddm.nelbo.integrand import coefficients, nelbo, nelbo_grad
 
 __all__ = [
-    "bound_and_gradient",
-    "bound_rates",
+    "coefficients",
     "discrete_elbo",
     "enumerate_law",
     "exact_nelbo",

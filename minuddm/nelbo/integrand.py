@@ -1,4 +1,4 @@
-"""The rate of the continuous-time negative evidence lower bound of one token [T8].
+"""The integrand of the continuous-time negative evidence lower bound (NELBO) of one token [T8].
 
 With a = V α, b = 1 - α, x̄_j = a p_j + b, z = x_t, and r⁰ the value of r at p = e_{x0}:
 
@@ -28,21 +28,22 @@ float32); x̄ ≥ b > 0; the largest number formed is a (a + b)/b², about 2.5e2
 = 1 - 1e-6, well inside float32.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from minuddm import checks
 from minuddm.checks import Floats, Tokens
-from minuddm.machine.exponential import excess, exp, largest
+from minuddm.machine.exponential import exp, largest, x_minus_log1p
+from minuddm.machine.integrand import integrand_of
 from minuddm.machine.jit import jit_reassoc
 
 
 def nelbo(
     log_p: ArrayLike, x0: ArrayLike, xt: ArrayLike, alpha: ArrayLike, dalpha: ArrayLike
 ) -> Floats:
-    """Return the bound's rate ℓ (B, L) [T8], in nats per unit of t.
+    """Return the integrand ℓ (B, L) [T8], in nats per unit of t.
 
     log_p (B, L, V) are log-probabilities of the clean token (minus infinity is welcome), x0 and
     xt tokens (B, L), alpha and dalpha (B,) or numbers: α in (0, 1) and its derivative in t.
@@ -69,37 +70,46 @@ def _bound(
     if clean.shape != z.shape:
         raise ValueError(f"x0 and xt must have one shape, got {clean.shape} and {z.shape}")
     logits = checks.log_probabilities(logits, z, "logits")
-    rate = bound_rates(checks.alphas(alpha, len(z)), dalpha, V)
-    loss, turned = np.empty(z.shape, logits.dtype), logits.copy()
-    bound_and_gradient(
-        loss.reshape(-1), turned.reshape(-1, V), clean.ravel(), z.ravel(), rate, z.shape[1]
+    loss, gradient = np.empty(z.shape, logits.dtype), logits.copy()
+    given = coefficients(checks.alphas(alpha, len(z)), dalpha, V)
+    _integrand(
+        loss.reshape(-1), gradient.reshape(-1, V), clean.ravel(), z.ravel(), given, 0, z.shape[1]
     )
-    return loss, turned
+    return loss, gradient
 
 
-def bound_rates(alpha: NDArray[np.float64], dalpha: ArrayLike, V: int) -> NDArray[np.float64]:
-    """Return a = V α, b = 1 - α and the rate -α'/(V α), stacked as (B, 3) in float64."""
+class Coefficients(NamedTuple):
+    """What the integrand needs of the time of each of B sequences, in float64."""
+
+    a: NDArray[np.float64]  # V α
+    b: NDArray[np.float64]  # 1 - α
+    weight: NDArray[np.float64]  # -α'/(V α)
+
+
+def coefficients(alpha: NDArray[np.float64], dalpha: ArrayLike, V: int) -> Coefficients:
+    """Return the coefficients of alphas (B,) in (0, 1) and their derivatives in t, (B,) or one."""
     dalpha = np.asarray(dalpha, dtype=np.float64)
     if dalpha.shape not in ((), alpha.shape):
         raise ValueError(f"dalpha must be a number or have shape {alpha.shape}, got {dalpha.shape}")
-    dalpha = np.broadcast_to(dalpha, alpha.shape)
     if ((alpha <= 0) | (alpha >= 1)).any():
         raise ValueError("the bound needs alpha in (0, 1)")
     if not (np.isfinite(dalpha) & (dalpha <= 0)).all():
         raise ValueError("dalpha must be finite and not positive")
-    return np.stack([V * alpha, 1 - alpha, -dalpha / (V * alpha)], axis=1)
+    return Coefficients(V * alpha, 1 - alpha, -dalpha / (V * alpha))
 
 
+@integrand_of(Coefficients)
 @jit_reassoc
-def bound_and_gradient(
+def _integrand(
     loss: Floats,
     logits: Floats,
     x0: Tokens,
     xt: Tokens,
-    rates: NDArray[np.float64],
+    given: Coefficients,
+    first: int,
     L: int,
 ) -> None:
-    """Tokens (N,), rates (B, 3) → loss (N,); turns the logits (N, V) into their gradient.
+    """Tokens (N,) of the sequences from `first` on → loss (N,); logits (N, V) ← their gradient.
 
     One row after the other passes through p (V,), so that nothing of size (N, V) is held twice.
     """
@@ -108,7 +118,8 @@ def bound_and_gradient(
     real = logits.dtype.type
     one = real(1)
     for n in range(N):
-        a, b, rate = rates[n // L, 0], rates[n // L, 1], rates[n // L, 2]
+        s = first + n // L
+        a, b, weight = given.a[s], given.b[s], given.weight[s]
         clean, z = x0[n], xt[n]
         q = _softmax(p, logits[n], clean)
         p_clean, p_z = p[clean], p[z]
@@ -120,20 +131,20 @@ def bound_and_gradient(
         p[clean] = real(neutral)
         G = logits[n]  # read for the last time above
         shift = one if x_z < a else one - one  # times a/x̄_z, subtracted from G
-        ratio, gap = _terms(G, p, real(a), real(b), real(r0), real(kappa), real(neutral), shift)
+        ratio, deltas = _terms(G, p, real(a), real(b), real(r0), real(kappa), real(neutral), shift)
         p[clean] = p_clean
-        pull = r0 * gap  # Σ_j r⁰_j δ_j
+        pull = r0 * deltas  # Σ_j r⁰_j δ_j
         value = r0 * ratio
         if clean != z:
             c = b / (a + b)
             x_clean = a * p_clean + b
             delta = -a * (c * q + p_z) / x_z
-            value += excess(delta, c * x_clean / x_z) / c
+            value += x_minus_log1p(delta, c * x_clean / x_z) / c
             pull += delta / c
             G[clean] = real(a / (c * x_clean) * (-1.0 if shift else delta))
         G[z] = real(-a / x_z * (pull + shift))
-        loss[n] = real(rate * value)
-        _through_softmax(G, p, real(rate))
+        loss[n] = real(weight * value)
+        _through_softmax(G, p, real(weight))
 
 
 @jit_reassoc
@@ -171,23 +182,23 @@ def _terms(
     First the sums, then the writing: see `minuddm.machine.jit`.
     """
     keep = p.dtype.type(1) - shift
-    value, gap = a - a, a - a
+    value, deltas = a - a, a - a
     slope = kappa / a  # 1 + δ_j = x̄_j κ/a, without the cancellation in 1 + δ
     for j in range(p.shape[0]):
         delta = kappa * (p[j] - neutral)
-        value += excess(delta, (a * p[j] + b) * slope)
-        gap += delta
+        value += x_minus_log1p(delta, (a * p[j] + b) * slope)
+        deltas += delta
     for j in range(p.shape[0]):
         delta = kappa * (p[j] - neutral)
         G[j] = a * r0 * (keep * delta - shift) / (a * p[j] + b)
-    return value, gap
+    return value, deltas
 
 
 @jit_reassoc
-def _through_softmax(G: Floats, p: Floats, rate: float) -> None:
-    """G ← rate · p ⊙ (G - Σ p G), in place."""
-    along = rate - rate
+def _through_softmax(G: Floats, p: Floats, weight: float) -> None:
+    """G ← weight · p ⊙ (G - Σ p G), in place."""
+    along = weight - weight
     for j in range(p.shape[0]):
         along += p[j] * G[j]
     for j in range(p.shape[0]):
-        G[j] = rate * p[j] * (G[j] - along)
+        G[j] = weight * p[j] * (G[j] - along)
