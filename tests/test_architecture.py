@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 FLOORS = [
-    {"files", "schedule"},
+    {"files", "schedule", "network"},
     {"machine.jit", "machine.shards"},
     {"checks"},
     {"machine"},  # layers: each a loop or two
