@@ -23,6 +23,7 @@ def test_rows_of_the_kernel_are_distributions(V, alpha):
 
 @given(V=strategies.vocabularies, a=strategies.alphas, b=strategies.alphas)
 def test_waiting_twice_is_waiting_once(V, a, b):
+    """[T2]"""
     once = tr.transition(a * b, V)
     np.testing.assert_allclose(tr.transition(a, V) @ tr.transition(b, V), once, atol=ROUND)
 
@@ -35,6 +36,7 @@ def test_the_spectrum_is_one_and_alpha(V, alpha):
 
 @given(V=strategies.vocabularies, alpha=strategies.alphas, seed=strategies.seeds)
 def test_renaming_the_vocabulary_changes_nothing(V, alpha, seed):
+    """[T3]"""
     S = np.eye(V)[np.random.default_rng(seed).permutation(V)]
     Q = tr.transition(alpha, V)
     np.testing.assert_allclose(S @ Q @ S.T, Q, atol=ROUND)
