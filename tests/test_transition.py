@@ -193,7 +193,7 @@ def test_inverse_temperature_is_the_log_odds_of_keeping(alpha, V):
         (lambda: tr.bridge(0, [1.0], 0.9, 0.5), "V must be at least 2"),
         (lambda: tr.propagate([0.7, 0.3], [0.1, 0.5]), "one alpha per sequence"),
         (lambda: tr.bridge(0, [0.5, 0.5], [0.9, 0.8], [0.2]), "one shape"),
-        (lambda: tr.corrupt(np.zeros((2, 0), int), 0.5, 3, None), "at least one token"),
+        (lambda: tr.corrupt(np.zeros((2, 0), int), 0.5, 3, None), "at least one site"),
         (lambda: tr.bridge(0, [0.5, 0.5], 0.2, 0.4), "s > t"),
         (lambda: tr.bridge(0, [0.5, 0.4], 0.4, 0.2), "distributions"),
         (lambda: tr.bridge(2, [0.5, 0.5], 0.4, 0.2), r"xt must lie in 0 … 1, got 2"),
