@@ -27,11 +27,11 @@ from experiments import commandline
 from experiments.jobs import Found, each, generator
 from experiments.record import Run, claim
 from hopfield import DensityMemory, LogSumExp, LogSumReLU, hebbian
-from hopfield.landscape import RESTLESS, SPURIOUS, STORED, census
+from hopfield.landscape import SPURIOUS, STORED, UNCONVERGED, census
 from minuddm.probes import bootstrap_mean
 
 KINDS = {STORED: "stored", 3: "mixture of 3", 5: "mixture of 5", 7: "mixture of 7",
-         SPURIOUS: "none of these", RESTLESS: "not at rest"}  # fmt: skip
+         SPURIOUS: "none of these", UNCONVERGED: "not at rest"}  # fmt: skip
 BETA = 10.0  # of the circle, in the units of [T20], where the kernel is e^{-β d²}
 ON_CIRCLE = (2, 9, 1000)
 COLUMNS = ["part", "memory", "L", "P", "load", "kind", "sets", "share", "share_lo", "share_hi",

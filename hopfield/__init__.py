@@ -1,16 +1,18 @@
 """hopfield: associative memories, with an energy and without one, from scratch, to be read.
 
-A memory stores patterns and recalls them: from a damaged pattern it walks to a place of rest.
+A memory stores patterns and recalls them: from a damaged pattern it descends to a fixed point.
 Reading order:
 
-    separation           how fast a memory forgets patterns that are not the nearest one
-    dense, walks         the dense associative memory on any finite alphabet
-    binary, token        the same for spins and for sequences of tokens
-    continuous           the same for points: one step of attention, a density estimate
+    reference            the law: energy, update, recall and heat bath as lines of NumPy
+    token                that memory for sequences of tokens; enough to read the keystone
+    separation           the functions Q of the overlaps; tables of them
+    dense, walks         the same law in O(P L) a sweep, on any finite alphabet
+    recall               asynchronous, synchronous and Gibbs: what all memories share
+    binary               the dense memory on spins
+    continuous           the dense memory on points: one step of attention, a density estimate
     couplings            Hopfield 1982, Storkey, pseudo-inverse: pairwise couplings
     pseudolikelihood/    couplings that a likelihood chose: basins and no energy
-    recall               walking downhill, one site at a time or all at once
-    landscape/           capacity, basins, volumes, and what else there is besides the patterns
+    landscape/           capacity, basins, volumes, and fixed points that are no patterns
 
 Every memory has `.energy(x)` and `.recall(x) -> Recall(state, energies, steps, converged)`, batched
 over queries. `TokenMemory`'s energy, conditionals and recall are the energy-side twins of what

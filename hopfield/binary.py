@@ -19,9 +19,8 @@ from numpy.typing import ArrayLike, NDArray
 
 import argument_checks as checks
 from hopfield.dense import DenseMemory
-from hopfield.recall import Floats
+from hopfield.recall import Floats, Tokens
 from hopfield.separation import Power, Separation
-from hopfield.walks import Codes
 
 HOPFIELD = Power(2)
 
@@ -32,21 +31,22 @@ class BinaryMemory(DenseMemory):
     def __init__(self, patterns: ArrayLike, F: Separation = HOPFIELD) -> None:
         stored = checks.spins(patterns, "patterns")
         L = stored.shape[1]
-        super().__init__(_codes(stored), 2, F, np.arange(-L, L + 1, 2.0))
+        super().__init__(_up_or_down(stored), 2, F, np.arange(-L, L + 1, 2.0))
 
     def conditionals(self, x: ArrayLike, beta: float | None = None) -> Floats:
         """Return the heat-bath probability (B, L) of +1 at each site given the others.
 
         beta is the bath's inverse temperature (default: the memory's own, or 1).
         """
-        return self._laws(self._coded(x), beta)[..., 1]
+        return self._laws(self._to_tokens(x), beta)[..., 1]
 
-    def _coded(self, x: ArrayLike) -> Codes:
-        return _codes(checks.spins(x, "states", len(self._columns)))
+    def _to_tokens(self, x: ArrayLike) -> Tokens:
+        return _up_or_down(checks.spins(x, "states", len(self._columns)))
 
-    def _shown(self, x: Codes) -> NDArray[np.int8]:
+    def _from_tokens(self, x: Tokens) -> NDArray[np.int8]:
         return (2 * x - 1).astype(np.int8)
 
 
-def _codes(spins: NDArray[np.int8]) -> Codes:
+def _up_or_down(spins: NDArray[np.int8]) -> Tokens:
+    """-1 is token 0, and 1 is token 1."""
     return (spins > 0).astype(np.int32)

@@ -2,21 +2,21 @@
 
     z_μ = c_μ - ½‖x - ξ^μ‖²           overlap: near is high
     E(x) = -Q(z_1 … z_P)              Q one of the two that are logarithms (`hopfield.separation`)
-    T(x) = Σ_μ w_μ ξ^μ / Σ_μ w_μ      where the force w = ∂Q/∂z pulls: -∇E = (Σ w) (T(x) - x)
+    ξ̄(x) = Σ_μ w_μ ξ^μ / Σ_μ w_μ      mean pattern at the force w = ∂Q/∂z: -∇E = (Σ w) (ξ̄(x) - x)
 
 `DensityMemory` has c = 0: e^{-βE} is a density estimate around the patterns, Gaussian for LogSumExp
 and Epanechnikov for LogSumReLU [T18], [T20]. `ContinuousMemory` has c_μ = ½‖ξ^μ‖², which turns z
 into x·ξ^μ - ½‖x‖² and E into
 
-    E(x) = ½‖x‖² - (1/β) log Σ_μ e^{β x·ξ^μ},   T(x) = Ξᵀ softmax(β Ξ x)        Ramsauer et al. 2020
+    E(x) = ½‖x‖² - (1/β) log Σ_μ e^{β x·ξ^μ},   ξ̄(x) = Ξᵀ softmax(β Ξ x)        Ramsauer et al. 2020
 
-whose T is one step of attention. For patterns of one norm the two are the same up to a constant.
+whose ξ̄ is one step of attention. For patterns of one norm the two are the same up to a constant.
 
-*Why E never rises from x to x + h (T(x) - x), 0 < h ≤ 1.* Both Q lie above a surrogate that
+*Why E never rises from x to x + τ (ξ̄(x) - x), 0 < τ ≤ 1.* Both Q lie above a surrogate that
 touches them at x and is, in the new point y, -½ Σ_μ w_μ‖y - ξ^μ‖² up to constants: log-sum-exp is
 convex in z, so it lies above its tangent; Σ_μ max(0, 1 + βz) is at least the sum over the patterns
-that are near x. The surrogate is a parabola with its top at T(x), and on the way from x to the
-top it only rises: Q rises, E falls. h = 1 is the concave-convex step; small h follows the
+that are near x. The surrogate is a parabola with its top at ξ̄(x), and on the way from x to the
+top it only rises: Q rises, E falls. τ = 1 is the concave-convex step; small τ follows the
 gradient flow, in a time that runs Σ w times as fast.
 """
 
@@ -57,14 +57,14 @@ class DensityMemory:
         return out
 
     def step(self, x: ArrayLike) -> Floats:
-        """Return T(x) (B, D), the concave-convex step; a state that nothing pulls stays."""
+        """Return ξ̄(x) (B, D), the concave-convex step; a state with no force on it stays."""
         return self._step(self._states(x))
 
     def recall(self, x: ArrayLike, *, max_steps: int = 1000, tolerance: float = 1e-9) -> Recall:
-        """Iterate T from the states x (B, D) until no coordinate moves by more than `tolerance`.
+        """Iterate ξ̄ from the states x (B, D) until no coordinate moves by more than `tolerance`.
 
-        The tolerance is relative to the largest coordinate of the patterns. Close to the point
-        where two minima merge, T creeps: a recall cut short is not `converged`.
+        The tolerance is relative to the largest coordinate of the patterns. Close to where two
+        minima merge, steps become arbitrarily small; a recall cut short is not `converged`.
         """
         checks.count(max_steps, "max_steps")
         far = checks.positive(tolerance, "tolerance") * max(1e-300, np.abs(self.patterns).max())
@@ -85,16 +85,16 @@ class DensityMemory:
         converged[active] = False
         return Recall(state, np.stack(trace, axis=1), steps, converged)
 
-    def flow(self, x: ArrayLike, steps: int, h: float = 0.1) -> Floats:
-        """Return the path (steps + 1, B, D) of the gradient flow from x (B, D), in steps of h.
+    def flow(self, x: ArrayLike, steps: int, tau: float = 0.1) -> Floats:
+        """Return the path (steps + 1, B, D) of the gradient flow from x (B, D).
 
-        Each step goes the share h in (0, 1] of the way to T(x); E never rises along it.
+        Each step goes the share tau in (0, 1] of the way to ξ̄(x); E never rises along it.
         """
-        if not 0 < h <= 1:
-            raise ValueError(f"h must lie in (0, 1], got {h}")
+        if not 0 < tau <= 1:
+            raise ValueError(f"tau must lie in (0, 1], got {tau}")
         path = [self._states(x)]
         for _ in range(checks.count(steps, "steps")):
-            path.append(path[-1] + h * (self._step(path[-1]) - path[-1]))
+            path.append(path[-1] + tau * (self._step(path[-1]) - path[-1]))
         return np.stack(path)
 
     def _step(self, x: Floats) -> Floats:

@@ -15,13 +15,14 @@ costs O(1), a flip O(L), so a recall costs little more than that product.
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import expit, logit
 
 import argument_checks as checks
+from hopfield import recall
 from hopfield.jit import jit_strict
-from hopfield.recall import Bools, Floats, Recall, Sites, all_at_once, drawn_in_turn, one_by_one
+from hopfield.recall import ROUNDING, Bools, Floats, Recall, Sites
 
 Spins = NDArray[np.int8]
-_ROUNDING = 2.3e-16  # per addition, twice 2⁻⁵³ and a little
 
 
 class Couplings:
@@ -32,7 +33,7 @@ class Couplings:
         if self.W.shape[0] != self.W.shape[1] or np.diagonal(self.W).any():
             raise ValueError(f"W must be square with zero diagonal, got shape {self.W.shape}")
         self._columns = np.ascontiguousarray(self.W.T)  # row i: what spin i does to the others
-        self._tie = _ROUNDING * len(self.W) * np.abs(self.W).sum(axis=1)
+        self._tie = ROUNDING * len(self.W) * np.abs(self.W).sum(axis=1)
 
     @property
     def values(self) -> NDArray[np.int64]:
@@ -56,8 +57,7 @@ class Couplings:
 
     def conditionals(self, x: ArrayLike, beta: float = 1.0) -> Floats:
         """Return ψ(+1 | rest) = 1/(1 + e^{-2β h}), (B, L) [T21]."""
-        h = checks.positive(beta, "beta") * self.fields(x)
-        return np.asarray(0.5 * (1 + np.tanh(h)))
+        return np.asarray(expit(2 * checks.positive(beta, "beta") * self.fields(x)))
 
     def margins(self, patterns: ArrayLike) -> Floats:
         """Return κ = ξ_i h_i / ‖W_i‖, (P, L): how safely each spin of each pattern is held."""
@@ -80,15 +80,15 @@ class Couplings:
         """
         state = self._states(x).copy()
         if synchronous:
-            return all_at_once(state, self._update, max_sweeps)
+            return recall.synchronous(state, self._update, max_sweeps)
         fields = self._fields(state)
 
         def descend(active: Sites, order: Sites) -> tuple[Bools, Floats]:
             changed = np.zeros(len(active), np.bool_)
-            _descend(state, fields, changed, active, order, self._columns, self._tie)
+            _asynchronous(state, fields, changed, active, order, self._columns, self._tie)
             return changed, _energy(state[active], fields[active])
 
-        return one_by_one(state, _energy(state, fields), descend, rng, max_sweeps)
+        return recall.asynchronous(state, _energy(state, fields), descend, rng, max_sweeps)
 
     def heat_bath(
         self, x: ArrayLike, rng: Generator, *, beta: float = 1.0, sweeps: int = 1
@@ -101,9 +101,9 @@ class Couplings:
         fields, b = self._fields(state), checks.positive(beta, "beta")
 
         def draw(u: Floats) -> None:
-            _draw(state, fields, _logits(u) / (2 * b), self._columns)
+            _gibbs(state, fields, logit(u) / (2 * b), self._columns)
 
-        return drawn_in_turn(state, lambda: _energy(state, fields), draw, rng, sweeps)
+        return recall.gibbs(state, lambda: _energy(state, fields), draw, rng, sweeps)
 
     def _states(self, x: ArrayLike) -> Spins:
         return checks.spins(x, "states", len(self.W))
@@ -153,13 +153,8 @@ def _energy(state: Spins, fields: Floats) -> Floats:
     return np.asarray(-0.5 * np.einsum("bl,bl->b", state, fields))
 
 
-def _logits(u: Floats) -> Floats:
-    with np.errstate(divide="ignore"):
-        return np.asarray(np.log(u) - np.log1p(-u))
-
-
 @jit_strict
-def _descend(
+def _asynchronous(
     state: Spins,
     fields: Floats,
     changed: Bools,
@@ -180,7 +175,7 @@ def _descend(
 
 
 @jit_strict
-def _draw(state: Spins, fields: Floats, threshold: Floats, columns: Floats) -> None:
+def _gibbs(state: Spins, fields: Floats, threshold: Floats, columns: Floats) -> None:
     """σ_i ← +1 where its field exceeds log(u/(1-u))/2β, that is, with chance 1/(1 + e^{-2βh})."""
     for b in range(state.shape[0]):
         s, h = state[b], fields[b]

@@ -1,4 +1,8 @@
-"""How the energy side compiles: without the GIL, cached, operations in their written order."""
+"""How the energy side compiles: without the GIL, cached, operations in their written order.
+
+Numba's cache watches the file of a compiled function and no other, so a walk calls only walks of
+its own file, and constants of other files come as arguments.
+"""
 
 from collections.abc import Callable
 from typing import Any, TypeVar, cast

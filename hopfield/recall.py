@@ -1,9 +1,12 @@
-"""Recall: going downhill until nothing changes, for any memory with a finite set of states.
+"""Recall: sites change until nothing does, in any memory with a finite set of states.
 
-Asynchronous: sites change one at a time, in order or in a random order drawn anew for every query
-and sweep; where there is an energy it never rises, and a sweep that changes nothing is the end.
-Synchronous: all sites change at once. Then a state may also return every second time, and the
-walk ends when it does.
+    asynchronous   one site at a time, in order or in a random order drawn anew for every query and
+                   sweep; where there is an energy it never rises
+    synchronous    all sites at once; the end is a fixed point or a 2-cycle
+    gibbs          every site in turn drawn from its law given the others
+
+A sweep visits every site once. The loops over sites are the memory's own (`hopfield.walks` for the
+dense ones); here is what all memories share: when a query is done, and what is recorded of it.
 """
 
 from collections.abc import Callable
@@ -15,16 +18,19 @@ from numpy.typing import NDArray
 
 import argument_checks as checks
 
+Tokens = NDArray[np.int32]
 Bools = NDArray[np.bool_]
 Sites = NDArray[np.int64]
 Floats = NDArray[np.float64]
+ROUNDING = 2.3e-16
+"""Of one addition, twice 2⁻⁵³ and a little; sums closer than their rounding tie."""
 
 
 class Recall(NamedTuple):
-    """The outcome of descending from B queries.
+    """The outcome of a recall of B queries.
 
-    state (B, …) is where each query came to rest; energies (B, S + 1) its energy before the first
-    sweep and after each, held at its last value once at rest; steps (B,) the sweeps that changed
+    state (B, …) is where each query ended; energies (B, S + 1) its energy before the first sweep
+    and after each, held at its last value once nothing changes; steps (B,) the sweeps that changed
     something; converged (B,) whether a whole sweep changed nothing.
     """
 
@@ -39,7 +45,7 @@ class Recall(NamedTuple):
         return np.asarray(~self.converged & (self.steps < self.energies.shape[1] - 1))
 
 
-def one_by_one(
+def asynchronous(
     state: NDArray[Any],
     energies: Floats,
     sweep: Callable[[Sites, Sites], tuple[Bools, Floats]],
@@ -69,30 +75,7 @@ def one_by_one(
     return Recall(state, np.stack(trace, axis=1), steps, converged)
 
 
-def drawn_in_turn(
-    state: NDArray[Any],
-    energy: Callable[[], Floats],
-    draw: Callable[[Floats], None],
-    rng: Generator,
-    sweeps: int,
-) -> Recall:
-    """Draw every site of `state` (B, L) from its heat bath, in place, `sweeps` times.
-
-    `draw(u)` sets each site by its uniform u (B, L); energies, (B,) of the state now, may rise.
-    `steps` are the sweeps that changed something, `converged` says that the last did not.
-    """
-    trace, steps = [energy()], np.zeros(len(state), np.int64)
-    moved = np.zeros(len(state), np.bool_)
-    for _ in range(checks.count(sweeps, "sweeps")):
-        before = state.copy()
-        draw(rng.random(state.shape))
-        moved = (state != before).any(axis=1)
-        steps += moved
-        trace.append(energy())
-    return Recall(state, np.stack(trace, axis=1), steps, ~moved)
-
-
-def all_at_once(
+def synchronous(
     state: NDArray[Any],
     update: Callable[[NDArray[Any]], tuple[NDArray[Any], Floats]],
     max_sweeps: int,
@@ -123,3 +106,26 @@ def all_at_once(
     else:
         converged[active[(following == now[active]).all(axis=1)]] = True
     return Recall(now, np.stack(trace, axis=1), steps, converged)
+
+
+def gibbs(
+    state: NDArray[Any],
+    energy: Callable[[], Floats],
+    draw: Callable[[Floats], None],
+    rng: Generator,
+    sweeps: int,
+) -> Recall:
+    """Draw every site of `state` (B, L) from its heat bath, in place, `sweeps` times.
+
+    `draw(u)` sets each site by its uniform u (B, L); energies, (B,) of the state now, may rise.
+    `steps` are the sweeps that changed something, `converged` says that the last did not.
+    """
+    trace, steps = [energy()], np.zeros(len(state), np.int64)
+    moved = np.zeros(len(state), np.bool_)
+    for _ in range(checks.count(sweeps, "sweeps")):
+        before = state.copy()
+        draw(rng.random(state.shape))
+        moved = (state != before).any(axis=1)
+        steps += moved
+        trace.append(energy())
+    return Recall(state, np.stack(trace, axis=1), steps, ~moved)

@@ -12,7 +12,7 @@ and the memories differ in Q alone:
     Exponential()     Q = log Σ_μ e^{z_μ}                     w = softmax(z)
     LogSumReLU(β)     Q = (1/β) log Σ_μ max(0, 1 + β z_μ)     w = 1[1 + β z > 0] / Σ_μ max(…)
 
-Laws, all tested: Q does not depend on the order of the patterns; Q is monotone in every z_μ (a
+Laws, all tested: Q does not depend on the order of the patterns; Q never falls as a z_μ rises (a
 power of even n only where z ≥ 0); LogSumExp obeys Q(z + c) = Q(z) + c, so its forces only see
 differences, and max z ≤ Q ≤ max z + (log P)/β, so that β → ∞ is the nearest pattern and β → 0 the
 mean of all; nothing overflows for overlaps up to 10⁶.
@@ -24,7 +24,7 @@ itself leaves float64 at z = 710. LogSumReLU is the Epanechnikov energy of Hoove
 `origin` = L, which is the same up to that distance's scale.
 
 On spins and tokens an overlap takes L + 1 values only, so a sweep needs no exponentials: it reads
-`Ladder`, a table of them.
+an `OverlapTable`.
 """
 
 from dataclasses import dataclass, field
@@ -32,6 +32,7 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import logsumexp, softmax
 
 import argument_checks as checks
 
@@ -39,19 +40,20 @@ Floats = NDArray[np.float64]
 LARGEST_POWER = 50  # 10⁶ raised to it, times 10⁶ patterns, is still a float64
 
 
-class Ladder(NamedTuple):
-    """The inner function f of Q on L + 1 equally spaced overlaps, for sweeps that walk in steps.
+class OverlapTable(NamedTuple):
+    """The inner function f of Q at L + 1 equally spaced overlaps, for 0 … L matches.
 
-    Q = Σ f if `rate` is 0, else (log Σ f) / rate. value (L + 1,) is f, rise (L + 1,) the step from
-    each overlap to the next. With gap > 0, f is an exponential that grows by e^gap a step and is
-    known up to a factor, taken where nothing can overflow: the tables are read downwards from
-    the largest overlap, which is their last entry, and rise is divided by e^gap.
+    Q = Σ f if `beta` is 0, else (1/beta) log Σ f. f (L + 1,), delta_f (L + 1,) the difference from
+    each overlap to the next. With log_ratio > 0, f is an exponential, known up to a factor: it is
+    1 at the largest overlap, each value is e^log_ratio times the one before, and delta_f is
+    divided by e^log_ratio. Such a table is read shifted, so that the largest overlap of a state
+    reads the last entry: nothing overflows, and the largest term does not underflow.
     """
 
-    value: Floats
-    rise: Floats
-    rate: float
-    gap: float
+    f: Floats
+    delta_f: Floats
+    beta: float
+    log_ratio: float
 
 
 class Separation(Protocol):
@@ -63,8 +65,8 @@ class Separation(Protocol):
     def weights(self, z: ArrayLike) -> Floats:
         """Return ∂Q/∂z, shape (…, P), of overlaps (…, P)."""
 
-    def ladder(self, overlaps: Floats) -> Ladder:
-        """Return the tables for rising, equally spaced overlaps (L + 1,)."""
+    def table(self, overlaps: Floats) -> OverlapTable:
+        """Return f and its differences at increasing, equally spaced overlaps (L + 1,)."""
 
 
 @dataclass(frozen=True)
@@ -86,10 +88,10 @@ class Power:
         """Return zⁿ⁻¹, shape (…, P)."""
         return np.asarray(self._counted(z) ** (self.n - 1))
 
-    def ladder(self, overlaps: Floats) -> Ladder:
-        """Return f and its steps; the last step leads nowhere and is 0."""
+    def table(self, overlaps: Floats) -> OverlapTable:
+        """Return f and its differences; the last overlap has no next one, its difference is 0."""
         f = self._f(overlaps)
-        return Ladder(f, np.diff(f, append=f[-1]), rate=0.0, gap=0.0)
+        return OverlapTable(f, np.diff(f, append=f[-1]), beta=0.0, log_ratio=0.0)
 
     def _f(self, z: ArrayLike) -> Floats:
         return np.asarray(self._counted(z) ** self.n / self.n)
@@ -111,21 +113,18 @@ class LogSumExp:
     def potential(self, z: ArrayLike) -> Floats:
         """Return Q, shape (…), of overlaps (…, P)."""
         z = np.asarray(z, dtype=np.float64)
-        top = z.max(axis=-1)
-        total = np.exp(self.beta * (z - top[..., None])).sum(axis=-1)
-        return np.asarray(top + np.log(total) / self.beta)
+        return np.asarray(logsumexp(self.beta * z, axis=-1) / self.beta)
 
     def weights(self, z: ArrayLike) -> Floats:
         """Return softmax(β z), shape (…, P)."""
         z = np.asarray(z, dtype=np.float64)
-        e = np.exp(self.beta * (z - z.max(axis=-1, keepdims=True)))
-        return np.asarray(e / e.sum(axis=-1, keepdims=True))
+        return np.asarray(softmax(self.beta * z, axis=-1))
 
-    def ladder(self, overlaps: Floats) -> Ladder:
-        """Return e^{β z} relative to the largest overlap, and steps relative to the value after."""
-        value = np.exp(self.beta * (overlaps - overlaps[-1]))
-        gap = self.beta * float(overlaps[1] - overlaps[0])
-        return Ladder(value, -value * np.expm1(-gap), rate=self.beta, gap=gap)
+    def table(self, overlaps: Floats) -> OverlapTable:
+        """Return e^{β (z - largest)}, and its differences divided by e^log_ratio."""
+        f = np.exp(self.beta * (overlaps - overlaps[-1]))
+        log_ratio = self.beta * float(overlaps[1] - overlaps[0])
+        return OverlapTable(f, -f * np.expm1(-log_ratio), float(self.beta), log_ratio)
 
 
 @dataclass(frozen=True)
@@ -161,10 +160,10 @@ class LogSumReLU:
         total = f.sum(axis=-1, keepdims=True)
         return np.asarray(np.divide(f > 0, total, out=np.zeros_like(f), where=total > 0))
 
-    def ladder(self, overlaps: Floats) -> Ladder:
-        """Return max(0, 1 + β z) and its steps; the last step leads nowhere and is 0."""
+    def table(self, overlaps: Floats) -> OverlapTable:
+        """Return max(0, 1 + β z) and its differences; the last difference is 0."""
         f = self._f(overlaps)
-        return Ladder(f, np.diff(f, append=f[-1]), rate=self.beta, gap=0.0)
+        return OverlapTable(f, np.diff(f, append=f[-1]), float(self.beta), log_ratio=0.0)
 
     def _f(self, z: ArrayLike) -> Floats:
         z = np.asarray(z, dtype=np.float64)

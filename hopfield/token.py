@@ -3,12 +3,11 @@
 P patterns ξ^μ over V values are stored; the overlap m_μ(x) of a state x is its number of matches.
 
     E(x) = -(1/β) log Σ_μ e^{β m_μ(x)}                         energy, log-sum-exp
-    P(x_i = v | rest) ∝ Σ_μ e^{β (m_μ^{-i} + 1[ξ_i^μ = v])}   heat bath at its own temperature
+    p(x_i = v | rest) ∝ Σ_μ e^{β (m_μ^{-i} + 1[ξ_i^μ = v])}   heat bath at its own temperature
     x_i ← argmax_v Σ_{μ: ξ_i^μ = v} e^{β m_μ^{-i}}             descent: its zero-temperature limit
 
-with m^{-i} the matches outside position i. The last line follows from the one above it: the sum
-over all μ is common to every v, and each pattern with ξ_i^μ = v adds (e^β - 1) e^{β m_μ^{-i}} to
-it. Any other separation function may take the place of log-sum-exp (`hopfield.dense`).
+with m^{-i} the matches outside position i; `hopfield.reference` derives the last line. Any other
+separation function may take the place of log-sum-exp (`hopfield.dense`).
 """
 
 import numpy as np
@@ -16,9 +15,8 @@ from numpy.typing import ArrayLike
 
 import argument_checks as checks
 from hopfield.dense import DenseMemory
-from hopfield.recall import Floats
+from hopfield.recall import Floats, Tokens
 from hopfield.separation import LogSumExp, Separation
-from hopfield.walks import Codes
 
 
 class TokenMemory(DenseMemory):
@@ -41,10 +39,10 @@ class TokenMemory(DenseMemory):
 
         beta is the bath's inverse temperature (default: the memory's own, or 1).
         """
-        return self._laws(self._coded(x), beta)
+        return self._laws(self._to_tokens(x), beta)
 
-    def _coded(self, x: ArrayLike) -> Codes:
+    def _to_tokens(self, x: ArrayLike) -> Tokens:
         return checks.tokens(x, self.V, "states", 2, len(self._columns))
 
-    def _shown(self, x: Codes) -> Codes:
+    def _from_tokens(self, x: Tokens) -> Tokens:
         return x

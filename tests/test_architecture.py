@@ -24,7 +24,7 @@ FLOORS = [
 ENERGY_FLOORS = [
     {"jit"},
     {"separation", "recall"},
-    {"walks", "couplings", "continuous"},
+    {"reference", "walks", "couplings", "continuous"},
     {"dense", "pseudolikelihood"},
     {"binary", "token"},
     {"landscape"},

@@ -7,7 +7,7 @@ from scipy.special import i0e
 from hopfield import ContinuousMemory, DensityMemory, LogSumExp, LogSumReLU
 from tests import oracle, strategies
 
-SHARES = st.sampled_from([0.1, 0.5, 1.0])
+TAUS = st.sampled_from([0.1, 0.5, 1.0])
 
 
 @st.composite
@@ -62,12 +62,12 @@ def test_the_energy_is_its_definition(data, case):
     assert ((wanted[~near] > 0) | (got[~near] > 0)).all()
 
 
-@given(data=st.data(), case=points(), h=SHARES)
-def test_the_energy_never_rises(data, case, h):
+@given(data=st.data(), case=points(), tau=TAUS)
+def test_the_energy_never_rises(data, case, tau):
     """From any state, along the concave-convex step and any part of the way to it."""
     patterns, states = case
     memory = data.draw(memories(patterns))
-    path = memory.flow(states, 5, h)
+    path = memory.flow(states, 5, tau)
     trace = np.stack([memory.energy(x) for x in path])
     for before, after, x in zip(trace[:-1], trace[1:], path[1:], strict=True):
         finite = np.isfinite(after)
@@ -109,7 +109,7 @@ def test_the_gradient_is_the_derivative_of_the_energy(data, case):
 
 @given(case=points(), beta=strategies.betas)
 def test_one_step_is_attention(case, beta):
-    """T(x) = Ξᵀ softmax(β Ξ x), Ramsauer et al. 2020."""
+    """ξ̄(x) = Ξᵀ softmax(β Ξ x), Ramsauer et al. 2020."""
     patterns, states = case
     scores = beta * states @ patterns.T
     weight = np.exp(scores - scores.max(axis=1, keepdims=True))
@@ -207,7 +207,7 @@ def test_a_recall_cut_short_says_so():
         (lambda: ContinuousMemory([[1.0]]).energy([[np.inf]]), "states must be finite, got inf"),
         (lambda: ContinuousMemory([[1.0]]).recall([[1.0]], max_steps=0), "max_steps"),
         (lambda: ContinuousMemory([[1.0]]).recall([[1.0]], tolerance=0), "tolerance"),
-        (lambda: ContinuousMemory([[1.0]]).flow([[1.0]], 3, 1.5), r"h must lie in \(0, 1\]"),
+        (lambda: ContinuousMemory([[1.0]]).flow([[1.0]], 3, 1.5), r"tau must lie in \(0, 1\]"),
         (lambda: ContinuousMemory([[1.0]]).flow([[1.0]], 0), "steps"),
     ],
 )

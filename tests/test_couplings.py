@@ -45,7 +45,7 @@ def test_a_sweep_sets_each_spin_to_the_sign_of_its_field(seed, L):
 
 
 @given(seed=strategies.seeds, L=st.integers(2, 12))
-def test_all_at_once_is_the_sign_of_all_fields(seed, L):
+def test_a_synchronous_step_is_the_sign_of_all_fields(seed, L):
     rng = np.random.default_rng(seed)
     W = rng.normal(size=(L, L))
     np.fill_diagonal(W, 0)

@@ -245,7 +245,7 @@ MEMORY = BinaryMemory([[1, -1, 1]])
         (lambda: BinaryMemory([1, -1]), "2 axes"),
         (lambda: MEMORY.energy([[1, -1]]), "states must have length 3, got 2"),
         (lambda: MEMORY.recall([[1, -1, 2]]), "states must be -1 or 1, got 2"),
-        (lambda: MEMORY.recall([[1, -1, 1]], max_sweeps=0), "max_sweeps must be an integer of"),
+        (lambda: MEMORY.recall([[1, -1, 1]], max_sweeps=0), "max_sweeps must be at least 1"),
         (lambda: MEMORY.recall([[1, -1, 1]], synchronous=True, max_sweeps=0), "max_sweeps"),
         (lambda: MEMORY.conditionals([[1, -1, 1]], beta=0), "beta must be positive"),
         (lambda: MEMORY.heat_bath([[1, -1, 1]], None, sweeps=0), "sweeps must be"),

@@ -79,15 +79,15 @@ def test_the_radius_of_a_ball_is_its_radius(L, r, V):
 
 
 def test_a_pattern_that_does_not_stay_has_radius_minus_one():
-    class Restless(Ball):
+    class Leaves(Ball):
         def recall(self, x, **rest):
             return super().recall(x, **rest)._replace(state=-x)
 
     pattern = np.ones(8, int)
-    assert basin_radius(Restless(pattern, 8), pattern[None], np.random.default_rng(0)) == [-1]
+    assert basin_radius(Leaves(pattern, 8), pattern[None], np.random.default_rng(0)) == [-1]
 
 
-def test_a_restless_pattern_among_others_changes_nothing_for_them():
+def test_a_pattern_that_does_not_stay_changes_nothing_for_the_others():
     patterns = random_spins(8, 6, 30)
     memory = hebbian(patterns[:3])
     found = basin_radius(memory, patterns, np.random.default_rng(0))
@@ -250,7 +250,7 @@ def test_hopfields_mixtures_are_found_by_random_starts():
         (lambda: change(np.ones((1, 3)), 4, SPINS, np.random.default_rng(0)), "count must lie in"),
         (lambda: change(np.ones((1, 3)), -1, SPINS, np.random.default_rng(0)), "0 … 3"),
         (lambda: repaired(None, [[1]], 0, None, trials=0), "trials must be"),
-        (lambda: capacity(None, None, [1], 1, None, sets=1), "sets must be an integer of at leas"),
+        (lambda: capacity(None, None, [1], 1, None, sets=1), "sets must be at least 2"),
     ],
 )
 def test_bad_arguments_get_one_clear_line(call, message):

@@ -106,37 +106,35 @@ def test_overlaps_of_a_million_do_not_overflow(F, seed):
     z = rng.choice([-1e6, -1.0, 0.0, 1.0, 1e6], size=50)
     with np.errstate(over="raise", invalid="raise"):
         Q, w = F.potential(z), F.weights(z)
-        table = F.ladder(np.linspace(-1e6, 1e6, 11))
+        table = F.table(np.linspace(-1e6, 1e6, 11))
     assert np.isfinite(Q) or np.isneginf(Q)
     assert np.isfinite(w).all()
-    assert np.isfinite(table.value).all()
-    assert np.isfinite(table.rise).all()
+    assert np.isfinite(table.f).all()
+    assert np.isfinite(table.delta_f).all()
 
 
 @given(F=strategies.separations(origin=6.0), unit=st.sampled_from([1.0, 2.0]))
-def test_a_ladder_holds_the_steps_of_the_inner_function(F, unit):
+def test_a_table_holds_the_inner_function_and_its_differences(F, unit):
     """Q of a pattern at overlap k, from the table and from the function, up to a factor."""
     z = np.arange(7) * unit - 6 * (unit - 1)
-    table = F.ladder(z)
-    if table.gap:  # e^gap a step, 1 at the top
-        shrink = np.exp(-table.gap)
-        assert table.gap == F.beta * unit
-        assert table.value[-1] == 1.0
-        np.testing.assert_allclose(
-            table.value[:-1], shrink * table.value[1:], rtol=1e-9, atol=1e-300
-        )
-        np.testing.assert_allclose(table.rise, (1 - shrink) * table.value, rtol=1e-9, atol=1e-300)
+    table = F.table(z)
+    if table.log_ratio:  # e^log_ratio from each to the next, 1 at the last
+        shrink = np.exp(-table.log_ratio)
+        assert table.log_ratio == F.beta * unit
+        assert table.f[-1] == 1.0
+        np.testing.assert_allclose(table.f[:-1], shrink * table.f[1:], rtol=1e-9, atol=1e-300)
+        np.testing.assert_allclose(table.delta_f, (1 - shrink) * table.f, rtol=1e-9, atol=1e-300)
         return
-    size = np.abs(table.value).max()
+    size = np.abs(table.f).max()
     np.testing.assert_allclose(
-        table.value[:-1] + table.rise[:-1], table.value[1:], rtol=0, atol=4 * EPS * size
+        table.f[:-1] + table.delta_f[:-1], table.f[1:], rtol=0, atol=4 * EPS * size
     )
     for k in range(7):
         Q = F.potential(z[k : k + 1])
-        inner = table.value[k]
-        if table.rate:
+        inner = table.f[k]
+        if table.beta:
             with np.errstate(divide="ignore"):
-                inner = np.log(inner) / table.rate
+                inner = np.log(inner) / table.beta
         np.testing.assert_allclose(inner, Q, rtol=1e-12)
 
 

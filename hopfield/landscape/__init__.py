@@ -1,4 +1,4 @@
-"""What a memory's landscape looks like: capacity, basins, and the kinds of places to come to rest.
+"""What a memory's landscape looks like: capacity, basins, and the kinds of fixed points.
 
     states      overlaps and damage
     capacity    retrieved overlap against load
@@ -12,14 +12,14 @@ and of tokens, are measured by the same code. Volumes compare basins of differen
 
 from hopfield.landscape.basins import REPAIRED, basin_radius, log_volume, repaired
 from hopfield.landscape.capacity import CapacityCurve, capacity
-from hopfield.landscape.census import RESTLESS, SPURIOUS, STORED, Census, census
+from hopfield.landscape.census import SPURIOUS, STORED, UNCONVERGED, Census, census
 from hopfield.landscape.states import Damage, Memory, change, overlap
 
 __all__ = [
     "REPAIRED",
-    "RESTLESS",
     "SPURIOUS",
     "STORED",
+    "UNCONVERGED",
     "CapacityCurve",
     "Census",
     "Damage",

@@ -13,9 +13,9 @@ from hopfield.landscape.states import Floats, Memory, States, change, overlap
 
 
 class CapacityCurve(NamedTuple):
-    """Mean retrieved overlap at each load (K,), with 95 % intervals over independent pattern sets.
+    """Mean retrieved overlap at n loads, with 95 % intervals over independent pattern sets.
 
-    sets (K, n) are the means of the single sets.
+    loads, mean, low and high are (n,); sets (n, S) are the means of the single sets.
     """
 
     loads: Floats
@@ -26,11 +26,11 @@ class CapacityCurve(NamedTuple):
 
     @classmethod
     def of(cls, loads: ArrayLike, sets: ArrayLike) -> "CapacityCurve":
-        """Return the curve through sets (K, n), with Student's intervals."""
+        """Return the curve through sets (n, S), with Student's intervals."""
         found = np.asarray(sets, dtype=np.float64)
-        n = found.shape[1]
+        S = found.shape[1]
         mean = found.mean(axis=1)
-        half = stdtrit(n - 1, 0.975) * found.std(axis=1, ddof=1) / np.sqrt(n)
+        half = stdtrit(S - 1, 0.975) * found.std(axis=1, ddof=1) / np.sqrt(S)
         return cls(np.asarray(loads, dtype=np.float64), mean, mean - half, mean + half, found)
 
     def falls_through(self, level: float, rng: Generator, draws: int = 1000) -> Floats:
@@ -44,8 +44,8 @@ class CapacityCurve(NamedTuple):
 
     def replicates(self, level: float, rng: Generator, draws: int = 1000) -> Floats:
         """Return the crossings (draws,) of curves whose sets are drawn anew; ∞ where none is."""
-        n = self.sets.shape[1]
-        picked = rng.integers(n, size=(draws, len(self.loads), n))
+        n, S = self.sets.shape
+        picked = rng.integers(S, size=(draws, n, S))
         again = np.take_along_axis(self.sets[None], picked, axis=2).mean(axis=2)
         found = np.array([_falls(self.loads, curve, level) for curve in again])
         return np.where(np.isnan(found), np.inf, found)

@@ -1,4 +1,4 @@
-"""A census of the places of rest: stored patterns, mixtures of k of them, or neither."""
+"""A census of the fixed points: stored patterns, mixtures of k of them, or neither."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -9,11 +9,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from hopfield.landscape.states import Memory, States, are_spins, overlap
 
-STORED, SPURIOUS, RESTLESS = 1, 0, -1
+STORED, SPURIOUS, UNCONVERGED = 1, 0, -1
 
 
 class Census(NamedTuple):
-    """Kinds of the B ends: 1 stored, k a mixture of k patterns, 0 spurious, -1 not at rest.
+    """Kinds of the B ends: 1 stored, k a mixture of k patterns, 0 spurious, -1 unconverged.
 
     state (B, L) are the ends.
     """
@@ -50,7 +50,7 @@ def census(
     kind = np.full(len(found.state), SPURIOUS, np.int64)
     for b, x in enumerate(found.state):
         if not found.converged[b]:
-            kind[b] = RESTLESS
+            kind[b] = UNCONVERGED
             continue
         m = overlap(x[None], stored, memory.values)
         sign = np.where(m < 0, -1, 1)

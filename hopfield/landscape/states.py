@@ -26,7 +26,7 @@ class Memory(Protocol):
     def recall(
         self, x: ArrayLike, *, rng: Generator | None = None, max_sweeps: int = 100
     ) -> Recall:
-        """Come to rest from the states x (B, L)."""
+        """Recall from the states x (B, L)."""
 
 
 def overlap(x: ArrayLike, y: ArrayLike, values: ArrayLike) -> Floats:

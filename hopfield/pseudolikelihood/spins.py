@@ -20,6 +20,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import minimize
+from scipy.special import expit
 
 import argument_checks as checks
 from hopfield.couplings import Couplings
@@ -49,12 +50,12 @@ class PseudoLikelihood(Couplings):
     ) -> Self:
         """Descend the loss from W = 0 with the full gradient of patterns (P, L), `steps` times."""
         xi = checks.spins(patterns, "patterns").astype(np.float64)
-        rate, decay = checks.positive(lr, "lr"), checks.not_negative(decay, "decay")
+        lr, decay = checks.positive(lr, "lr"), checks.not_negative(decay, "decay")
         beta = checks.positive(beta, "beta")
         W = np.zeros((xi.shape[1], xi.shape[1]))
         for _ in range(checks.count(steps, "steps")):
             M = xi * (beta * (xi @ W.T))
-            W -= rate * _gradient(M, W, xi, beta, decay)
+            W -= lr * _gradient(M, W, xi, beta, decay)
         return cls(W, beta)
 
     @classmethod
@@ -85,7 +86,7 @@ class PseudoLikelihood(Couplings):
     def entropies(self, x: ArrayLike) -> Floats:
         """Return the entropy of ψ(· | s) in nats, (B, L), of the states x (B, L) [T28]."""
         f = np.abs(self.beta * self.fields(x))
-        return np.asarray(np.logaddexp(0.0, -2 * f) + 2 * f / (1 + np.exp(2 * np.minimum(f, 350))))
+        return np.asarray(np.logaddexp(0.0, -2 * f) + 2 * f * expit(-2 * f))
 
 
 def loss_and_grad(W: Floats, xi: Floats, beta: float, decay: float = 0.0) -> tuple[float, Floats]:

@@ -23,13 +23,12 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import minimize
+from scipy.special import log_softmax, softmax
 
 import argument_checks as checks
+from hopfield import recall
 from hopfield.jit import jit_strict
-from hopfield.recall import Bools, Floats, Recall, Sites, one_by_one
-
-Codes = NDArray[np.int32]
-_ROUNDING = 2.3e-16  # per addition, twice 2⁻⁵³ and a little
+from hopfield.recall import ROUNDING, Bools, Floats, Recall, Sites, Tokens
 
 
 class TokenPseudoLikelihood:
@@ -45,7 +44,7 @@ class TokenPseudoLikelihood:
         if any(self.W[i, :, i].any() for i in range(L)):
             raise ValueError("W must be zero from each token to itself")
         size = np.abs(self.W).max(axis=1).sum(axis=0) + np.abs(self.b)
-        self._tie = _ROUNDING * L * size.max(axis=1)  # of a sum of L terms
+        self._tie = ROUNDING * L * size.max(axis=1)  # of a sum of L terms
         self._mean = self.b + self.W.mean(axis=1).sum(axis=0)
 
     @classmethod
@@ -60,10 +59,10 @@ class TokenPseudoLikelihood:
     ) -> Self:
         """Descend the loss from zero with the full gradient of patterns (P, L), `steps` times."""
         hot, xi = _one_hot(patterns, V)
-        rate, decay = checks.positive(lr, "lr"), checks.not_negative(decay, "decay")
+        lr, decay = checks.positive(lr, "lr"), checks.not_negative(decay, "decay")
         flat = np.zeros(_size(xi, V))
         for _ in range(checks.count(steps, "steps")):
-            flat -= rate * loss_and_grad(flat, hot, xi, decay)[1]
+            flat -= lr * loss_and_grad(flat, hot, xi, decay)[1]
         return cls(*_blocks(flat, xi.shape[1], V))
 
     @classmethod
@@ -101,7 +100,7 @@ class TokenPseudoLikelihood:
 
     def conditionals(self, x: ArrayLike) -> Floats:
         """Return p (B, L, V), each token's law given the others."""
-        return np.exp(_log_softmax(self.logits(x)))
+        return np.asarray(softmax(self.logits(x), axis=-1))
 
     def __call__(self, tokens: ArrayLike, alpha: ArrayLike) -> Floats:
         """Tokens (B, L), alpha (B,) in [0, 1] → log-probabilities (B, L, V): a denoiser."""
@@ -110,7 +109,7 @@ class TokenPseudoLikelihood:
         if outside.size:
             raise ValueError(f"alpha must lie in [0, 1], got {outside.flat[0]}")
         a = a[..., None, None]
-        return _log_softmax(a * self.logits(tokens) + (1 - a) * self._mean)
+        return np.asarray(log_softmax(a * self.logits(tokens) + (1 - a) * self._mean, axis=-1))
 
     def energy(self, x: ArrayLike) -> Floats:
         """Return -Σ_i b_i(x_i) - ½ Σ_ij W_ij(x_i, x_j), (B,): not an energy unless W = Wᵀ."""
@@ -130,26 +129,26 @@ class TokenPseudoLikelihood:
 
         def descend(active: Sites, order: Sites) -> tuple[Bools, Floats]:
             changed = np.zeros(len(active), np.bool_)
-            _descend(state, f, changed, active, order, self.W, self._tie)
+            _asynchronous(state, f, changed, active, order, self.W, self._tie)
             return changed, self._energy(state[active], f[active])
 
-        return one_by_one(state, self._energy(state, f), descend, rng, max_sweeps)
+        return recall.asynchronous(state, self._energy(state, f), descend, rng, max_sweeps)
 
-    def _logits(self, state: Codes) -> Floats:
+    def _logits(self, state: Tokens) -> Floats:
         out = np.empty((*state.shape, self.V))
         _gather(out, state, self.W, self.b)
         return out
 
-    def _energy(self, state: Codes, f: Floats) -> Floats:
+    def _energy(self, state: Tokens, f: Floats) -> Floats:
         own = np.take_along_axis(f, state[..., None], axis=2)[..., 0]
         bias = np.take_along_axis(np.broadcast_to(self.b, f.shape), state[..., None], axis=2)
         return np.asarray(-0.5 * (own + bias[..., 0]).sum(axis=1))
 
-    def _states(self, x: ArrayLike) -> Codes:
+    def _states(self, x: ArrayLike) -> Tokens:
         return checks.tokens(x, self.V, "states", 2, len(self.b))
 
 
-def loss_and_grad(flat: Floats, hot: Floats, xi: Codes, decay: float) -> tuple[float, Floats]:
+def loss_and_grad(flat: Floats, hot: Floats, xi: Tokens, decay: float) -> tuple[float, Floats]:
     """Return the loss in nats per pattern, and its gradient, as one vector W, b [T22].
 
     hot (P, L V) are the patterns xi (P, L) as indicators.
@@ -157,7 +156,7 @@ def loss_and_grad(flat: Floats, hot: Floats, xi: Codes, decay: float) -> tuple[f
     P, L = xi.shape
     V = hot.shape[1] // L
     W, b = _matrix(flat, L * V)
-    log_p = _log_softmax((hot @ W + b).reshape(P, L, V))
+    log_p = log_softmax((hot @ W + b).reshape(P, L, V), axis=-1)
     loss = -np.take_along_axis(log_p, xi[..., None], axis=2).sum() / P
     loss += 0.5 * decay * float((W**2).sum())
     df = (np.exp(log_p).reshape(P, L * V) - hot) / P
@@ -171,12 +170,12 @@ def loss_and_grad(flat: Floats, hot: Floats, xi: Codes, decay: float) -> tuple[f
     return float(loss), grad
 
 
-def _one_hot(patterns: ArrayLike, V: int) -> tuple[Floats, Codes]:
+def _one_hot(patterns: ArrayLike, V: int) -> tuple[Floats, Tokens]:
     xi = checks.stored(checks.tokens(patterns, checks.vocabulary(V), "patterns", 2), "patterns")
     return np.eye(V)[xi].reshape(len(xi), -1), xi
 
 
-def _size(xi: Codes, V: int) -> int:
+def _size(xi: Tokens, V: int) -> int:
     n = int(xi.shape[1]) * V
     return n * n + n
 
@@ -190,13 +189,8 @@ def _blocks(flat: Floats, L: int, V: int) -> tuple[Floats, Floats]:
     return W.reshape(L, V, L, V), b.reshape(L, V)
 
 
-def _log_softmax(f: Floats) -> Floats:
-    f = f - f.max(axis=-1, keepdims=True)
-    return np.asarray(f - np.log(np.exp(f).sum(axis=-1, keepdims=True)))
-
-
 @jit_strict
-def _gather(out: Floats, state: Codes, W: Floats, b: Floats) -> None:
+def _gather(out: Floats, state: Tokens, W: Floats, b: Floats) -> None:
     """f = b + Σ_j W[j, x_j], a sum of L tables (L, V)."""
     for k in range(state.shape[0]):
         out[k] = b
@@ -205,8 +199,8 @@ def _gather(out: Floats, state: Codes, W: Floats, b: Floats) -> None:
 
 
 @jit_strict
-def _descend(
-    state: Codes,
+def _asynchronous(
+    state: Tokens,
     f: Floats,
     changed: Bools,
     active: Sites,
