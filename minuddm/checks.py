@@ -24,6 +24,7 @@ __all__ = [
     "not_negative",
     "positive",
     "tokens",
+    "uniforms",
     "vocabulary",
     "writeable",
 ]
@@ -57,6 +58,17 @@ def against(alpha: NDArray[np.float64], x: NDArray[Any]) -> NDArray[np.float64]:
     if alpha.ndim and (x.ndim == 0 or alpha.shape[0] != x.shape[0]):
         raise ValueError(f"one alpha per sequence needs {alpha.shape} sequences, got {x.shape}")
     return alpha.reshape(alpha.shape + (1,) * (x.ndim - alpha.ndim))
+
+
+def uniforms(u: ArrayLike, shape: tuple[int, ...], name: str = "u") -> NDArray[np.float64]:
+    """Return numbers in [0, 1) of the given shape, as float64."""
+    array = np.asarray(u, dtype=np.float64)
+    if array.shape != shape:
+        raise ValueError(f"{name} must have shape {shape}, got {array.shape}")
+    wrong = ~((array >= 0) & (array < 1))
+    if wrong.any():
+        raise ValueError(f"{name} must lie in [0, 1), got {array[wrong].flat[0]:g}")
+    return array
 
 
 def log_probabilities(log_p: ArrayLike, x: NDArray[Any], name: str = "log_p") -> Floats:

@@ -1,14 +1,14 @@
 """The reverse chain: from corrupted tokens, or from noise, back to clean ones [T26].
 
 On a grid of `steps` equal intervals over [1e-5, 1] the chain is entered at the point nearest t.
-At each step the denoiser's conditional is plugged into the bridge [T7] between two neighbouring
-grid points s < t, and a value is drawn from it (or, greedy, its most likely value taken). The
-last step, from t = 1e-5, has α_s = 1: it lands on a clean token.
+At each step the denoiser's conditional is plugged into the process's bridge [T7] between two
+neighbouring grid points s < t, and a value is drawn from it (or, greedy, its most likely value
+taken). The last step, from t = 1e-5, has α_s = 1: it lands on a clean token.
 
-Any `Denoiser` will do; the chain is written once. All sequences move together, step by step, so
-that the uniforms do not depend on how the denoiser's calls are batched, nor on the threads that
-share out the batches; a batch bounds the memory of the (B, L, V) conditionals, and everything else
-is one integer and one uniform a token.
+Any `Denoiser` and any `Process` will do; the chain is written once. All sequences move together,
+step by step, so that the uniforms do not depend on how the denoiser's calls are batched, nor on the
+threads that share out the batches; a batch bounds the memory of the (B, L, V) conditionals, and
+everything else is one integer and one uniform a token.
 """
 
 import contextlib
@@ -26,8 +26,8 @@ from minuddm import checks
 from minuddm.checks import Floats, Tokens
 from minuddm.denoiser import Denoiser
 from minuddm.machine.shards import run_on
+from minuddm.process import Process, given_or_uniform
 from minuddm.schedule import Schedule
-from minuddm.transition import bridge_quantile, mode_of_bridge
 
 T_END = 1e-5
 _BATCH = 256
@@ -52,6 +52,7 @@ def restore(
     batch: int = _BATCH,
     watch: Callable[[float, slice, Tokens, Floats], object] | None = None,
     threads: int = 1,
+    process: Process | None = None,
 ) -> Tokens:
     """Return clean tokens (B, L) restored from xt (B, L), corrupted at time t ∈ (0, 1].
 
@@ -59,7 +60,8 @@ def restore(
     `greedy` takes each bridge's most likely value and draws nothing. `watch` is shown every step
     of every batch before it is taken: the time, which sequences, their tokens and the denoiser's
     log-probabilities of them. `threads` share out the batches, each with one BLAS thread, and
-    change nothing but the time; denoiser and watch are then called from all of them.
+    change nothing but the time; denoiser and watch are then called from all of them. The process is
+    uniform if not given.
     """
     z = checks.tokens(xt, 2**31 - 1, "xt", ndim=2).copy()
     times = time_grid(t, steps)
@@ -72,7 +74,8 @@ def restore(
     ):
         for time, (alpha_t, alpha_s) in zip(times.tolist(), pairwise(alphas), strict=True):
             u = None if greedy else rng.random(z.shape)
-            step = partial(_step, z, u, denoiser, alpha_s, alpha_t, watch and partial(watch, time))
+            shown = watch and partial(watch, time)
+            step = partial(_step, z, u, denoiser, process, alpha_s, alpha_t, shown)
             run_on(pool, step, parts)
     return z
 
@@ -81,6 +84,7 @@ def _step(
     z: Tokens,
     u: NDArray[np.float64] | None,
     denoiser: Denoiser,
+    process: Process | None,
     alpha_s: float,
     alpha_t: float,
     watch: Callable[[slice, Tokens, Floats], object] | None,
@@ -91,10 +95,11 @@ def _step(
     log_p = denoiser(part, np.full(len(part), alpha_t))
     if watch is not None:
         watch(rows, part, log_p)
+    process = given_or_uniform(process, log_p.shape[-1])
     if u is None:
-        part[:] = mode_of_bridge(part, log_p, alpha_s, alpha_t)
+        part[:] = process.mode_of_bridge(part, log_p, alpha_s, alpha_t)
     else:
-        part[:] = bridge_quantile(part, log_p, alpha_s, alpha_t, u[rows])
+        part[:] = process.bridge_quantile(part, log_p, alpha_s, alpha_t, u[rows])
 
 
 def generate(
@@ -108,10 +113,15 @@ def generate(
     batch: int = _BATCH,
     watch: Callable[[float, slice, Tokens, Floats], object] | None = None,
     threads: int = 1,
+    process: Process | None = None,
 ) -> Tokens:
-    """Return n sequences (n, L) of the model: uniform noise at t = 1, then the whole chain."""
-    shape = (checks.count(n, "n"), checks.count(L, "L"))
-    noise = rng.integers(checks.vocabulary(V), size=shape)
+    """Return n sequences (n, L) of the model: the process's noise at t = 1, then the whole chain.
+
+    Options are those of `restore`.
+    """
+    process = given_or_uniform(process, V)
+    noise = process.noise((checks.count(n, "n"), checks.count(L, "L")), rng)
     return restore(
-        denoiser, noise, 1.0, schedule, steps, rng, batch=batch, watch=watch, threads=threads
-    )
+        denoiser, noise, 1.0, schedule, steps, rng,
+        batch=batch, watch=watch, threads=threads, process=process,
+    )  # fmt: skip

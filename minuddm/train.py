@@ -32,9 +32,9 @@ from minuddm.adamw import adamw_step, average_decay, global_norm, learning_rate
 from minuddm.checks import Tokens
 from minuddm.files import write_atomically
 from minuddm.machine.shards import long_shares, run_on
+from minuddm.process import Process, Uniform, given_or_uniform
 from minuddm.schedule import LogLinear, Schedule, stratified_times
 from minuddm.transformer import Transformer
-from minuddm.transition import corrupt
 from minuddm.weights import ModelConfig, Weights, shapes
 
 _FORMAT = "minuddm-checkpoint-1"
@@ -117,6 +117,7 @@ def train(
     tokens: ArrayLike,
     config: TrainConfig,
     *,
+    process: Process | None = None,
     checkpoint: str | Path | None = None,
     every: int = 500,
     threads: int = 1,
@@ -128,6 +129,7 @@ def train(
 ) -> Trained:
     """Train `model`, in place, on tokens (P, L); return it with its average and losses.
 
+    The process that corrupts the tokens and whose bound is the loss is uniform if not given.
     With `checkpoint`, the state is written there every `every` steps and at the end, with `about`
     (say, the alphabet) in its header; if the file exists, the run goes on from it. `threads`
     changes nothing but the time. `probe` is shown the number of steps taken and the average
@@ -140,7 +142,8 @@ def train(
     if len(x) == 0:
         raise ValueError("training needs at least one sequence")
     workers = min(checks.count(threads, "threads"), config.shards)
-    header = _header(model.config, config, x, about or {})
+    process = given_or_uniform(process, model.config.vocab)
+    header = _header(model.config, config, process, x, about or {})
     path = None if checkpoint is None else _usable(Path(checkpoint))
     if path is not None and path.exists():
         state = _resume(path, header, model)
@@ -161,7 +164,7 @@ def train(
         ) as shown,
     ):
         while state.step < config.steps:
-            loss = _step(model, x, config, state, pool)
+            loss = _step(model, x, config, process, state, pool)
             shown.update()
             if probe is not None and state.step in probe_at:
                 probe(state.step, Transformer(model.config, state.average))
@@ -176,6 +179,7 @@ def _step(
     model: Transformer,
     x: Tokens,
     config: TrainConfig,
+    process: Process,
     state: State,
     pool: ThreadPoolExecutor | None,
 ) -> float:
@@ -184,9 +188,9 @@ def _step(
     x0 = x[rng.integers(len(x), size=config.batch)]
     t, weight = stratified_times(config.batch, config.t_min, rng)
     alpha, dalpha = config.schedule.alpha(t), config.schedule.dalpha(t) * weight
-    xt = corrupt(x0, alpha, model.config.vocab, rng)
+    xt = process.corrupt(x0, alpha, rng)
     loss, gradient = model.loss_and_grad(
-        x0, xt, alpha, dalpha, shards=config.shards, pool=pool, rng=rng
+        x0, xt, alpha, dalpha, shards=config.shards, pool=pool, rng=rng, process=process
     )
     norm = global_norm(gradient.flat)
     if not (math.isfinite(loss) and math.isfinite(norm)):
@@ -246,18 +250,30 @@ def _usable(path: Path) -> Path:
 
 
 def _header(
-    model: ModelConfig, config: TrainConfig, x: Tokens, about: Mapping[str, str]
+    model: ModelConfig,
+    config: TrainConfig,
+    process: Process,
+    x: Tokens,
+    about: Mapping[str, str],
 ) -> dict[str, str]:
-    """Return what a resumed run must agree with, and what the caller says about it."""
+    """Return what a resumed run must agree with, and what the caller says about it.
+
+    The uniform process is not named: checkpoints were written before there was another.
+    """
     if any(not isinstance(text, str) for pair in about.items() for text in pair):
         raise TypeError("about must map names to strings")
     training = {f.name: getattr(config, f.name) for f in dataclasses.fields(config)}
-    return dict(about) | {
-        "format": _FORMAT,
-        "model": json.dumps(dataclasses.asdict(model)),
-        "training": json.dumps(training, default=repr),
-        "tokens_sha256": hashlib.sha256(x.tobytes()).hexdigest(),
-    }
+    named = {} if process == Uniform(model.vocab) else {"process": repr(process)}
+    return (
+        dict(about)
+        | named
+        | {
+            "format": _FORMAT,
+            "model": json.dumps(dataclasses.asdict(model)),
+            "training": json.dumps(training, default=repr),
+            "tokens_sha256": hashlib.sha256(x.tobytes()).hexdigest(),
+        }
+    )
 
 
 _PARTS = ("weights", "average", "moment1", "moment2")
@@ -304,8 +320,8 @@ def _resume(path: Path, wanted: dict[str, str], model: Transformer) -> State:
                     f"{path} is of another configuration: "
                     f"{name} is {there.get(name)} there and {here[name]} here"
                 )
-    for key in wanted.keys() - {"model", "training"}:
-        if header.get(key) != wanted[key]:
+    for key in (wanted.keys() | {"process"}) - {"model", "training"}:
+        if header.get(key) != wanted.get(key):
             what = "other sequences" if key == "tokens_sha256" else f"another {key}"
             raise ValueError(f"{path} was trained on {what}")
     weights, average, first, second = (_table(tensors, part, model.config, path) for part in _PARTS)

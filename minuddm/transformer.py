@@ -37,7 +37,7 @@ from minuddm.machine.passes import (
     predict,
 )
 from minuddm.machine.shards import long_shares, run_on, shares
-from minuddm.nelbo import coefficients
+from minuddm.process import Process, given_or_uniform
 from minuddm.weights import ModelConfig, Weights, initialise, shapes
 
 _CHUNK = 256  # sequences at a time where nothing is learnt: bounds their modulation
@@ -97,12 +97,14 @@ class Transformer:
         shards: int = 1,
         pool: ThreadPoolExecutor | None = None,
         rng: Generator | None = None,
+        process: Process | None = None,
     ) -> tuple[float, Weights]:
         """Return the mean bound [T8] (nats per token and unit of t) and its gradient table.
 
         x0, xt (B, L), alpha and dalpha (B,) or numbers. The batch is split into `shards` parts,
         run on `pool` if there is one. `rng` draws the dropout masks and is needed when the rate
-        is above 0. The table is the instance's own: the next call overwrites it.
+        is above 0. The bound is that of the process, uniform if not given. The table is the
+        instance's own: the next call overwrites it.
         """
         clean, z = self._checked(x0, "x0"), self._checked(xt, "xt")
         if clean.shape != z.shape:
@@ -111,7 +113,7 @@ class Transformer:
             raise ValueError("the batch must hold at least one sequence")
         a = checks.alphas(alpha, len(z))
         mean = np.asarray(dalpha, dtype=np.float64) / z.size  # the loss is a mean over tokens
-        given = coefficients(a, mean, self.config.vocab)
+        given = given_or_uniform(process, self.config.vocab).coefficients(a, mean)
         parts = shares(len(z), min(checks.count(shards, "shards"), len(z)))
         while len(self._gradients) < len(parts):
             self._gradients.append(Weights(self.weights.shapes, self.weights.flat.dtype))

@@ -6,6 +6,7 @@ s < t it was never resampled with chance α_ts = α_t / α_s, so
     [T1]  Q_{t|s} = α_ts I + (1 - α_ts)/V · 11ᵀ             `transition` (dense), `propagate` (O(V))
     [T4]  R = 11ᵀ/V - I, the generator per unit of -α'/α     `rate`
     [T5]  x_t given x_0: keep with α_t, else uniform         `marginal`, `corrupt`
+    [T14] β_t = log(q(v | v) / q(z | v)), z ≠ v              `log_evidence`, `inverse_temperature`
 
 Looking back from x_t = z, with p any distribution over the clean value [T7], the earlier token
 x_s is a mixture of three simple ones. Written with their weights, which sum to V α_t p_z + 1 -
@@ -15,21 +16,17 @@ x_s is a mixture of three simple ones. Written with their weights, which sum to 
     the clean value, ~ p    α_s - α_t
     a uniform value         (1 - α_ts)(1 - α_s)
 
-This form is what we sample: one uniform number chooses the component and, by its remainder, the
-value, so a draw reads `p` only when it comes from `p`. All functions here take alphas, never a
-schedule; an alpha is one number, or one per sequence (the leading axis of the tokens). Randomness
-comes in as a `numpy.random.Generator`; the compiled sweeps see the uniforms only.
+This form is what `minuddm.draws` samples. All functions here take alphas, never a schedule; an
+alpha is one number, or one per sequence (the leading axis of the tokens). Randomness comes in as a
+`numpy.random.Generator` or as uniforms. `minuddm.process.Uniform` has these laws as one value.
 """
-
-import math
 
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import ArrayLike, NDArray
 
-from minuddm import checks
+from minuddm import checks, draws
 from minuddm.checks import Floats, Tokens
-from minuddm.machine.jit import jit_strict
 
 
 def transition(alpha_ts: float, V: int) -> NDArray[np.float64]:
@@ -73,6 +70,21 @@ def inverse_temperature(alpha: ArrayLike, V: int) -> NDArray[np.float64]:
     a = checks.alphas(alpha)
     with np.errstate(divide="ignore"):
         return np.asarray(np.log1p(V * a / (1 - a)))
+
+
+def log_evidence(
+    xt: ArrayLike, alpha: ArrayLike, V: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return log q(x_t = z | x_0 = v) for v = z and for any other v, each of the shape of z = xt.
+
+    The second is minus infinity at α = 1.
+    """
+    z = checks.tokens(xt, checks.vocabulary(V), "xt")
+    a = checks.against(checks.alphas(alpha), z)
+    with np.errstate(divide="ignore"):
+        seen, other = np.log(a + (1 - a) / V), np.log((1 - a) / V)
+    shape = z.shape
+    return np.broadcast_to(seen, shape).copy(), np.broadcast_to(other, shape).copy()
 
 
 def bridge(
@@ -125,26 +137,13 @@ def _two_times(
 def corrupt(x0: ArrayLike, alpha: ArrayLike, V: int, rng: Generator) -> Tokens:
     """Return x_t ~ q(x_t | x_0) [T5] for tokens x0 (B, L) and alpha () or (B,).
 
-    One uniform u a token: u < α keeps it, else u's remainder is the new value, so that with one
-    set of uniforms the kept tokens at a small α are kept at every larger one.
+    With one set of uniforms the tokens that are kept at a small α are kept at every larger one.
     """
     V = checks.vocabulary(V)
     x = checks.tokens(x0, V, "x0", ndim=2)
     out = np.empty_like(x)
-    _corrupt(out, x, checks.alphas(alpha, len(x)), V, rng.random(x.shape))
+    draws.corrupt(out, x, checks.alphas(alpha, len(x)), V, rng.random(x.shape))
     return out
-
-
-@jit_strict
-def _corrupt(
-    xt: Tokens, x0: Tokens, alpha: NDArray[np.float64], V: int, u: NDArray[np.float64]
-) -> None:
-    for b in range(x0.shape[0]):
-        for i in range(x0.shape[1]):
-            if u[b, i] < alpha[b]:
-                xt[b, i] = x0[b, i]
-            else:
-                xt[b, i] = min(V - 1, int((u[b, i] - alpha[b]) / (1 - alpha[b]) * V))
 
 
 def sample_bridge(
@@ -156,54 +155,22 @@ def sample_bridge(
     """
     given = _bridge_arguments(xt, log_p, alpha_s, alpha_t)
     out = np.empty_like(given[0])
-    _sample_bridge(out, *given, rng.random(out.shape))
+    draws.sample_bridge(out, *given, rng.random(out.shape))
     return out
 
 
 def bridge_quantile(
-    xt: ArrayLike, log_p: ArrayLike, alpha_s: ArrayLike, alpha_t: ArrayLike, u: NDArray[np.float64]
+    xt: ArrayLike, log_p: ArrayLike, alpha_s: ArrayLike, alpha_t: ArrayLike, u: ArrayLike
 ) -> Tokens:
     """Return the tokens (B, L) that uniforms u (B, L) in [0, 1) select from q(x_s | x_t, p) [T7].
 
-    All the chance of a draw is in u, so that parts of a batch can be drawn in any order.
+    All the chance of a draw is in u, so that parts of a batch can be drawn in any order. Raises
+    `ValueError` for another shape, and for numbers outside [0, 1).
     """
     given = _bridge_arguments(xt, log_p, alpha_s, alpha_t)
     out = np.empty_like(given[0])
-    _sample_bridge(out, *given, u)
+    draws.sample_bridge(out, *given, checks.uniforms(u, out.shape))
     return out
-
-
-@jit_strict
-def _sample_bridge(
-    xs: Tokens,
-    z: Tokens,
-    log_p: Floats,
-    alpha_s: NDArray[np.float64],
-    alpha_t: NDArray[np.float64],
-    alpha_ts: NDArray[np.float64],
-    u: NDArray[np.float64],
-) -> None:
-    V = log_p.shape[2]
-    for b in range(z.shape[0]):
-        clean = alpha_s[b] - alpha_t[b]
-        noise = (1 - alpha_ts[b]) * (1 - alpha_s[b])
-        for i in range(z.shape[1]):
-            p_z = math.exp(log_p[b, i, z[b, i]])
-            stay = V * alpha_t[b] * p_z + alpha_ts[b] - alpha_t[b]
-            rest = u[b, i] * (stay + clean + noise) - stay
-            value = z[b, i]
-            if rest >= clean and noise > 0:
-                value = min(V - 1, int((rest - clean) / noise * V))
-            elif rest >= 0 and clean > 0:
-                rest /= clean
-                for v in range(V):  # inverse of the cumulative sum of p
-                    p_v = math.exp(log_p[b, i, v])
-                    if p_v > 0:
-                        value = v
-                    rest -= p_v
-                    if rest < 0:
-                        break
-            xs[b, i] = value
 
 
 def mode_of_bridge(
@@ -212,31 +179,8 @@ def mode_of_bridge(
     """Return argmax of q(x_s | x_t, p) [T7], shape (B, L); a tie keeps the present token."""
     given = _bridge_arguments(xt, log_p, alpha_s, alpha_t)
     out = np.empty_like(given[0])
-    _mode_of_bridge(out, *given)
+    draws.mode_of_bridge(out, *given)
     return out
-
-
-@jit_strict
-def _mode_of_bridge(
-    xs: Tokens,
-    z: Tokens,
-    log_p: Floats,
-    alpha_s: NDArray[np.float64],
-    alpha_t: NDArray[np.float64],
-    alpha_ts: NDArray[np.float64],
-) -> None:
-    V = log_p.shape[2]
-    for b in range(z.shape[0]):
-        clean = alpha_s[b] - alpha_t[b]  # the uniform component favours nobody
-        for i in range(z.shape[1]):
-            best = z[b, i]
-            p_z = math.exp(log_p[b, i, best])
-            peak = V * alpha_t[b] * p_z + alpha_ts[b] - alpha_t[b] + clean * p_z
-            for v in range(V):
-                weight = clean * math.exp(log_p[b, i, v])
-                if v != z[b, i] and weight > peak:
-                    best, peak = v, weight
-            xs[b, i] = best
 
 
 def _bridge_arguments(

@@ -14,10 +14,11 @@ FLOORS = [
     {"machine.jit", "machine.shards"},
     {"checks"},
     {"machine"},  # layers: each a loop or two
-    {"transition", "text", "sources", "adamw", "denoiser"},
-    {"weights", "nelbo"},
-    {"machine.passes"},
-    {"transformer", "ideal"},
+    {"draws", "text", "sources", "adamw", "nelbo.integrand"},
+    {"transition", "weights"},
+    {"process"},
+    {"denoiser", "machine.passes"},
+    {"nelbo", "transformer", "ideal"},
     {"reverse", "train"},
     {"probes"},
 ]
@@ -79,6 +80,18 @@ def test_arrows_point_down_the_floors(module):
         if name.startswith(f"{side}."):
             other = room(name.removeprefix(f"{side}."), floors)
             assert other == own or floor(other, floors) < floor(own, floors), f"{own} → {other}"
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if name.startswith("minuddm/")])
+def test_only_the_process_spells_out_which_process_it_is(module):
+    """What stands above asks the value; so another process needs no change there."""
+    of_uniform = {"minuddm.transition", "minuddm.draws", "minuddm.nelbo.integrand"}
+    own = {"__init__", "draws", "transition", "nelbo/__init__", "process/uniform"}
+    if module.removeprefix("minuddm/").removesuffix(".py") not in own:
+        found = imports(ROOT / module)
+        assert not {
+            name for name in found for law in of_uniform if f"{name}.".startswith(f"{law}.")
+        }
 
 
 def test_importing_the_package_draws_nothing():

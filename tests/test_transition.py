@@ -23,7 +23,6 @@ def test_rows_of_the_kernel_are_distributions(V, alpha):
 
 @given(V=strategies.vocabularies, a=strategies.alphas, b=strategies.alphas)
 def test_waiting_twice_is_waiting_once(V, a, b):
-    """[T2]"""
     once = tr.transition(a * b, V)
     np.testing.assert_allclose(tr.transition(a, V) @ tr.transition(b, V), once, atol=ROUND)
 
@@ -36,7 +35,6 @@ def test_the_spectrum_is_one_and_alpha(V, alpha):
 
 @given(V=strategies.vocabularies, alpha=strategies.alphas, seed=strategies.seeds)
 def test_renaming_the_vocabulary_changes_nothing(V, alpha, seed):
-    """[T3]"""
     S = np.eye(V)[np.random.default_rng(seed).permutation(V)]
     Q = tr.transition(alpha, V)
     np.testing.assert_allclose(S @ Q @ S.T, Q, atol=ROUND)
@@ -193,7 +191,7 @@ def test_inverse_temperature_is_the_log_odds_of_keeping(alpha, V):
         (lambda: tr.bridge(0, [1.0], 0.9, 0.5), "V must be at least 2"),
         (lambda: tr.propagate([0.7, 0.3], [0.1, 0.5]), "one alpha per sequence"),
         (lambda: tr.bridge(0, [0.5, 0.5], [0.9, 0.8], [0.2]), "one shape"),
-        (lambda: tr.corrupt(np.zeros((2, 0), int), 0.5, 3, None), "at least one site"),
+        (lambda: tr.corrupt(np.zeros((2, 0), int), 0.5, 3, None), "at least one site a sequence"),
         (lambda: tr.bridge(0, [0.5, 0.5], 0.2, 0.4), "s > t"),
         (lambda: tr.bridge(0, [0.5, 0.4], 0.4, 0.2), "distributions"),
         (lambda: tr.bridge(2, [0.5, 0.5], 0.4, 0.2), r"xt must lie in 0 … 1, got 2"),

@@ -3,7 +3,7 @@
 Its world is P sequences ξ^μ, equally likely, and nothing else. Position i is left out, so a
 pattern's evidence is its matches elsewhere, m_μ^{-i} = m_μ - 1(ξ_i^μ = z_i), and
 
-    p_i(v) ∝ Σ_μ 1[ξ_i^μ = v] e^{β m_μ^{-i}},    β = log(1 + V α/(1 - α))
+    p_i(v) ∝ Σ_μ 1[ξ_i^μ = v] e^{β m_μ^{-i}},    uniform process: β = log(1 + V α/(1 - α))
 
 Matches are integers, so e^{β k} is needed for k = 0 … L only: a table. The sum for each (i, v) is
 kept relative to the best match seen for that very (i, v), and scaled anew when a better one
@@ -19,16 +19,20 @@ from numpy.typing import ArrayLike, NDArray
 from minuddm import checks
 from minuddm.checks import Tokens
 from minuddm.machine.jit import jit_strict
-from minuddm.transition import inverse_temperature
+from minuddm.process import Process, given_or_uniform
 
 _FROZEN = 1e4  # stands for β = ∞ at α = 1: e^{-β} is 0 in float64
 
 
 class DatasetIdeal:
-    """The ideal memoriser of patterns (P, L) over V values: a `Denoiser` [T14]."""
+    """The ideal memoriser of patterns (P, L) over V values: a `Denoiser` [T14].
 
-    def __init__(self, patterns: ArrayLike, V: int) -> None:
+    The process is uniform if not given.
+    """
+
+    def __init__(self, patterns: ArrayLike, V: int, process: Process | None = None) -> None:
         self.V = checks.vocabulary(V)
+        self.process = given_or_uniform(process, self.V)
         self.patterns = checks.tokens(patterns, self.V, "patterns", ndim=2)
         if self.patterns.size == 0:
             raise ValueError(f"patterns must not be empty, got shape {self.patterns.shape}")
@@ -38,11 +42,11 @@ class DatasetIdeal:
 
         At α = 1 the limit is taken: the patterns that match best elsewhere.
         """
-        z = checks.tokens(tokens, self.V, "tokens", ndim=2)
+        z = checks.tokens(tokens, self.process.states, "tokens", ndim=2)
         P, L = self.patterns.shape
         if z.shape[1] != L:
             raise ValueError(f"tokens must have length {L}, got {z.shape[1]}")
-        beta = inverse_temperature(checks.alphas(alpha, len(z)), self.V)
+        beta = self.process.inverse_temperature(checks.alphas(alpha, len(z)))
         log_p = np.empty((*z.shape, self.V))
         matches = np.empty(P, np.int32)
         best = np.empty((L, self.V), np.int32)

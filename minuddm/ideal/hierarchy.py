@@ -1,8 +1,8 @@
 """The ideal generaliser of a random hierarchy: belief propagation up and down its tree [T15].
 
 A node n of level k carries a symbol a and is rewritten by one of m rules into its s children. The
-evidence of a leaf is e(v) = α 1(v = z) + (1 - α)/V. A tree splits at every node into what is
-below and what is not:
+evidence of a leaf is e(v) = q(z | v), with the uniform process α 1(v = z) + (1 - α)/V. A tree
+splits at every node into what is below and what is not:
 
     U_n(a) = P(leaves below n | a)                 leaf: U = e
              U_n(a) = (1/m) Σ_r Π_j U_{child j}(rule[a, r, j])
@@ -16,7 +16,7 @@ a leaf there is only its own evidence, so *the downward message at a leaf is the
     p_i(v) ∝ D_{leaf i}(v)
 
 All messages are logarithms with their peaks shifted to 0. Upward ones are finite for α < 1,
-because every leaf value has a chance of at least (1 - α)/V; a value that no rule produces gets
+because every leaf value then explains what is seen; a value that no rule produces gets
 log 0 = -∞ on the way down.
 """
 
@@ -29,14 +29,19 @@ from minuddm import checks
 from minuddm.checks import Tokens
 from minuddm.ideal.messages import log_evidence, normalise
 from minuddm.machine.jit import jit_strict
+from minuddm.process import Process, given_or_uniform
 from minuddm.sources import RandomHierarchy
 
 
 class HierarchyIdeal:
-    """The exact leave-one-out conditionals of a hierarchy under corruption: a `Denoiser`."""
+    """The exact leave-one-out conditionals of a hierarchy under corruption: a `Denoiser`.
 
-    def __init__(self, hierarchy: RandomHierarchy) -> None:
+    The process is uniform if not given.
+    """
+
+    def __init__(self, hierarchy: RandomHierarchy, process: Process | None = None) -> None:
         self.V, self.L = hierarchy.V, hierarchy.L
+        self.process = given_or_uniform(process, self.V)
         self._rules = hierarchy.rules
 
     def __call__(self, tokens: ArrayLike, alpha: ArrayLike) -> NDArray[np.float64]:
@@ -44,10 +49,10 @@ class HierarchyIdeal:
 
         α = 1 is taken as 1 - 1e-12.
         """
-        z = checks.tokens(tokens, self.V, "tokens", ndim=2)
+        z = checks.tokens(tokens, self.process.states, "tokens", ndim=2)
         if z.shape[1] != self.L:
             raise ValueError(f"tokens must have length {self.L}, got {z.shape[1]}")
-        seen, other = log_evidence(checks.alphas(alpha, len(z)), self.V)
+        seen, other = log_evidence(self.process, z, checks.alphas(alpha, len(z)))
         log_p = np.empty((*z.shape, self.V))
         _up_and_down(log_p, z, seen, other, self._rules)
         return log_p
@@ -70,7 +75,7 @@ def _up_and_down(
     for b in range(z.shape[0]):
         for i in range(z.shape[1]):
             for v in range(V):
-                up[first[depth] + i, v] = seen[b] if v == z[b, i] else other[b]
+                up[first[depth] + i, v] = seen[b, i] if v == z[b, i] else other[b, i]
         for k in range(depth - 1, -1, -1):
             for n in range(s**k):
                 children = up[first[k + 1] + n * s : first[k + 1] + (n + 1) * s]

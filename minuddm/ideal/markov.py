@@ -2,7 +2,7 @@
 
 The corrupted tokens z are independent given the clean x, with evidence
 
-    e_i(v) = q(z_i | x_i = v) = α 1(v = z_i) + (1 - α)/V
+    e_i(v) = q(z_i | x_i = v)               uniform process: α 1(v = z_i) + (1 - α)/V
 
 Given x_i, the past z_{<i} and the future z_{>i} are independent, so that P(x_i = v, z without i)
 = F_i(v) G_i(v),
@@ -27,14 +27,19 @@ from minuddm import checks
 from minuddm.checks import Tokens
 from minuddm.ideal.messages import log_evidence, log_sum, normalise
 from minuddm.machine.jit import jit_strict
+from minuddm.process import Process, given_or_uniform
 from minuddm.sources import MarkovChain
 
 
 class MarkovIdeal:
-    """The exact leave-one-out conditionals of a Markov chain under corruption: a `Denoiser`."""
+    """The exact leave-one-out conditionals of a Markov chain under corruption: a `Denoiser`.
 
-    def __init__(self, chain: MarkovChain) -> None:
+    The process is uniform if not given.
+    """
+
+    def __init__(self, chain: MarkovChain, process: Process | None = None) -> None:
         self.V = chain.V
+        self.process = given_or_uniform(process, self.V)
         with np.errstate(divide="ignore"):
             self._log_start, self._log_matrix = np.log(chain.start), np.log(chain.matrix)
 
@@ -43,8 +48,8 @@ class MarkovIdeal:
 
         α = 1 is taken as 1 - 1e-12.
         """
-        z = checks.tokens(tokens, self.V, "tokens", ndim=2)
-        seen, other = log_evidence(checks.alphas(alpha, len(z)), self.V)
+        z = checks.tokens(tokens, self.process.states, "tokens", ndim=2)
+        seen, other = log_evidence(self.process, z, checks.alphas(alpha, len(z)))
         log_p = np.empty((*z.shape, self.V))
         _forward_backward(log_p, z, seen, other, self._log_start, self._log_matrix)
         return log_p
@@ -66,14 +71,14 @@ def _forward_backward(
         F[0] = log_start
         for i in range(L - 1):
             for u in range(V):
-                carried[u] = F[i, u] + (seen[b] if u == z[b, i] else other[b])
+                carried[u] = F[i, u] + (seen[b, i] if u == z[b, i] else other[b, i])
             for v in range(V):
                 F[i + 1, v] = log_sum(carried, log_matrix[:, v])
             F[i + 1] -= F[i + 1].max()
         future[:] = 0
         for i in range(L - 1, -1, -1):
             for v in range(V):
-                carried[v] = future[v] + (seen[b] if v == z[b, i] else other[b])
+                carried[v] = future[v] + (seen[b, i] if v == z[b, i] else other[b, i])
                 F[i, v] += future[v]
             normalise(F[i])
             for u in range(V):

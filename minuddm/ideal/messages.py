@@ -1,6 +1,6 @@
 """Messages are logarithms: what belief propagation starts from, and two operations on them.
 
-log e_i(v) = log q(z_i | x_i = v) = log(α 1(v = z_i) + (1 - α)/V)          evidence of one token
+log e_i(v) = log q(z_i | x_i = v)          evidence of one token: one number where v = z_i, one else
 """
 
 import math
@@ -8,17 +8,18 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from minuddm.checks import Tokens
 from minuddm.machine.jit import jit_strict
+from minuddm.process import Process
 
 _LEAST_NOISE = 1e-12  # stands for α = 1, where a z outside the support would have no explanation
 
 
 def log_evidence(
-    alpha: NDArray[np.float64], V: int
+    process: Process, z: Tokens, alpha: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return log e (B,) of the value that is seen, and of any other."""
-    a = np.minimum(alpha, 1 - _LEAST_NOISE)
-    return np.log(a + (1 - a) / V), np.log((1 - a) / V)
+    """Return log e (B, L) of the value that is seen, and of any other, both finite."""
+    return process.log_evidence(z, np.minimum(alpha, 1 - _LEAST_NOISE))
 
 
 @jit_strict

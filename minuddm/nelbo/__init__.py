@@ -1,14 +1,22 @@
-"""The objective: the negative evidence lower bound of uniform-state diffusion.
+"""The objective: the negative evidence lower bound (NELBO) of uniform-state diffusion.
 
-nelbo, nelbo_grad      its rate at one time, per token [T8], and the gradient in the logits
+nelbo, nelbo_grad      its integrand at one time, per token [T8], and the gradient in the logits
 exact_nelbo            the whole bound of a law that can be enumerated [T9]
-discrete_elbo          the same with T steps in place of continuous time [T10]
+discrete_elbo          the same with finitely many steps in place of continuous time [T10]
 enumerate_law          a source as the table of its probabilities
 prior                  what is left of a token at t = 1
+
+The integrand is the uniform process's own, and a process stands below the exact bounds, which take
+any. So the latter are loaded when they are first asked for.
 """
 
-from minuddm.nelbo.exact import discrete_elbo, enumerate_law, exact_nelbo, prior
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from minuddm.nelbo.integrand import coefficients, nelbo, nelbo_grad
+
+if TYPE_CHECKING:
+    from minuddm.nelbo.exact import discrete_elbo, enumerate_law, exact_nelbo, prior
 
 __all__ = [
     "coefficients",
@@ -19,3 +27,10 @@ __all__ = [
     "nelbo_grad",
     "prior",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Return what `minuddm.nelbo.exact` has under one of the names above."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module("minuddm.nelbo.exact"), name)

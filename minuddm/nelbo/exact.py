@@ -9,16 +9,17 @@ whole corrupted state z,
 is the law carried through the kernel along every axis but the i-th, times q(z_i | v). Then, with
 p_i(·|z) the denoiser's conditionals, the bound in nats per *sequence* is
 
-    exact_nelbo     Σ_i KL(q(x_1|x_0) ‖ uniform) + ∫ dt Σ_i Σ_{v,z} W_i(v, z) ℓ(p_i(·|z), v, z_i)
-    discrete_elbo   Σ_i KL(q(x_1|x_0) ‖ uniform)
+    exact_nelbo     Σ_i KL(q(x_1|x_0) ‖ noise) + ∫ dt Σ_i Σ_{v,z} W_i(v, z) ℓ(p_i(·|z), v, z_i)
+    discrete_elbo   Σ_i KL(q(x_1|x_0) ‖ noise)
                     + Σ_t Σ_i Σ_{v,z} W_i(v, z) KL(q(x_s|z_i, v) ‖ q(x_s|z_i, p_i))
 
-over the steps t = 1, …, 1/T, s = t - 1/T; the last one, to α = 1, is the reconstruction -log
-p(x_0|x_{1/T}). The integral runs over u with t = u³, which spreads the logarithm that ℓ has at t
-= 0: 60 Gauss-Legendre points give 1e-10. Neither is ever below the entropy of the law. The first
-equals it for the leave-one-out conditional alone, if α(1) = 0; where the chain starts from
-uniform noise before the data have got there, it is KL(p_1 ‖ uniform) above (1e-7 for the
-log-linear schedule).
+over n steps t = 1, …, 1/n, s = t - 1/n; the last one, to α = 1, is the reconstruction -log
+p(x_0|x_{1/n}). Kernel, bridge, noise and ℓ are those of any process. The integral runs over u with
+t = u³, which spreads the logarithm that ℓ has at t = 0: 60 Gauss-Legendre points give 1e-10.
+
+Neither is ever below the entropy of the law. The first equals it for the leave-one-out conditional
+alone, if α(1) = 0; where the chain starts from noise before the data have got there, it is KL(p_1 ‖
+noise) above (1e-7 for the uniform process and the log-linear schedule).
 """
 
 from collections.abc import Iterator
@@ -26,13 +27,13 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import rel_entr
 
 from minuddm import checks
 from minuddm.checks import Tokens
 from minuddm.denoiser import Denoiser
-from minuddm.nelbo.integrand import nelbo
+from minuddm.process import Process, Uniform, given_or_uniform
 from minuddm.schedule import Schedule
-from minuddm.transition import bridge
 
 MOST_STATES = 2**20
 _MOST_POINTS = 200  # beyond, t = u³ rounds α to 1 at the first of them
@@ -59,78 +60,90 @@ def enumerate_law(source: Source, V: int, L: int) -> Array:
     return _law(table.reshape((V,) * L))
 
 
-def exact_nelbo(denoiser: Denoiser, law: ArrayLike, schedule: Schedule, points: int = 60) -> float:
+def exact_nelbo(
+    denoiser: Denoiser,
+    law: ArrayLike,
+    schedule: Schedule,
+    points: int = 60,
+    process: Process | None = None,
+) -> float:
     """Return the whole continuous-time bound of a law, in nats per sequence.
 
     law is a table of probabilities with L axes of size V, `points` the Gauss-Legendre points in
-    time.
+    time; the process is uniform if not given.
     """
     table = _law(law)
+    V, L = table.shape[0], table.ndim
+    process = given_or_uniform(process, V)
     if checks.count(points, "points") > _MOST_POINTS:
         raise ValueError(f"points must be at most {_MOST_POINTS}, got {points}")
     nodes, weights = np.polynomial.legendre.leggauss(points)
-    total = table.ndim * prior(schedule, table.shape[0])
+    total = L * process.prior(float(schedule.alpha(1.0)))
     for u, w in zip((nodes + 1) / 2, weights / 2, strict=True):
         alpha, dalpha = float(schedule.alpha(u**3)), float(schedule.dalpha(u**3))
-        for z, log_p, W in _joint(denoiser, table, alpha):
-            for v in range(table.shape[0]):
-                loss = nelbo(log_p, np.full_like(z, v), z, alpha, dalpha)
+        for z, log_p, W in _joint(denoiser, table, alpha, process):
+            for v in range(V):
+                loss = process.nelbo(log_p, np.full_like(z, v), z, alpha, dalpha)
                 total += w * 3 * u**2 * float((W[:, :, v] * loss).sum())
     return total
 
 
-def discrete_elbo(denoiser: Denoiser, law: ArrayLike, schedule: Schedule, T: int) -> float:
-    """Return the T-step bound of a law, in nats per sequence; infinite where p excludes a truth."""
+def discrete_elbo(
+    denoiser: Denoiser,
+    law: ArrayLike,
+    schedule: Schedule,
+    steps: int,
+    process: Process | None = None,
+) -> float:
+    """Return the bound of a law in `steps` steps, in nats per sequence.
+
+    Infinite where p excludes a truth; the process is uniform if not given.
+    """
     table = _law(law)
-    V = table.shape[0]
-    total = table.ndim * prior(schedule, V)
-    for k in range(checks.count(T, "T"), 0, -1):
-        alpha_t, alpha_s = float(schedule.alpha(k / T)), float(schedule.alpha((k - 1) / T))
-        for z, log_p, W in _joint(denoiser, table, alpha_t):
-            plug = bridge(z, np.exp(log_p), alpha_s, alpha_t)
+    V, L = table.shape[0], table.ndim
+    process = given_or_uniform(process, V)
+    total = L * process.prior(float(schedule.alpha(1.0)))
+    for k in range(checks.count(steps, "steps"), 0, -1):
+        alpha_t, alpha_s = float(schedule.alpha(k / steps)), float(schedule.alpha((k - 1) / steps))
+        for z, log_p, W in _joint(denoiser, table, alpha_t, process):
+            plug = process.bridge(z, np.exp(log_p), alpha_s, alpha_t)
             for v in range(V):
                 clean = np.broadcast_to(np.eye(V)[v], log_p.shape)
-                divergence = _divergence(bridge(z, clean, alpha_s, alpha_t), plug)
-                reached = W[:, :, v] > 0
+                true = process.bridge(z, clean, alpha_s, alpha_t)
+                divergence, reached = rel_entr(true, plug).sum(axis=-1), W[:, :, v] > 0
                 total += float((W[:, :, v][reached] * divergence[reached]).sum())
     return total
 
 
-def _joint(denoiser: Denoiser, law: Array, alpha: float) -> Iterator[tuple[Tokens, Array, Array]]:
+def _joint(
+    denoiser: Denoiser, law: Array, alpha: float, process: Process
+) -> Iterator[tuple[Tokens, Array, Array]]:
     """Yield states z (n, L), conditionals log p (n, L, V) and W (n, L, V), chunk by chunk."""
     V, L = law.shape[0], law.ndim
-    tables = [_all_but(law, alpha, i) for i in range(L)]
-    for z in _states(V, L):
+    _enumerable(process.states, L)
+    kernel = process.transition(alpha)[:V]  # q(z_i | v)
+    tables = [_all_but(law, alpha, i, process) for i in range(L)]
+    for z in _states(process.states, L):
         log_p = np.asarray(denoiser(z, np.full(len(z), alpha)), dtype=np.float64)
         if log_p.shape != (*z.shape, V):
             raise ValueError(f"the law has V = {V}, the denoiser returned shape {log_p.shape}")
-        W = np.empty((*z.shape, V))
+        W = np.empty(log_p.shape)
         for i, table in enumerate(tables):
             W[:, i] = table[tuple(np.delete(z, i, axis=1).T)]
-        shown = np.arange(V) == z[..., None]
-        yield z, log_p, W * np.where(shown, alpha + (1 - alpha) / V, (1 - alpha) / V)
+        yield z, log_p, W * kernel.T[z]
 
 
-def _all_but(law: Array, alpha: float, i: int) -> Array:
+def _all_but(law: Array, alpha: float, i: int, process: Process) -> Array:
     """P(z without i, x_i = v): L - 1 axes of corrupted values, and a last one of the clean v."""
     for axis in range(law.ndim):
-        if axis != i:  # the kernel along one axis: keep with α, else uniform
-            law = alpha * law + (1 - alpha) * law.mean(axis=axis, keepdims=True)
+        if axis != i:  # the kernel along one axis
+            law = np.moveaxis(process.propagate(np.moveaxis(law, axis, -1), alpha), -1, axis)
     return np.moveaxis(law, i, -1)
-
-
-def _divergence(true: Array, plug: Array) -> Array:
-    """KL over the last axis, with 0 log 0 = 0."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        terms = np.where(true > 0, true * np.log(true / plug), 0.0)
-    return np.asarray(terms.sum(axis=-1))
 
 
 def prior(schedule: Schedule, V: int) -> float:
     """Return KL(q(x_1 | x_0) ‖ uniform) of one token, in nats: the same for every clean value."""
-    alpha = float(schedule.alpha(1.0))
-    keep, move = V * alpha + 1 - alpha, 1 - alpha  # V times the probabilities
-    return float(keep * np.log(keep) + (V - 1) * move * np.log(move)) / V
+    return Uniform(V).prior(float(schedule.alpha(1.0)))
 
 
 def _states(V: int, L: int) -> Iterator[Tokens]:

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from minuddm import checks
 from minuddm.denoiser import Denoiser, posterior
+from minuddm.process import Process
 
 _BATCH = 256
 
@@ -41,14 +42,21 @@ def divergence(log_p: ArrayLike, log_q: ArrayLike) -> NDArray[np.float64]:
 
 
 def conditional_entropy(
-    denoiser: Denoiser, tokens: ArrayLike, alpha: float, batch: int = _BATCH
+    denoiser: Denoiser,
+    tokens: ArrayLike,
+    alpha: float,
+    batch: int = _BATCH,
+    process: Process | None = None,
 ) -> ConditionalEntropy:
-    """Return both entropies of every token of the sequences (N, L) at one alpha in [0, 1)."""
+    """Return both entropies of every token of the sequences (N, L) at one alpha in [0, 1).
+
+    The process, uniform if not given, is what the posterior asks for its evidence.
+    """
     x = checks.tokens(tokens, 2**31 - 1, "tokens", ndim=2)
     loo, after = np.empty(x.shape), np.empty(x.shape)
     for start in range(0, len(x), checks.count(batch, "batch")):
         part = slice(start, start + batch)
         log_p = denoiser(x[part], np.full(len(x[part]), alpha))
         loo[part] = entropy(log_p)
-        after[part] = entropy(posterior(log_p, x[part], alpha))
+        after[part] = entropy(posterior(log_p, x[part], alpha, process))
     return ConditionalEntropy(loo, after)

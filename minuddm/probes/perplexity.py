@@ -2,7 +2,7 @@
 
 ∫ ℓ dt over [t_min, 1]       [T8], by Monte Carlo over stratified times and corruptions
 + E[-log p(x0 | x_{t_min})]  reconstruction, with the posterior [T12]
-+ KL(q(x_1 | x0) ‖ uniform)  prior: what is left of the sequence at t = 1
++ KL(q(x_1 | x0) ‖ noise)    prior: what is left of the sequence at t = 1
 """
 
 import numpy as np
@@ -11,10 +11,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from minuddm import checks
 from minuddm.denoiser import Denoiser, posterior
-from minuddm.nelbo import nelbo, prior
+from minuddm.process import Process, given_or_uniform
 from minuddm.reverse import T_END
 from minuddm.schedule import Schedule, stratified_times
-from minuddm.transition import corrupt
 
 _BATCH = 256
 
@@ -27,42 +26,45 @@ def held_out_nelbo(
     rng: Generator,
     draws: int = 8,
     batch: int = _BATCH,
+    process: Process | None = None,
 ) -> NDArray[np.float64]:
     """Return an unbiased estimate of the bound for each sequence, (N,), in nats per token.
 
     Each of `draws` passes spreads N stratified times over the N sequences. The standard error of
-    the mean is that of N independent values (stratification makes it an over-estimate).
+    the mean is that of N independent values (stratification makes it an over-estimate). The process
+    is uniform if not given.
     """
+    process = given_or_uniform(process, checks.vocabulary(V))
     x = checks.tokens(x0, V, "x0", ndim=2)
     total = np.zeros(len(x))
     for _ in range(checks.count(draws, "draws")):
         t, weight = rng.permutation(np.stack(stratified_times(len(x), T_END, rng)), axis=1)
         alpha, dalpha = schedule.alpha(t), schedule.dalpha(t) * weight
-        xt = corrupt(x, alpha, V, rng)
+        xt = process.corrupt(x, alpha, rng)
         for start in range(0, len(x), batch):
             part = slice(start, start + batch)
             log_p = denoiser(xt[part], alpha[part])
-            total[part] += nelbo(log_p, x[part], xt[part], alpha[part], dalpha[part]).mean(axis=1)
-    return (
-        total / draws + _reconstruction(denoiser, x, V, schedule, rng, batch) + prior(schedule, V)
-    )
+            loss = process.nelbo(log_p, x[part], xt[part], alpha[part], dalpha[part])
+            total[part] += loss.mean(axis=1)
+    ends = _reconstruction(denoiser, x, process, schedule, rng, batch)
+    return total / draws + ends + process.prior(float(schedule.alpha(1.0)))
 
 
 def _reconstruction(
     denoiser: Denoiser,
     x: NDArray[np.int32],
-    V: int,
+    process: Process,
     schedule: Schedule,
     rng: Generator,
     batch: int,
 ) -> NDArray[np.float64]:
     """-log p(x0 | x_{t_min}), nats per token, (N,)."""
     alpha = float(schedule.alpha(T_END))
-    xt = corrupt(x, alpha, V, rng)
+    xt = process.corrupt(x, alpha, rng)
     out = np.empty(len(x))
     for start in range(0, len(x), batch):
         part = slice(start, start + batch)
         log_p = np.asarray(denoiser(xt[part], np.full(len(xt[part]), alpha)), dtype=np.float64)
-        log_p = posterior(log_p, xt[part], alpha)
+        log_p = posterior(log_p, xt[part], alpha, process)
         out[part] = -np.take_along_axis(log_p, x[part][..., None], -1)[..., 0].mean(axis=1)
     return out

@@ -8,8 +8,9 @@ Each token is one of four, by what corruption and restoring did to it [T26]:
 
 `fixed_points` asks with no corruption at all: with the clock started at t, do the most likely
 bridges return the sequence whole [T27]? `basin_radius` is a sequence's largest number k of changed
-tokens of which, on average, at least 90 % come back: exactly k tokens take another value, and the
-chain is entered where corruption changes k tokens on average, 1 - α_t = k / (L (1 - 1/V)) [T5].
+tokens of which, on average, at least 90 % come back: exactly k tokens are changed, and the chain is
+entered where corruption changes k tokens on average: 1 - α_t = k / (L c) with c the chance that a
+touched token shows another value, 1 - 1/V for the uniform process [T5].
 """
 
 from typing import NamedTuple
@@ -22,6 +23,7 @@ from minuddm import checks
 from minuddm.checks import Tokens
 from minuddm.denoiser import Denoiser
 from minuddm.probes.recovery import recovery
+from minuddm.process import Process, given_or_uniform
 from minuddm.reverse import restore
 from minuddm.schedule import Schedule
 
@@ -49,12 +51,17 @@ def class_means(classes: ArrayLike, values: ArrayLike) -> NDArray[np.float64]:
 
 
 def fixed_points(
-    denoiser: Denoiser, x: ArrayLike, t: float, schedule: Schedule, steps: int
+    denoiser: Denoiser,
+    x: ArrayLike,
+    t: float,
+    schedule: Schedule,
+    steps: int,
+    process: Process | None = None,
 ) -> NDArray[np.bool_]:
     """Return whether each sequence of x (B, L) comes back whole from itself, greedily, (B,)."""
     clean = np.asarray(x)
     nothing = np.random.default_rng(0)  # greedy bridges draw nothing
-    back = restore(denoiser, clean, t, schedule, steps, nothing, greedy=True)
+    back = restore(denoiser, clean, t, schedule, steps, nothing, greedy=True, process=process)
     return np.asarray((back == clean).all(axis=1))
 
 
@@ -74,17 +81,19 @@ def basin_radius(
     rng: Generator,
     trials: int = 4,
     repaired: float = REPAIRED,
+    process: Process | None = None,
 ) -> Radii:
     """Return for each sequence of x (N, L) the largest number of changes that is repaired.
 
     By bisection between 0 and L, all sequences at once; `trials` damages each, which grow with k
     and are not drawn anew. Bisection trusts that more damage is not repaired better.
     """
-    clean = checks.tokens(x, checks.vocabulary(V), "x", ndim=2)
+    process = given_or_uniform(process, checks.vocabulary(V))
+    clean = checks.tokens(x, V, "x", ndim=2)
     N, L = clean.shape
     many = np.repeat(clean, checks.count(trials, "trials"), axis=0)
     rank = rng.random(many.shape).argsort(axis=1).argsort(axis=1)
-    other = ((many + rng.integers(1, V, size=many.shape)) % V).astype(many.dtype)
+    other = process.change(many, rng)
     low, high = np.zeros(N, np.int64), np.full(N, L + 1)
     share = np.ones(N)
     while (high - low > 1).any():
@@ -92,8 +101,8 @@ def basin_radius(
         for k in np.unique(middle[middle > 0]):
             rows = np.flatnonzero(np.repeat(middle == k, trials))
             damaged = np.where(rank[rows] < k, other[rows], many[rows])
-            t = entering_time(int(k), L, V, schedule)
-            back = restore(denoiser, damaged, t, schedule, steps, rng)
+            t = entering_time(int(k), L, V, schedule, process)
+            back = restore(denoiser, damaged, t, schedule, steps, rng, process=process)
             came = recovery(many[rows], damaged, back).recovery.reshape(-1, trials).mean(axis=1)
             which = np.flatnonzero(middle == k)
             good = came >= repaired
@@ -102,10 +111,13 @@ def basin_radius(
     return Radii(low, share)
 
 
-def entering_time(changed: int, L: int, V: int, schedule: Schedule) -> float:
+def entering_time(
+    changed: int, L: int, V: int, schedule: Schedule, process: Process | None = None
+) -> float:
     """Return the time t at which corruption changes `changed` tokens of L on average [T5]."""
-    resampled = changed / (L * (1 - 1 / V))
-    return float(schedule.time(max(1 - resampled, float(schedule.alpha(1.0)))))
+    other = 1 - given_or_uniform(process, V).marginal(0, 0.0)[0]
+    touched = changed / (L * float(other))
+    return float(schedule.time(max(1 - touched, float(schedule.alpha(1.0)))))
 
 
 def random_sequences(n: int, L: int, V: int, rng: Generator) -> Tokens:

@@ -1,0 +1,122 @@
+"""The process as a value: what everything above asks of the way tokens are forgotten.
+
+A token has V clean values; at time t it shows one of `states` values, of which the first V are the
+clean ones. With α_t the chance that it was never touched by time t, a process answers
+
+    forwards     transition, rate, propagate, marginal     the kernel q(x_t | x_s)
+                 corrupt, change                           draws from it
+    the ends     noise, prior                              where the way back starts, and its cost
+    evidence     log_evidence, inverse_temperature         what a token that is seen says of x_0
+    backwards    bridge, bridge_quantile, mode_of_bridge   q(x_s | x_t, p): law, draw, peak
+    the bound    nelbo, nelbo_grad, coefficients           its integrand, and the gradient in logits
+
+and nothing else is asked: the ideals, the posterior, the exact bounds, the reverse chain, training
+and the probes are written against this list. A process takes alphas, never a schedule, and owns no
+generator. It is a frozen value: equal to another of the same class and size, and its repr names it
+in the header of a checkpoint. Another process is another file beside `uniform`.
+"""
+
+from typing import Any, Protocol
+
+from numpy.random import Generator
+from numpy.typing import ArrayLike
+
+from minuddm.checks import Floats, Tokens
+from minuddm.process.uniform import Uniform
+
+__all__ = ["Process", "Uniform", "given_or_uniform"]
+
+
+class Process(Protocol):
+    """A continuous-time Markov chain of one token; the tokens of a sequence move independently.
+
+    alpha, alpha_s and alpha_t are numbers, or one per leading index of what stands before them.
+    """
+
+    @property
+    def V(self) -> int:  # noqa: N802  the theory's letter
+        """The number of clean values: what a denoiser answers."""
+
+    @property
+    def states(self) -> int:
+        """The number of values that a token may show, at least V: what a denoiser reads."""
+
+    def transition(self, alpha_ts: float) -> Floats:
+        """Return the kernel Q_{t|s} (states, states): row x_s, column x_t."""
+
+    def rate(self) -> Floats:
+        """Return the generator (states, states) per unit of -α'/α."""
+
+    def propagate(self, p: ArrayLike, alpha_ts: ArrayLike) -> Floats:
+        """Return the laws (..., states) of x_t for laws p (..., V) or (..., states) of x_s."""
+
+    def marginal(self, x0: ArrayLike, alpha: ArrayLike) -> Floats:
+        """Return the laws (..., states) of x_t given clean tokens x0 (...)."""
+
+    def corrupt(self, x0: ArrayLike, alpha: ArrayLike, rng: Generator) -> Tokens:
+        """Return x_t ~ q(x_t | x_0) for clean tokens x0 (B, L)."""
+
+    def change(self, x0: ArrayLike, rng: Generator) -> Tokens:
+        """Return x_t ~ q(x_t | x_0, x_t ≠ x_0) for clean tokens x0 (B, L)."""
+
+    def noise(self, shape: tuple[int, int], rng: Generator) -> Tokens:
+        """Return tokens (B, L) as they are at α = 0, whatever they were."""
+
+    def prior(self, alpha: float) -> float:
+        """Return KL(q(x_t | x_0) ‖ noise) of one token, in nats, at the last alpha."""
+
+    def log_evidence(self, xt: ArrayLike, alpha: ArrayLike) -> tuple[Floats, Floats]:
+        """Return log q(x_t = z | x_0 = v) for v = z and for any other v, in the shape of z = xt.
+
+        A constant of each token may be missing. Both are finite for alpha < 1.
+        """
+
+    def inverse_temperature(self, alpha: ArrayLike) -> Floats:
+        """Return β, how much the first evidence is above the second where z is a clean value."""
+
+    def bridge(self, xt: ArrayLike, p: ArrayLike, alpha_s: ArrayLike, alpha_t: ArrayLike) -> Floats:
+        """Return q(x_s | x_t, p) (..., states) for xt (...), clean laws p (..., V), and s ≤ t."""
+
+    def bridge_quantile(
+        self,
+        xt: ArrayLike,
+        log_p: ArrayLike,
+        alpha_s: ArrayLike,
+        alpha_t: ArrayLike,
+        u: ArrayLike,
+    ) -> Tokens:
+        """Return the draws (B, L) from q(x_s | x_t, p) that uniforms u (B, L) in [0, 1) select."""
+
+    def mode_of_bridge(
+        self, xt: ArrayLike, log_p: ArrayLike, alpha_s: ArrayLike, alpha_t: ArrayLike
+    ) -> Tokens:
+        """Return the most likely x_s (B, L); a tie keeps the present token."""
+
+    def nelbo(
+        self, log_p: ArrayLike, x0: ArrayLike, xt: ArrayLike, alpha: ArrayLike, dalpha: ArrayLike
+    ) -> Floats:
+        """Return the integrand of the bound (B, L), nats per unit of t, for log p (B, L, V)."""
+
+    def nelbo_grad(
+        self, logits: ArrayLike, x0: ArrayLike, xt: ArrayLike, alpha: ArrayLike, dalpha: ArrayLike
+    ) -> tuple[Floats, Floats]:
+        """Return the integrand (B, L) and its gradient in the logits (B, L, V)."""
+
+    def coefficients(self, alpha: Floats, dalpha: ArrayLike) -> Any:
+        """Return what a compiled pass needs of alpha (B,) and its derivative: a named tuple.
+
+        Its class is that for which the process has registered its integrand
+        (`minuddm.machine.integrand`).
+        """
+
+
+def given_or_uniform(process: Process | None, V: int) -> Process:
+    """Return the process, or the uniform one if none is given.
+
+    Raises `ValueError` if the process has another number of clean values than V.
+    """
+    if process is None:
+        return Uniform(V)
+    if process.V != V:
+        raise ValueError(f"the process has V = {process.V}, what it is asked about V = {V}")
+    return process
