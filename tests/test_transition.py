@@ -23,6 +23,7 @@ def test_rows_of_the_kernel_are_distributions(V, alpha):
 
 @given(V=strategies.vocabularies, a=strategies.alphas, b=strategies.alphas)
 def test_waiting_twice_is_waiting_once(V, a, b):
+    """[T2]"""
     once = tr.transition(a * b, V)
     np.testing.assert_allclose(tr.transition(a, V) @ tr.transition(b, V), once, atol=ROUND)
 
@@ -44,6 +45,7 @@ def test_renaming_the_vocabulary_changes_nothing(V, alpha, seed):
 
 @given(V=strategies.vocabularies, alpha=strategies.alphas)
 def test_the_chain_is_reversible_under_the_uniform_law(V, alpha):
+    """[T3]"""
     flow = np.full(V, 1 / V)[:, None] * tr.transition(alpha, V)
     np.testing.assert_allclose(flow, flow.T, atol=ROUND)
 
