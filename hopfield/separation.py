@@ -89,9 +89,10 @@ class Power:
         return np.asarray(self._counted(z) ** (self.n - 1))
 
     def table(self, overlaps: Floats) -> OverlapTable:
-        """Return f and its differences; the last overlap has no next one, its difference is 0."""
-        f = self._f(overlaps)
-        return OverlapTable(f, np.diff(f, append=f[-1]), beta=0.0, log_ratio=0.0)
+        """Return f and its differences, taken of whole numbers; the last one is 0."""
+        raised = self._counted(overlaps) ** self.n
+        delta_f = np.diff(raised, append=raised[-1]) / self.n
+        return OverlapTable(raised / self.n, delta_f, beta=0.0, log_ratio=0.0)
 
     def _f(self, z: ArrayLike) -> Floats:
         return np.asarray(self._counted(z) ** self.n / self.n)
@@ -161,9 +162,10 @@ class LogSumReLU:
         return np.asarray(np.divide(f > 0, total, out=np.zeros_like(f), where=total > 0))
 
     def table(self, overlaps: Floats) -> OverlapTable:
-        """Return max(0, 1 + β z) and its differences; the last difference is 0."""
+        """Return max(0, 1 + β (z - origin)) and its differences, at most β Δz; the last is 0."""
         f = self._f(overlaps)
-        return OverlapTable(f, np.diff(f, append=f[-1]), float(self.beta), log_ratio=0.0)
+        delta_f = np.minimum(np.append(f[1:], 0.0), self.beta * (overlaps[1] - overlaps[0]))
+        return OverlapTable(f, delta_f, float(self.beta), log_ratio=0.0)
 
     def _f(self, z: ArrayLike) -> Floats:
         z = np.asarray(z, dtype=np.float64)

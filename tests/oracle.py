@@ -174,16 +174,21 @@ def _rotate(x: Array) -> Array:
 
 
 def potential(F: object, z: Array) -> float:
-    """Q of a separation function, from its definition, in extended precision [T17], [T18]."""
+    """Q of a separation function, from its definition [T17], [T18]."""
+    return float(extended_potential(F, z))
+
+
+def extended_potential(F: object, z: Array) -> np.longdouble:
+    """Q in extended precision."""
     z = np.asarray(z, dtype=np.longdouble)
     name, beta = type(F).__name__, np.longdouble(getattr(F, "beta", 1.0))
     if name == "Power":
         z = np.maximum(z, 0) if F.rectified else z
-        return float((z**F.n).sum() / F.n)
+        return (z**F.n).sum() / F.n
     if name == "LogSumReLU":
         inside = np.maximum(0, 1 + beta * (z - np.longdouble(F.origin))).sum()
-        return float(np.log(inside) / beta) if inside > 0 else -math.inf
-    return float(z.max() + np.log(np.exp(beta * (z - z.max())).sum()) / beta)
+        return np.log(inside) / beta if inside > 0 else np.longdouble(-math.inf)
+    return z.max() + np.log(np.exp(beta * (z - z.max())).sum()) / beta
 
 
 def log_two_cosh(f: Array) -> Array:

@@ -19,16 +19,7 @@ from hopfield import (
 )
 from hopfield.landscape import change
 from tests import oracle, strategies
-
-EPS = 2.0**-53
-
-
-def rounding(F, z):
-    """What an energy of overlaps z (…, P), and a comparison of two, may be wrong by."""
-    P, L = z.shape[-1], np.abs(z).max()
-    if isinstance(F, Power):
-        return 8 * EPS * (P + F.n) * (np.abs(z) ** F.n / F.n).sum(axis=-1).max()
-    return 1e-13 * (L + (P + 1) * (1 + L) / F.beta)
+from tests.rounding import of_energy as rounding
 
 
 def energies(F, states, patterns):

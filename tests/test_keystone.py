@@ -1,17 +1,19 @@
 """The keystone: the diffused data set *is* the dense associative memory on tokens [T16].
 
-`minuddm` and `hopfield` were written without each other; here they meet. At β_t = log(1 + V α_t /
-(1 - α_t)):
+`minuddm` and `hopfield` were written without each other; here they meet. Take the stored patterns
+as a data set, noise it to α, and set the memory to β = log(1 + V α / (1 - α)). Then
 
     log p_t(z) = -β E(z) - log P + L log((1 - α)/V)
-    heat bath of the memory = α p_i(v) + (1 - α)/V, p the ideal memoriser's conditional
-    descent of one site = the ideal memoriser's most likely value, ties on both sides alike
+    heat bath of site i = α p_i + (1 - α)/V           p the ideal memoriser's conditional [T14]
+    update of site i = argmax p_i                     ties are ties on both sides
 """
 
 import numpy as np
 from hypothesis import given
+from scipy.special import logsumexp
 
-from hopfield import TokenMemory
+from hopfield import LogSumExp, TokenMemory
+from hopfield.reference import PlainMemory
 from minuddm.ideal import DatasetIdeal
 from minuddm.transition import inverse_temperature
 from tests import oracle, strategies
@@ -24,34 +26,34 @@ def test_the_diffused_data_set_is_the_memorys_boltzmann_law(case, alpha):
     patterns, z, V = case
     P, L = patterns.shape
     beta = float(inverse_temperature(alpha, V))
-    # the evidence Π_i q(z_i | ξ_i), averaged over patterns, in logarithms
+    # Π_i q(z_i | ξ_i), the chance that pattern ξ became z, averaged over the patterns
     evidence = np.log(oracle.evidence(z[None], patterns, V, alpha)).sum(axis=1)
-    log_p_t = np.log(np.exp(evidence - evidence.max()).mean()) + evidence.max()
-    energy = TokenMemory(patterns, V, beta).energy(z[None])[0]
-    wanted = -beta * energy - np.log(P) + L * np.log((1 - alpha) / V)
-    assert abs(log_p_t - wanted) < 1e-9 * (1 + abs(wanted))
+    log_p_t = logsumexp(evidence) - np.log(P)
+    definition = PlainMemory(patterns, np.arange(V), LogSumExp(beta)).energy(z)
+    for energy in (definition, TokenMemory(patterns, V, beta).energy(z[None])[0]):
+        wanted = -beta * energy - np.log(P) + L * np.log((1 - alpha) / V)
+        assert abs(log_p_t - wanted) < 1e-9 * (1 + abs(wanted))
 
 
 @given(case=cases, alpha=strategies.inner_alphas)
 def test_the_heat_bath_is_the_noisy_conditional_of_the_ideal_memoriser(case, alpha):
     patterns, z, V = case
-    memory = TokenMemory(patterns, V, float(inverse_temperature(alpha, V)))
-    p = np.exp(DatasetIdeal(patterns, V)(z[None], alpha))
-    np.testing.assert_allclose(
-        memory.conditionals(z[None]), alpha * p + (1 - alpha) / V, rtol=1e-9, atol=1e-13
-    )
+    beta = float(inverse_temperature(alpha, V))
+    p = np.exp(DatasetIdeal(patterns, V)(z[None], alpha)[0])
+    plain = PlainMemory(patterns, np.arange(V), LogSumExp(beta))
+    definition = [plain.heat_bath(z, i, beta) for i in range(len(z))]
+    for bath in (definition, TokenMemory(patterns, V, beta).conditionals(z[None])[0]):
+        np.testing.assert_allclose(bath, alpha * p + (1 - alpha) / V, rtol=1e-9, atol=1e-13)
 
 
 @given(case=cases, alpha=strategies.inner_alphas)
-def test_a_move_downhill_is_the_memorisers_most_likely_value(case, alpha):
-    """A sweep visits site 0 first, so rolling site i to the front shows its choice at z itself."""
+def test_an_update_is_the_ideal_memorisers_most_likely_value(case, alpha):
     patterns, z, V = case
-    beta = float(inverse_temperature(alpha, V))
+    memory = TokenMemory(patterns, V, float(inverse_temperature(alpha, V)))
     log_p = DatasetIdeal(patterns, V)(z[None], alpha)[0]
+    rounding = 1e-14 * len(patterns)  # of a sum of P terms
     for i in range(len(z)):
-        memory = TokenMemory(np.roll(patterns, -i, axis=1), V, beta)
-        chosen = memory.recall(np.roll(z, -i)[None], max_sweeps=1).state[0, 0]
-        best, rounding = log_p[i].max(), 1e-14 * len(patterns)  # of a sum of P terms
+        chosen, best = memory.step(z[None], i)[0, i], log_p[i].max()
         if log_p[i, z[i]] >= best - rounding / 10:
             assert chosen == z[i]  # a tie keeps the present value
         assert log_p[i, chosen] >= best - rounding
