@@ -47,7 +47,7 @@ def test_the_heat_bath_is_the_noisy_conditional_of_the_ideal_memoriser(case, alp
 
 
 @given(case=cases, alpha=strategies.inner_alphas)
-def test_an_update_is_the_ideal_memorisers_most_likely_value(case, alpha):
+def test_a_move_downhill_is_the_memorisers_most_likely_value(case, alpha):
     patterns, z, V = case
     memory = TokenMemory(patterns, V, float(inverse_temperature(alpha, V)))
     log_p = DatasetIdeal(patterns, V)(z[None], alpha)[0]
