@@ -22,10 +22,10 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from minuddm import ModelConfig
+from minuddm.machine.arrays import sequences_of_tile
 from minuddm.machine.linear import WIDE
-from minuddm.machine.modulation import FEATURES
-from minuddm.machine.passes import sequences_at_a_time
-from minuddm.machine.shards import shares
+from minuddm.machine.shards import shards_of
+from minuddm.network import FEATURES
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Product:
 
 def products(config: ModelConfig, B: int) -> Counter[Product]:
     """Return the products of a forward and backward pass over B sequences, with their numbers."""
-    D, C, L, T = config.width, config.cond, config.length, sequences_at_a_time(config)
+    D, C, L, T = config.width, config.cond, config.length, sequences_of_tile(config)
     found: Counter[Product] = Counter()
 
     def linear(
@@ -70,7 +70,7 @@ def products(config: ModelConfig, B: int) -> Counter[Product]:
             for inputs, outputs in ((D, 3 * D), (D, D), (D, 4 * D), (4 * D, D)):
                 linear(size * L, inputs, outputs, tiles * config.blocks)
             found[Product((), size * L, D, config.vocab)] += tiles
-            for part in shares(config.vocab, -(-config.vocab // WIDE)):
+            for part in shards_of(config.vocab, -(-config.vocab // WIDE)):
                 backward(size * L, D, part.stop - part.start, tiles)
             heads, d, each = (size, config.heads), D // config.heads, tiles * config.blocks
             found[Product(heads, L, d, L)] += 2 * each  # q kᵀ, do vᵀ
@@ -86,7 +86,7 @@ def flops(config: ModelConfig, B: int) -> int:
 
 def roof(config: ModelConfig, B: int, shards: int, repeats: int) -> float:
     """Return the seconds that the products of a step take alone, one thread, shard by shard."""
-    sizes = Counter(part.stop - part.start for part in shares(B, shards))
+    sizes = Counter(part.stop - part.start for part in shards_of(B, shards))
     with threadpool_limits(1, user_api="blas"):
         return sum(
             shards_alike * times * _alone(product, repeats)

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from minuddm import ModelConfig
-from minuddm.machine.modulation import FEATURES
+from minuddm.network import FEATURES
 
 
 class Conditioning(nn.Module):

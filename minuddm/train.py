@@ -31,7 +31,7 @@ from minuddm import checks
 from minuddm.adamw import adamw_step, average_decay, global_norm, learning_rate
 from minuddm.checks import Tokens
 from minuddm.files import write_atomically
-from minuddm.machine.shards import long_shares, run_on
+from minuddm.machine.shards import long_shards, run_on
 from minuddm.process import Process, Uniform, given_or_uniform
 from minuddm.schedule import LogLinear, Schedule, stratified_times
 from minuddm.transformer import Transformer
@@ -167,12 +167,12 @@ def train(
             loss = _step(model, x, config, process, state, pool)
             shown.update()
             if probe is not None and state.step in probe_at:
-                probe(state.step, Transformer(model.config, state.average))
+                probe(state.step, model.with_weights(state.average))
             if state.step % 50 == 0:
                 shown.set_postfix(loss=f"{loss:.3f}", refresh=False)
             if path is not None and (state.step % every == 0 or state.step == config.steps):
                 write_atomically(path, _serialise(state, header))
-    return Trained(model, Transformer(model.config, state.average), state.losses)
+    return Trained(model, model.with_weights(state.average), state.losses)
 
 
 def _step(
@@ -218,7 +218,7 @@ def _step(
             kappa=average_decay(state.step, config.average),
         )
 
-    run_on(pool, update, long_shares(gradient.flat.size, config.shards))
+    run_on(pool, update, long_shards(gradient.flat.size, config.shards))
     state.losses[state.step] = loss
     state.step += 1
     return loss

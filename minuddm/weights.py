@@ -4,23 +4,24 @@
 in memory, the layout of gradients, of optimiser moments and of averages, and the order in a file;
 so the optimiser and the checkpoint see flat arrays, and a layer sees a view with a name. Matrices
 are (out, in), q, k, v and the modulation rows packed in the order of the published networks, so
-that their tensors map one to one onto these. Tensors of one kind lie behind one another, block
-after block: compiled code takes them as one array, and all modulations are one linear of the noise
-level.
+that their tensors map one to one onto these. Tensors of one kind are neighbours in memory, block
+after block: compiled code takes them as one array (`minuddm.machine.arrays`), and all modulations
+are one linear of the conditioning.
 """
 
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.random import Generator
 
 from minuddm import checks
 from minuddm.checks import Floats
-from minuddm.machine.intrinsics import aligned
-from minuddm.machine.modulation import FEATURES
+from minuddm.network import FEATURES
+
+CACHE_LINE = 64  # bytes; those of the widest SIMD register, too
 
 Shapes = dict[str, tuple[int, ...]]
 
@@ -30,8 +31,8 @@ class ModelConfig:
     """The size of the network.
 
     vocab V, length L, width D, blocks, heads H (width must be a multiple of 2·heads: rotary
-    pairs), cond C the width of the noise conditioning, dropout a rate in [0, 1) used in training
-    only.
+    pairs), cond C the width of the conditioning, dropout the chance in [0, 1) that a number of a
+    branch is dropped, in training only.
     """
 
     vocab: int
@@ -87,42 +88,17 @@ def shapes(config: ModelConfig) -> Shapes:
     }
 
 
-class Tensors(NamedTuple):
-    """All tables, as compiled code takes them: those of the blocks as one, whose first axis K is.
+def aligned(shape: tuple[int, ...], dtype: Any) -> Floats:
+    """Return an array of zeros that begins with a cache line, as NumPy's do only by chance.
 
-    Views of a `Weights`: of weights to be read, or of gradients to be added to.
+    A SIMD register that lies across two lines costs two reads; where the rows of an aligned array
+    are whole registers, none does.
     """
-
-    embedding: Floats  # (V, D)
-    cond_in: Floats  # (C, FEATURES)
-    cond_in_bias: Floats  # (C,)
-    cond_out: Floats  # (C, C)
-    cond_out_bias: Floats  # (C,)
-    modulation: Floats  # ((6 K + 2) D, C)
-    modulation_bias: Floats  # ((6 K + 2) D,)
-    norm1: Floats  # (K, D)
-    qkv: Floats  # (K, 3D, D)
-    out: Floats  # (K, D, D)
-    norm2: Floats  # (K, D)
-    mlp_in: Floats  # (K, 4D, D)
-    mlp_in_bias: Floats  # (K, 4D)
-    mlp_out: Floats  # (K, D, 4D)
-    mlp_out_bias: Floats  # (K, D)
-    final_norm: Floats  # (D,)
-    final: Floats  # (V, D)
-    final_bias: Floats  # (V,)
-
-
-_STACKS = {
-    "norm1": "norm1.gain",
-    "qkv": "attention.qkv.weight",
-    "out": "attention.out.weight",
-    "norm2": "norm2.gain",
-    "mlp_in": "mlp.in.weight",
-    "mlp_in_bias": "mlp.in.bias",
-    "mlp_out": "mlp.out.weight",
-    "mlp_out_bias": "mlp.out.bias",
-}
+    size = math.prod(shape) * np.dtype(dtype).itemsize
+    room = np.zeros(size + CACHE_LINE, np.uint8)
+    start = -room.ctypes.data % CACHE_LINE
+    array: Floats = room[start : start + size].view(dtype).reshape(shape)
+    return array
 
 
 class Weights(Mapping[str, Floats]):
@@ -133,8 +109,6 @@ class Weights(Mapping[str, Floats]):
         size = sum(math.prod(shape) for shape in shapes.values())
         self.flat: Floats = aligned((size,), dtype) if flat is None else checks.writeable(flat)
         self._views: dict[str, Floats] = {}
-        self._tensors: Tensors | None = None
-        self._stacks: dict[str, Floats] = {}  # found by `stacked`
         start = 0
         for name, shape in shapes.items():
             stop = start + math.prod(shape)
@@ -149,43 +123,6 @@ class Weights(Mapping[str, Floats]):
 
     def __len__(self) -> int:
         return len(self._views)
-
-    def stacked(self, suffix: str) -> Floats:
-        """Return the tensors named `….suffix`, neighbours in memory, as one: rows below rows."""
-        if suffix not in self._stacks:
-            names = list(self.shapes)
-            stack = [k for k, name in enumerate(names) if name.endswith(f".{suffix}")]
-            if stack != list(range(stack[0], stack[-1] + 1)):
-                raise ValueError(f"the tensors named {suffix!r} are not neighbours in memory")
-            sizes = [math.prod(shape) for shape in self.shapes.values()]
-            start, stop = sum(sizes[: stack[0]]), sum(sizes[: stack[-1] + 1])
-            self._stacks[suffix] = self.flat[start:stop].reshape(
-                -1, *self.shapes[names[stack[0]]][1:]
-            )
-        return self._stacks[suffix]
-
-    @property
-    def tensors(self) -> Tensors:
-        """The tensors behind all names, the blocks' upon one another."""
-        if self._tensors is None:
-            stacks = {
-                field: self.stacked(name).reshape(-1, *self.shapes[f"blocks.0.{name}"])
-                for field, name in _STACKS.items()
-            }
-            self._tensors = Tensors(
-                embedding=self["embedding"],
-                cond_in=self["conditioning.in.weight"],
-                cond_in_bias=self["conditioning.in.bias"],
-                cond_out=self["conditioning.out.weight"],
-                cond_out_bias=self["conditioning.out.bias"],
-                modulation=self.stacked("modulation.weight"),
-                modulation_bias=self.stacked("modulation.bias"),
-                final_norm=self["final.norm.gain"],
-                final=self["final.linear.weight"],
-                final_bias=self["final.linear.bias"],
-                **stacks,
-            )
-        return self._tensors
 
     def copy(self, dtype: Any = None) -> "Weights":
         """Return an independent copy, in another dtype if one is given."""

@@ -5,7 +5,7 @@ Nothing here is imported by the packages, and nothing here imports their loops.
 
 import itertools
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -113,64 +113,6 @@ def energy(x: NDArray[np.int64], patterns: NDArray[np.int64], beta: float) -> fl
     """[T19] for one state."""
     m = (patterns == x).sum(axis=1).astype(float)
     return -(m.max() + math.log(np.exp(beta * (m - m.max())).sum()) / beta)
-
-
-def network(
-    w: Mapping[str, Array], tokens: NDArray[np.int64], alpha: Array, blocks: int, heads: int
-) -> Array:
-    """The transformer's logits in plain NumPy, one sequence at a time."""
-    out = []
-    for x_tokens, a in zip(tokens, alpha, strict=True):
-        sigma = -math.log(a)
-        frequency = 10_000.0 ** (-np.arange(128) / 128)
-        c = np.concatenate([np.cos(sigma * frequency), np.sin(sigma * frequency)])
-        c = _silu(w["conditioning.in.weight"] @ c + w["conditioning.in.bias"])
-        c = _silu(w["conditioning.out.weight"] @ c + w["conditioning.out.bias"])
-        x = w["embedding"][x_tokens]
-        for k in range(blocks):
-            b = {n.removeprefix(f"blocks.{k}."): v for n, v in w.items()}
-            mod = np.split(b["modulation.weight"] @ c + b["modulation.bias"], 6)
-            h = _norm(x) * b["norm1.gain"] * (1 + mod[1]) + mod[0]
-            x = x + mod[2] * (
-                _attention(h @ b["attention.qkv.weight"].T, heads) @ b["attention.out.weight"].T
-            )
-            h = _norm(x) * b["norm2.gain"] * (1 + mod[4]) + mod[3]
-            h = _gelu(h @ b["mlp.in.weight"].T + b["mlp.in.bias"])
-            x = x + mod[5] * (h @ b["mlp.out.weight"].T + b["mlp.out.bias"])
-        shift, scale = np.split(w["final.modulation.weight"] @ c + w["final.modulation.bias"], 2)
-        h = _norm(x) * w["final.norm.gain"] * (1 + scale) + shift
-        out.append(h @ w["final.linear.weight"].T + w["final.linear.bias"])
-    return np.array(out)
-
-
-def _silu(x: Array) -> Array:
-    return x / (1 + np.exp(-x))
-
-
-def _gelu(x: Array) -> Array:
-    return 0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
-
-
-def _norm(x: Array) -> Array:
-    return (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + 1e-5)
-
-
-def _attention(qkv: Array, heads: int) -> Array:
-    q, k, v = np.split(qkv, 3, axis=-1)
-    out = []
-    for q_h, k_h, v_h in zip(*(np.split(y, heads, axis=-1) for y in (q, k, v)), strict=True):
-        scores = _rotate(q_h) @ _rotate(k_h).T / math.sqrt(q_h.shape[-1])
-        e = np.exp(scores - scores.max(-1, keepdims=True))
-        out.append(e / e.sum(-1, keepdims=True) @ v_h)
-    return np.concatenate(out, axis=-1)
-
-
-def _rotate(x: Array) -> Array:
-    """Rotary positions as complex numbers: pair (x_k, x_{k + d/2}) times e^{i angle}."""
-    L, d = x.shape
-    angle = np.arange(L)[:, None] * 10_000.0 ** (-2 * np.arange(d // 2) / d)
-    turned = (x[:, : d // 2] + 1j * x[:, d // 2 :]) * np.exp(1j * angle)
-    return np.concatenate([turned.real, turned.imag], axis=-1)
 
 
 def potential(F: object, z: Array) -> float:

@@ -16,8 +16,9 @@ FLOORS = [
     {"machine"},  # layers: each a loop or two
     {"draws", "text", "sources", "adamw", "nelbo.integrand"},
     {"transition", "weights"},
-    {"process"},
+    {"process", "engine", "machine.arrays"},
     {"denoiser", "machine.passes"},
+    {"machine.engine"},
     {"nelbo", "transformer", "ideal"},
     {"reverse", "train"},
     {"probes"},

@@ -64,10 +64,10 @@ def test_neither_compiling_nor_what_is_loaded_before_changes_a_bit(tmp_path):
     environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
     bits = [
         subprocess.run(
-            [sys.executable, "-c", TRAINING, words], cwd=ROOT, env=environment,
+            [sys.executable, "-c", TRAINING, when], cwd=ROOT, env=environment,
             capture_output=True, text=True, check=True,
         ).stdout
-        for words in ("compiling", "compiled", "bound first")
+        for when in ("compiling", "compiled", "bound first")
     ]  # fmt: skip
     assert len(set(bits)) == 1
 

@@ -9,10 +9,10 @@ from scipy.special import softmax
 from minuddm.machine.attention import (
     attention_backward,
     attention_forward,
-    filled_up,
+    padded,
     rotary_table,
 )
-from minuddm.machine.dropout import dropout
+from minuddm.machine.dropout import drop
 from minuddm.machine.embedding import embedding_backward, embedding_forward
 from minuddm.machine.layernorm import modulated_norm_backward, modulated_norm_forward
 from minuddm.machine.linear import (
@@ -25,7 +25,6 @@ from minuddm.machine.mlp import gelu, gelu_backward, gelu_forward
 from minuddm.machine.modulation import (
     gated_residual_backward,
     gated_residual_forward,
-    noise_features,
     silu_backward,
     silu_forward,
 )
@@ -90,7 +89,7 @@ def test_the_backward_of_a_wide_linear_is_that_of_a_linear():
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("shape", [(1, 1, 1), (2, 16, 16), (1, 33, 70), (3, 28, 64)])
-def test_a_turned_matrix_is_its_transpose(dtype, shape):
+def test_a_transposed_matrix_is_the_transpose(dtype, shape):
     W = normal(*shape).astype(dtype)
     WT = np.empty((shape[0], shape[2], shape[1]), dtype)
     transpose_all(WT, W)
@@ -152,60 +151,60 @@ def test_the_norms_backward_adds_to_the_residual_stream():
 
 
 def test_attention():
-    d, S = D // H, filled_up(L)
-    rotary = rotary_table(L, d, np.dtype(float))
-    qkv, out, P = normal(N, 3 * D), np.empty((N, D)), np.empty((B, H, S, S))
+    d, S = D // H, padded(L)
+    rotary = rotary_table(L, d)
+    qkv, out, A = normal(N, 3 * D), np.empty((N, D)), np.empty((B, H, S, S))
 
     def forward():
-        attention_forward(out, P, qkv, rotary)
+        attention_forward(out, A, qkv, rotary)
         return out
 
     def gradients(dy):
         dqkv = qkv.copy()
-        attention_backward(dqkv, P.copy(), dy, rotary)
+        attention_backward(dqkv, A.copy(), dy, rotary)
         return {"qkv": dqkv}
 
     check(forward, {"qkv": qkv}, gradients, out.shape)
-    np.testing.assert_allclose(P[..., :L, :L].sum(-1), 1)
+    np.testing.assert_allclose(A[..., :L, :L].sum(-1), 1)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize(("length", "d"), [(1, 2), (16, 16), (17, 6), (32, 32), (40, 34)])
 def test_attention_is_its_definition_at_any_length_and_width(dtype, length, d):
-    rotary = rotary_table(length, d, np.dtype(dtype))
-    qkv, S = normal(2 * length, 3 * 2 * d).astype(dtype), filled_up(length)
-    out, P = np.empty((2 * length, 2 * d), dtype), np.full((2, 2, S, S), np.nan, dtype)
-    attention_forward(out, P, qkv, rotary)
+    rotary = rotary_table(length, d).astype(dtype)
+    qkv, S = normal(2 * length, 3 * 2 * d).astype(dtype), padded(length)
+    out, A = np.empty((2 * length, 2 * d), dtype), np.full((2, 2, S, S), np.nan, dtype)
+    attention_forward(out, A, qkv, rotary)
     (cos, sin), half = rotary.astype(float)[:, :, None], d // 2
     q, k, v = qkv.astype(float).reshape(2, length, 3, 2, d).transpose(2, 0, 1, 3, 4)
 
-    def turned(x):
+    def rotated(x):
         x1, x2 = x[..., :half], x[..., half:]
         return np.concatenate([x1 * cos - x2 * sin, x2 * cos + x1 * sin], axis=-1)
 
-    scores = np.einsum("bihk,bjhk->bhij", turned(q), turned(k)) / math.sqrt(d)
+    scores = np.einsum("bihk,bjhk->bhij", rotated(q), rotated(k)) / math.sqrt(d)
     weights = softmax(scores, axis=-1)
     wanted = np.einsum("bhij,bjhk->bihk", weights, v).reshape(out.shape)
     close = {"rtol": 0, "atol": 5e-6 if dtype == np.float32 else 1e-13}  # sums of 40 numbers ~ 1
-    np.testing.assert_allclose(P[..., :length, :length], weights, **close)
+    np.testing.assert_allclose(A[..., :length, :length], weights, **close)
     np.testing.assert_allclose(out, wanted, **close)
 
 
 def test_a_score_that_is_no_number_is_not_hidden():
     qkv = normal(L, 3 * D).astype(np.float32)
     qkv[2, 0] = np.nan
-    out, P = np.empty((L, D), np.float32), np.empty((1, H, 16, 16), np.float32)
-    attention_forward(out, P, qkv, rotary_table(L, D // H, np.dtype(np.float32)))
+    out, A = np.empty((L, D), np.float32), np.empty((1, H, 16, 16), np.float32)
+    attention_forward(out, A, qkv, rotary_table(L, D // H).astype(np.float32))
     assert np.isnan(out[2]).any()
 
 
 def test_attention_scores_depend_on_the_distance_of_positions_only():
     length, d = 12, 8
-    rotary = rotary_table(length, d, np.dtype(float))
+    rotary = rotary_table(length, d)
     qkv = np.tile(normal(1, 3 * d), (length, 1))  # the same q and k at every position
-    P = np.empty((1, 1, filled_up(length), filled_up(length)))
-    attention_forward(np.empty((length, d)), P, qkv, rotary)
-    scores = np.log(P[0, 0, :length, :length])
+    A = np.empty((1, 1, padded(length), padded(length)))
+    attention_forward(np.empty((length, d)), A, qkv, rotary)
+    scores = np.log(A[0, 0, :length, :length])
     scores -= np.diagonal(scores)[:, None]  # what softmax took from each row
     for offset in range(-3, 4):
         np.testing.assert_allclose(np.ptp(np.diagonal(scores, offset)), 0, atol=1e-12)
@@ -215,7 +214,7 @@ def test_gelu():
     u, b, y, slope = 3 * normal(N, D), normal(D), np.empty((N, D)), np.empty((N, D))
 
     def forward():
-        slope[:] = u  # the forward turns its input into the slope
+        slope[:] = u  # the forward overwrites its input with the slope
         gelu_forward(y, slope, b)
         return y
 
@@ -275,14 +274,6 @@ def test_gated_residual():
     check(forward, {"x": x, "mod": mod, "h": h}, gradients, y.shape)
 
 
-def test_noise_features_are_cosines_then_sines_of_minus_log_alpha():
-    features = noise_features(np.array([1.0, math.exp(-1.0), 0.0]), np.dtype(float))
-    np.testing.assert_array_equal(features[0], [1.0] * 128 + [0.0] * 128)
-    assert features[1, 0] == pytest.approx(math.cos(1))
-    assert features[1, 128 + 64] == pytest.approx(math.sin(10_000**-0.5))
-    assert np.isfinite(features).all()
-
-
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_log_softmax_is_stable_for_logits_of_ten_thousand(dtype):
     x = np.array([[1e4, 1e4, -1e4], [-1e4, -1e4 + 2, -1e4 + 1]], dtype)
@@ -295,6 +286,6 @@ def test_log_softmax_is_stable_for_logits_of_ten_thousand(dtype):
 def test_dropout_keeps_the_mean_and_its_backward_is_itself():
     uniforms = np.random.default_rng(0).random((200, 500), dtype=np.float32)
     x = np.ones((200, 500))
-    dropout(x, uniforms, 0.3)
+    drop(x, uniforms, 0.3)
     assert set(np.unique(x)) == {0.0, 1 / 0.7}
     assert x.mean() == pytest.approx(1, abs=4 * math.sqrt(0.3 / 0.7 / x.size))  # 4 standard errors

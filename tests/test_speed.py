@@ -26,6 +26,7 @@ from collections import Counter
 import numpy as np
 from minuddm import ModelConfig, Transformer
 from minuddm.machine import attention, linear
+from minuddm.machine.engine import Compiled
 
 config, B, done = ModelConfig(**CONFIG), 5, Counter()
 
@@ -39,7 +40,7 @@ linear.product = counted(linear.product)
 attention.small_product = counted(attention.small_product)
 rng = np.random.default_rng(0)
 x = rng.integers(config.vocab, size=(B, config.length))
-Transformer.init(config, rng).loss_and_grad(x, x, rng.uniform(0.1, 0.9, B), -1.0)
+Transformer.init(config, rng, engine=Compiled).loss_and_grad(x, x, rng.uniform(0.1, 0.9, B), -1.0)
 print(json.dumps(done))
 """
 

@@ -5,12 +5,12 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from minuddm.machine.attention import filled_up
-from minuddm.machine.passes import learn, new_noise, new_tile, predict, sequences_at_a_time
+from minuddm.machine import passes
+from minuddm.machine.arrays import _TENSORS, Conditioning, Tensors, Tile, sequences_of_tile
+from minuddm.machine.attention import padded
 from minuddm.nelbo import nelbo_grad
 from minuddm.transformer import Transformer
-from minuddm.weights import _STACKS, ModelConfig, Weights, initialise, shapes
-from tests import oracle
+from minuddm.weights import ModelConfig, Weights, initialise, shapes
 from tests.gradient import worst_error
 
 CONFIG = ModelConfig(vocab=7, length=5, width=16, blocks=2, heads=2, cond=12)
@@ -30,13 +30,6 @@ def batch(B=6, config=CONFIG):
     x0 = rng.integers(config.vocab, size=shape)
     xt = np.where(rng.random(shape) < 0.5, x0, rng.integers(config.vocab, size=shape))
     return x0, xt, rng.uniform(0.05, 0.95, B)
-
-
-def test_the_network_is_its_definition():
-    model, (_, xt, alpha) = network(), batch()
-    logits = oracle.network(dict(model.weights), xt, alpha, CONFIG.blocks, CONFIG.heads)
-    wanted = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
-    np.testing.assert_allclose(model(xt, alpha), wanted, atol=1e-12)
 
 
 def test_float32_agrees_with_float64():
@@ -80,7 +73,7 @@ def test_dropout_has_its_gradient_and_leaves_the_denoiser_alone():
         return model.loss_and_grad(x0, xt, alpha, -1.0, rng=np.random.default_rng(3))[0]
 
     loss()
-    gradient = model._gradients[0].copy()
+    gradient = model.engine._gradients[0][0].copy()
     error = worst_error(loss, model.weights, gradient, np.random.default_rng(4))
     assert max(error.values()) < 1e-6, error
     np.testing.assert_array_equal(model(xt, alpha), model(xt, alpha))
@@ -134,15 +127,16 @@ def test_one_noise_level_for_all_is_that_level_for_each():
 )
 def test_a_tile_holds_little_more_than_its_backward_pass_reads(vocab, length, width, blocks, heads):
     config = ModelConfig(vocab, length, width, blocks, heads)
-    held = sum(array.nbytes for array in new_tile(config, np.dtype(np.float32), keep=True))
-    N, scores = sequences_at_a_time(config) * length, heads * filled_up(length)
+    held = sum(array.nbytes for array in Tile.new(config, np.dtype(np.float32), keep=True))
+    N, scores = sequences_of_tile(config) * length, heads * padded(length)
     needed = 4 * N * (blocks * (18 * width + scores) + 2 * width + vocab)
     assert needed < held < 1.1 * needed
 
 
 def test_no_step_allocates_what_another_keeps():
     model, (x0, xt, alpha) = network(np.float32), batch(4)
-    with model._tile(keep=True), model._tile(keep=True), model._noise(2), model._noise(2):
+    tile, conditioning = model.engine._tile, model.engine._conditioning
+    with tile(True), tile(True), conditioning(2, True), conditioning(2, True):
         pass  # what two shards at a time need, whether or not they ever meet below
     with ThreadPoolExecutor(2) as pool:
 
@@ -189,38 +183,48 @@ def test_the_table_is_the_memory():
     weights["final.linear.bias"][:] = 3
     np.testing.assert_array_equal(weights.flat[-7:], 3)
     assert sum(v.size for v in weights.values()) == weights.flat.size
-    for field, name in _STACKS.items():
-        stack = getattr(weights.tensors, field)
-        assert len(stack) == CONFIG.blocks
-        for k, tensor in enumerate(stack):
-            own = weights[f"blocks.{k}.{name}"]
-            assert (tensor.ctypes.data, tensor.shape) == (own.ctypes.data, own.shape)
+    views = Tensors.of(weights)
+    assert sum(view.size for view in views) == weights.flat.size
+    for field, name in _TENSORS.items():
+        if name.startswith("blocks."):
+            stack = getattr(views, field)
+            assert len(stack) == CONFIG.blocks
+            for k, tensor in enumerate(stack):
+                own = weights[name.replace("blocks.0.", f"blocks.{k}.")]
+                assert (tensor.ctypes.data, tensor.shape) == (own.ctypes.data, own.shape)
 
 
 def test_all_modulations_are_one_linear():
     weights = Weights(shapes(CONFIG), np.float64)
     weights.flat[:] = np.arange(weights.flat.size)
     parts = ("blocks.0", "blocks.1", "final")
-    for kind in ("modulation.weight", "modulation.bias"):
-        whole = weights.stacked(kind)
+    views = Tensors.of(weights)
+    for kind, whole in (("weight", views.modulation), ("bias", views.modulation_bias)):
         np.testing.assert_array_equal(
-            whole, np.concatenate([weights[f"{part}.{kind}"] for part in parts])
+            whole, np.concatenate([weights[f"{part}.modulation.{kind}"] for part in parts])
         )
         assert np.shares_memory(whole, weights.flat)
-    with pytest.raises(ValueError, match=r"'bias' are not neighbours"):
-        weights.stacked("bias")
+    names = list(shapes(CONFIG))
+    apart = Weights({name: shapes(CONFIG)[name] for name in [*names[1:], *names[:1]]})
+    assert Tensors.of(apart).embedding is not None
+    block = [name for name in names if name.startswith("blocks.0")]
+    apart = Weights({name: shapes(CONFIG)[name] for name in dict.fromkeys([*block, *names])})
+    with pytest.raises(ValueError, match=r"'modulation' are not neighbours"):
+        Tensors.of(apart)
 
 
 def test_read_only_arrays_need_no_machine_code_of_their_own():
     model, (x0, xt, alpha) = network(np.float32), batch()
     loss, log_p = model.loss_and_grad(x0, xt, alpha, -1.0)[0], model(xt, alpha)
-    compiled = len(learn.signatures), len(predict.signatures)
+    compiled = len(passes.loss_and_grad.signatures), len(passes.log_probs.signatures)
     for array in (x0, xt, flat := model.weights.flat.copy()):
         array.flags.writeable = False
     again = Transformer(CONFIG, Weights(shapes(CONFIG), flat=flat))
     assert again.loss_and_grad(x0, xt, alpha, -1.0)[0] == loss
     np.testing.assert_array_equal(again(xt, alpha), log_p)
-    assert (len(learn.signatures), len(predict.signatures)) == compiled
+    assert compiled == (
+        len(passes.loss_and_grad.signatures), len(passes.log_probs.signatures)
+    )  # fmt: skip
 
 
 def test_threads_may_share_a_network():
@@ -267,10 +271,10 @@ def test_working_arrays_begin_with_a_line_of_the_cache(dtype):
     weights = initialise(config, np.random.default_rng(0), dtype)
     arrays = {f"weights {name}": tensor for name, tensor in weights.items()}
     arrays |= {f"a copy's {name}": tensor for name, tensor in weights.copy().items()}
-    arrays |= new_tile(config, dtype, keep=True)._asdict()
-    arrays |= new_noise(config, dtype, 64)._asdict()
-    with Transformer(config, weights)._turned() as turned:
-        arrays |= {f"turned {name}": array for name, array in turned._asdict().items()}
+    arrays |= Tile.new(config, dtype, keep=True)._asdict()
+    arrays |= Conditioning.new(config, dtype, 64, keep=True)._asdict()
+    with Transformer(config, weights).engine._transposed() as wT:
+        arrays |= {f"transposed {name}": array for name, array in wT._asdict().items()}
     assert {name: array.ctypes.data % 64 for name, array in arrays.items()} == dict.fromkeys(
         arrays, 0
     )

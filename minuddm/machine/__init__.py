@@ -1,25 +1,15 @@
-"""The layers of the network: one file each, one forward/backward pair a layer.
+"""What `minuddm.network` computes, faster. Nobody needs to open it: its README.md is its contract.
 
-    linear       y = x Wᵀ + b
-    embedding    x = E[tokens]
-    layernorm    y = LN(x) γ (1 + scale) + shift        normalisation and adaLN in one pass
-    attention    rotary positions, softmax(q kᵀ/√d) v
-    mlp          GELU of (u + b)
-    modulation   x + gate ⊙ h, and what the noise level is turned into
-    dropout      a mask, in training
-    softmax      log-softmax over the vocabulary
-    exponential  exp and its kin, as SIMD
-    product      matrix products: through BLAS, and small ones in registers
-    vector       a register of the processor as a value
+Conventions of the layers, one file each, one forward/backward pair a layer:
 
-Every function takes its arguments in the order outputs, saved, inputs; a leading `d` marks the
-gradient of the loss in that array. Rows are tokens: N = B·L. A backward *writes* the gradients of
-private inputs, each of which has one reader in the network, and *adds* to those that many feed:
-the parameters', to which every tile of a batch adds, and the residual stream `dx` of a norm.
-What a backward is the last to read, its gradient may replace; its docstring then says so.
-Arrays are float32 for work and float64 for checking; which of the two is decided by the weights.
+Arguments come in the order outputs, saved, inputs; a leading `d` marks the gradient of the loss in
+that array. Rows are tokens: N = B·L. A backward *writes* the gradients of inputs that have one
+reader in the network, and *adds* to those that have many: the parameters', to which every tile of
+a batch adds, and the residual stream `dx` of a norm. Where a gradient overwrites an array, the
+docstring says so and the caller gives the gradient a name of its own. Arrays are float32 for work
+and float64 for checking; the dtype of the weights decides.
 
-All of it is compiled and calls no Python. The arrays of a pass are allocated once, by the network.
-A loop that changes an array in place takes it as one argument: two arguments with the same memory
-would keep it from vectorising; sums over tokens are loops of their own likewise.
+All of it is compiled and calls no Python; working arrays are allocated once, by the engine. A loop
+that changes an array in place takes it as one argument: two arguments with the same memory would
+keep it from vectorising, and so would a sum in the same loop.
 """

@@ -1,18 +1,18 @@
 """Bidirectional attention with rotary positions.
 
-    q, k ← turned: at position l each pair (x_k, x_{k + d/2}) by the angle l · 10000^(-2k/d)
-    P = softmax(q kᵀ / √d)          o = P v                  for every head, d = D / H
+    q, k ← rotated: at position l each pair (x_k, x_{k + d/2}) by the angle l · 10000^(-2k/d)
+    A = softmax(q kᵀ / √d)          o = A v                  for every head, d = D / H
 
-Backward, with dP = do vᵀ:
+Backward, with dA = do vᵀ:
 
-    dv = Pᵀ do      dS = P ⊙ (dP - Σ_j dP P) / √d      dq = dS k      dk = dSᵀ q
-    dq, dk ← turned back
+    dv = Aᵀ do      dS = A ⊙ (dA - Σ_j dA A) / √d      dq = dS k      dk = dSᵀ q
+    dq, dk ← rotated back
 
-q, k, v lie packed in one array (B, L, 3, H, d), the output of one product. One head of one
-sequence at a time is copied out of it, turned on the way, into matrices that the first cache
-holds, and multiplied there (`small_product`). Their sides are L and d filled up to whole
-registers, so that no product has a ragged edge. Sums run over L or d numbers only: what stands
-beyond them stays beyond them, and is never copied back.
+q, k, v are packed in one array (B, L, 3, H, d), the output of one product. One head of one sequence
+at a time is copied out of it, rotated on the way, into matrices that fit the first cache, and
+multiplied there (`small_product`). Their sides are L and d padded to whole registers, so that no
+product has a ragged edge. Sums run over L or d numbers only: what the padding holds stays there,
+and is never copied back.
 """
 
 import math
@@ -23,17 +23,16 @@ from minuddm.checks import Floats
 from minuddm.machine.exponential import exp
 from minuddm.machine.intrinsics import (
     BYTES,
-    aligned,
     lanes,
-    larger,
     load,
+    masked_load,
+    masked_store,
+    maximum,
     multiply_add,
-    put,
+    reduce_add,
+    reduce_max,
     splat,
     store,
-    take,
-    top,
-    total,
     transpose,
 )
 from minuddm.machine.jit import jit_reassoc, jit_strict
@@ -43,118 +42,117 @@ _BASE = 10_000.0
 _SIDE = BYTES // 4  # a multiple of a register's lanes, in float32 and in float64
 
 
-def rotary_table(L: int, d: int, dtype: np.dtype) -> Floats:
-    """Return cos and sin (2, L, d/2) of position times frequency."""
+def rotary_table(L: int, d: int) -> Floats:
+    """Return cos and sin (2, L, d/2) of position times frequency, in float64."""
     angle = np.arange(L)[:, None] * _BASE ** (-2 * np.arange(d // 2) / d)
-    table = aligned((2, L, d // 2), dtype)
-    table[:] = np.cos(angle), np.sin(angle)
-    return table
+    return np.stack([np.cos(angle), np.sin(angle)])
 
 
 @jit_strict
-def filled_up(length: int) -> int:
+def padded(length: int) -> int:
     """Return the side of a matrix for `length` rows or columns: whole registers."""
     return -(-length // _SIDE) * _SIDE
 
 
 @jit_strict
-def attention_forward(out: Floats, P: Floats, qkv: Floats, rotary: Floats) -> None:
-    """qkv (N, 3D), rotary (2, L, d/2) → out (N, D); saves P (B, H, S, S), S = filled_up(L)."""
-    B, H, S, _ = P.shape
+def attention_forward(out: Floats, probs: Floats, qkv: Floats, rotary: Floats) -> None:
+    """qkv (N, 3D), rotary (2, L, d/2) → out (N, D); saves A in probs (B, H, L_pad, L_pad)."""
+    B, H, L_pad, _ = probs.shape
     _, L, half = rotary.shape
     d = 2 * half
-    D, T = H * d, filled_up(d)
-    q, k, v, o = np.zeros((4, S, T), P.dtype)
-    kT = np.zeros((T, S), P.dtype)
+    D, d_pad = H * d, padded(d)
+    q, k, v, o = np.zeros((4, L_pad, d_pad), probs.dtype)
+    kT = np.zeros((d_pad, L_pad), probs.dtype)
     for b in range(B):
         rows, outs = qkv[b * L : (b + 1) * L], out[b * L : (b + 1) * L]
         for h in range(H):
-            _take_turned(q, rows, h * d, rotary)
-            _take_turned(k, rows, D + h * d, rotary)
-            _take(v, rows, 2 * D + h * d, L, d)
+            _load_rotated(q, rows, h * d, rotary)
+            _load_rotated(k, rows, D + h * d, rotary)
+            _load_head(v, rows, 2 * D + h * d, L, d)
             _transpose(kT, k)
-            small_product(P[b, h], q[:, :d], kT)
-            _softmax_forward(P[b, h], L, 1 / math.sqrt(d))
-            small_product(o, P[b, h][:, :L], v)
-            _put(outs, o, h * d, L, d)
+            A = probs[b, h]
+            small_product(A, q[:, :d], kT)
+            _softmax_forward(A, L, 1 / math.sqrt(d))
+            small_product(o, A[:, :L], v)
+            _store_head(outs, o, h * d, L, d)
 
 
 @jit_strict
-def attention_backward(qkv: Floats, P: Floats, dout: Floats, rotary: Floats) -> None:
-    """Given dout (N, D), turn qkv (N, 3D) into its gradient, and P (B, H, S, S) into dS."""
-    B, H, S, _ = P.shape
+def attention_backward(qkv: Floats, probs: Floats, dout: Floats, rotary: Floats) -> None:
+    """dout (N, D) → qkv (N, 3D), overwritten by its gradient, and probs, overwritten by dS."""
+    B, H, L_pad, _ = probs.shape
     _, L, half = rotary.shape
     d = 2 * half
-    D, T = H * d, filled_up(d)
-    q, k, v, do, dx = np.zeros((5, S, T), P.dtype)
-    vT, dP = np.zeros((T, S), P.dtype), np.zeros((S, S), P.dtype)
+    D, d_pad = H * d, padded(d)
+    q, k, v, do, dx = np.zeros((5, L_pad, d_pad), probs.dtype)
+    vT, dA = np.zeros((d_pad, L_pad), probs.dtype), np.zeros((L_pad, L_pad), probs.dtype)
     for b in range(B):
         sequence = slice(b * L, (b + 1) * L)
         rows, douts = qkv[sequence], dout[sequence]
         for h in range(H):
-            _take_turned(q, rows, h * d, rotary)
-            _take_turned(k, rows, D + h * d, rotary)
-            _take(v, rows, 2 * D + h * d, L, d)
-            _take(do, douts, h * d, L, d)
+            _load_rotated(q, rows, h * d, rotary)
+            _load_rotated(k, rows, D + h * d, rotary)
+            _load_head(v, rows, 2 * D + h * d, L, d)
+            _load_head(do, douts, h * d, L, d)
             _transpose(vT, v)
-            dS = P[b, h]
-            small_product(dx, dS.T[:, :L], do)
-            _put(rows, dx, 2 * D + h * d, L, d)
-            small_product(dP, do[:, :d], vT)
-            _softmax_backward(dS, dP, L, 1 / math.sqrt(d))
+            A = dS = probs[b, h]  # same memory
+            small_product(dx, A.T[:, :L], do)
+            _store_head(rows, dx, 2 * D + h * d, L, d)
+            small_product(dA, do[:, :d], vT)
+            _softmax_backward(dS, dA, L, 1 / math.sqrt(d))
             small_product(dx, dS[:, :L], k)
-            _put_turned(rows, dx, h * d, rotary)
+            _store_rotated_back(rows, dx, h * d, rotary)
             small_product(dx, dS.T[:, :L], q)
-            _put_turned(rows, dx, D + h * d, rotary)
+            _store_rotated_back(rows, dx, D + h * d, rotary)
 
 
 @jit_strict
-def _take(x: Floats, rows: Floats, column: int, L: int, d: int) -> None:
-    """Copy the head that starts at `column` of rows (L, …) into x (S, T)."""
+def _load_head(x: Floats, rows: Floats, column: int, L: int, d: int) -> None:
+    """Copy the head that starts at `column` of rows (L, …) into x (L_pad, d_pad)."""
     for i in range(L):
         for k in range(0, d, lanes(x)):
-            store(x, i, k, take(rows, i, column + k, d - k))
+            store(x, i, k, masked_load(rows, i, column + k, d - k))
 
 
 @jit_strict
-def _put(rows: Floats, x: Floats, column: int, L: int, d: int) -> None:
-    """Copy x (S, T) into the head that starts at `column` of rows (L, …)."""
+def _store_head(rows: Floats, x: Floats, column: int, L: int, d: int) -> None:
+    """Copy x (L_pad, d_pad) into the head that starts at `column` of rows (L, …)."""
     for i in range(L):
         for k in range(0, d, lanes(x)):
-            put(rows, i, column + k, d - k, load(x, i, k))
+            masked_store(rows, i, column + k, d - k, load(x, i, k))
 
 
 @jit_strict
-def _take_turned(x: Floats, rows: Floats, column: int, rotary: Floats) -> None:
-    """Copy a head of rows (L, …) into x (S, T), turned by the angles of its positions."""
+def _load_rotated(x: Floats, rows: Floats, column: int, rotary: Floats) -> None:
+    """Copy a head of rows (L, …) into x (L_pad, d_pad), rotated by the angles of its positions."""
     _, L, half = rotary.shape
     cosines, sines = rotary[0], rotary[1]
     for i in range(L):
         for k in range(0, half, lanes(x)):
             n = half - k
-            x1, x2 = take(rows, i, column + k, n), take(rows, i, column + half + k, n)
-            cos, sin = take(cosines, i, k, n), take(sines, i, k, n)
-            put(x, i, k, n, x1 * cos - x2 * sin)
-            put(x, i, half + k, n, x2 * cos + x1 * sin)
+            x1, x2 = masked_load(rows, i, column + k, n), masked_load(rows, i, column + half + k, n)
+            cos, sin = masked_load(cosines, i, k, n), masked_load(sines, i, k, n)
+            masked_store(x, i, k, n, x1 * cos - x2 * sin)
+            masked_store(x, i, half + k, n, x2 * cos + x1 * sin)
 
 
 @jit_strict
-def _put_turned(rows: Floats, x: Floats, column: int, rotary: Floats) -> None:
-    """Copy x (S, T) into a head of rows (L, …), turned back."""
+def _store_rotated_back(rows: Floats, x: Floats, column: int, rotary: Floats) -> None:
+    """Copy x (L_pad, d_pad) into a head of rows (L, …), rotated back."""
     _, L, half = rotary.shape
     cosines, sines = rotary[0], rotary[1]
     for i in range(L):
         for k in range(0, half, lanes(x)):
             n = half - k
-            x1, x2 = take(x, i, k, n), take(x, i, half + k, n)
-            cos, sin = take(cosines, i, k, n), take(sines, i, k, n)
-            put(rows, i, column + k, n, x1 * cos + x2 * sin)
-            put(rows, i, column + half + k, n, x2 * cos - x1 * sin)
+            x1, x2 = masked_load(x, i, k, n), masked_load(x, i, half + k, n)
+            cos, sin = masked_load(cosines, i, k, n), masked_load(sines, i, k, n)
+            masked_store(rows, i, column + k, n, x1 * cos + x2 * sin)
+            masked_store(rows, i, column + half + k, n, x2 * cos - x1 * sin)
 
 
 @jit_strict
 def _transpose(xT: Floats, x: Floats) -> None:
-    """x (S, T) → xT (T, S), square by square."""
+    """x (L_pad, d_pad) → xT (d_pad, L_pad), square by square."""
     side = lanes(x)
     for i in range(0, x.shape[0], side):
         for j in range(0, x.shape[1], side):
@@ -162,40 +160,40 @@ def _transpose(xT: Floats, x: Floats) -> None:
 
 
 @jit_reassoc
-def _softmax_forward(P: Floats, L: int, factor: float) -> None:
-    """P (S, S) ← softmax(factor · P) in L rows, over L columns."""
-    S, wide = P.shape[1], lanes(P)
-    f = splat(P.dtype.type(factor))
+def _softmax_forward(A: Floats, L: int, factor: float) -> None:
+    """Overwrite A (L_pad, L_pad) with softmax(factor · A) in L rows, over L columns."""
+    L_pad, wide = A.shape[1], lanes(A)
+    f = splat(A.dtype.type(factor))
     for n in range(L):
-        for j in range(L, S):
-            P[n, j] = -np.inf
-        peak = load(P, n, 0)
-        for j in range(wide, S, wide):
-            peak = larger(peak, load(P, n, j))
-        peak = splat(top(peak))
-        for j in range(0, S, wide):
-            store(P, n, j, (load(P, n, j) - peak) * f)
-    whole = P.reshape(-1)[: L * S]  # one long loop, which the compiler turns into SIMD
-    for i in range(whole.shape[0]):
-        whole[i] = exp(whole[i])
+        for j in range(L, L_pad):
+            A[n, j] = -np.inf
+        peak = load(A, n, 0)
+        for j in range(wide, L_pad, wide):
+            peak = maximum(peak, load(A, n, j))
+        peak = splat(reduce_max(peak))
+        for j in range(0, L_pad, wide):
+            store(A, n, j, (load(A, n, j) - peak) * f)
+    flat = A.reshape(-1)[: L * L_pad]  # one long loop, which LLVM vectorises
+    for i in range(flat.shape[0]):
+        flat[i] = exp(flat[i])
     for n in range(L):
-        sums = load(P, n, 0)
-        for j in range(wide, S, wide):
-            sums = sums + load(P, n, j)
-        scale = splat(P.dtype.type(1) / total(sums))
-        for j in range(0, S, wide):
-            store(P, n, j, load(P, n, j) * scale)
+        sums = load(A, n, 0)
+        for j in range(wide, L_pad, wide):
+            sums = sums + load(A, n, j)
+        scale = splat(A.dtype.type(1) / reduce_add(sums))
+        for j in range(0, L_pad, wide):
+            store(A, n, j, load(A, n, j) * scale)
 
 
 @jit_reassoc
-def _softmax_backward(P: Floats, dP: Floats, L: int, factor: float) -> None:
-    """P ← dS = factor · P ⊙ (dP - Σ_j dP_j P_j), row by row."""
-    S, wide = P.shape[1], lanes(P)
-    f = splat(P.dtype.type(factor))
+def _softmax_backward(A: Floats, dA: Floats, L: int, factor: float) -> None:
+    """Overwrite A with dS = factor · A ⊙ (dA - Σ_j dA_j A_j), row by row."""
+    L_pad, wide = A.shape[1], lanes(A)
+    f = splat(A.dtype.type(factor))
     for n in range(L):
-        sums = load(P, n, 0) * load(dP, n, 0)
-        for j in range(wide, S, wide):
-            sums = multiply_add(load(P, n, j), load(dP, n, j), sums)
-        along = splat(total(sums))
-        for j in range(0, S, wide):
-            store(P, n, j, f * load(P, n, j) * (load(dP, n, j) - along))
+        sums = load(A, n, 0) * load(dA, n, 0)
+        for j in range(wide, L_pad, wide):
+            sums = multiply_add(load(A, n, j), load(dA, n, j), sums)
+        along = splat(reduce_add(sums))
+        for j in range(0, L_pad, wide):
+            store(A, n, j, f * load(A, n, j) * (load(dA, n, j) - along))

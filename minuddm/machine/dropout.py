@@ -1,4 +1,4 @@
-"""Inverted dropout: y = x ⊙ m / (1 - rate), with m = 1 where a uniform lies above the rate.
+"""Inverted dropout: y = x ⊙ m / (1 - dropout), m = 0 where a uniform lies below `dropout`.
 
 The uniforms are drawn outside and kept; the backward is the same line with dy for x.
 """
@@ -8,9 +8,9 @@ from minuddm.machine.jit import jit_reassoc
 
 
 @jit_reassoc
-def dropout(x: Floats, uniforms: Floats, rate: float) -> None:
+def drop(x: Floats, uniforms: Floats, dropout: float) -> None:
     """Apply the mask to x (N, D) in place; serves as forward and as backward."""
-    kept = x.dtype.type(1 / (1 - rate))
+    kept = x.dtype.type(1 / (1 - dropout))
     for n in range(x.shape[0]):
-        for d in range(x.shape[1]):
-            x[n, d] *= kept if uniforms[n, d] >= rate else x.dtype.type(0)
+        for j in range(x.shape[1]):
+            x[n, j] *= kept if uniforms[n, j] >= dropout else x.dtype.type(0)

@@ -9,8 +9,8 @@ def embedding_forward(x: Floats, tokens: Tokens, E: Floats) -> None:
     """Tokens (N,) and table E (V, D) → x (N, D)."""
     for n in range(tokens.shape[0]):
         row = tokens[n]
-        for d in range(E.shape[1]):
-            x[n, d] = E[row, d]
+        for j in range(E.shape[1]):
+            x[n, j] = E[row, j]
 
 
 @jit_reassoc
@@ -18,5 +18,5 @@ def embedding_backward(dE: Floats, dx: Floats, tokens: Tokens) -> None:
     """dE_v += Σ_{n: token_n = v} dx_n."""
     for n in range(tokens.shape[0]):
         row = tokens[n]
-        for d in range(dE.shape[1]):
-            dE[row, d] += dx[n, d]
+        for j in range(dE.shape[1]):
+            dE[row, j] += dx[n, j]

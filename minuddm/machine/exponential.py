@@ -1,4 +1,4 @@
-"""exp, δ - log(1 + δ) and the maximum of a row, in a form the compiler turns into SIMD.
+"""exp, δ - log(1 + δ) and the maximum of a row, in a form that LLVM vectorises.
 
 The `exp` and `log` of the C library are scalar calls inside a compiled loop, about 20 ns an
 element. In float32 each function below is a polynomial on a small interval, plus the exponent
@@ -13,7 +13,7 @@ meet are 64 bits wide to Numba, and a register holds half as many; where they ar
 every step is therefore cast back to 32.
 
 A maximum of floats cannot be regrouped, because of NaN; one of integers can, and the bits of a
-float32 are ordered as integers once those of negative numbers are turned round.
+float32 are ordered as integers once those of negative numbers are inverted.
 
 In float64, used to check gradients, `exp` and the maximum are the library's. The type of the
 argument chooses, at compile time.
@@ -82,18 +82,18 @@ def _largest(row: Any) -> Any:
 
 
 def _largest32(row: Any) -> Any:
-    top = _LEAST
+    peak = _LEAST
     for j in range(row.shape[0]):
         bits = np.float32(row[j]).view(np.int32)
-        top = np.int32(max(top, np.int32(bits ^ ((bits >> _SIGN) & _WITHOUT_SIGN))))
-    return np.int32(top ^ ((top >> _SIGN) & _WITHOUT_SIGN)).view(np.float32)
+        peak = np.int32(max(peak, np.int32(bits ^ ((bits >> _SIGN) & _WITHOUT_SIGN))))
+    return np.int32(peak ^ ((peak >> _SIGN) & _WITHOUT_SIGN)).view(np.float32)
 
 
 def _largest64(row: Any) -> Any:
-    top = row[0]
+    peak = row[0]
     for j in range(row.shape[0]):
-        top = max(top, row[j])
-    return top
+        peak = max(peak, row[j])
+    return peak
 
 
 def x_minus_log1p(delta: Any, rho: Any) -> Any:

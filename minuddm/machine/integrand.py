@@ -2,8 +2,8 @@
 
 A process hands the pass the numbers that its integrand needs, one set per sequence, as a named
 tuple of a class of its own, and registers for that class the compiled function that turns logits
-into their gradient. The pass calls `integrand_and_gradient`; which function that is, the compiler
-finds from the class, so nothing is asked while the pass runs.
+into their gradient. The pass calls `integrand_and_gradient`; Numba chooses the function by
+the class when it compiles the pass. Called from Python, it is the same function.
 """
 
 from collections.abc import Callable

@@ -2,22 +2,24 @@
 
 `jit_reassoc` is for arithmetic on real numbers. It lets the compiler contract `a*b + c` and regroup
 sums, so that reductions become SIMD, and keeps NaN and infinity meaningful (plain `fastmath=True`
-would make `isnan` lie). `error_model="numpy"` drops the zero-division check of every `/`, which
-alone keeps a loop from vectorising. `jit_strict` is for walks, over tokens or over layers, where
+would make `isnan` useless). `error_model="numpy"` drops the zero-division check of every `/`, which
+alone keeps a loop from vectorising. `jit_strict` is for loops over tokens or over layers, where
 the order of additions is part of the result (a cumulative sum searched with a uniform) or there is
 nothing to add, so nothing is regrouped.
 
-A regrouped sum has the order that the compiler likes, and two laws see to it that it likes the
-same one every time. A layer is compiled into whoever calls it: were it a function of its own,
-each caller would bring a copy, in an order of its own, and which copy runs would depend on what
-the process had loaded before. And a loop that sums writes nothing: where it does, the compiler
-makes two loops of it, one for arrays that lie next to each other in memory, and the last bit of
-the sum depends on where they happen to lie.
+LLVM chooses the order of a regrouped sum, and two rules make it choose the same one every time. A
+`jit_reassoc` function is inlined into its callers: as a function of its own it would exist once
+more in each caller's code, in another order, and which copy runs would depend on what the process
+had loaded before. And a loop that sums writes nothing: where it does, LLVM compiles two versions of
+it, one for arrays that are near each other in memory, and the last bit of the sum depends on where
+they are.
 
-Both decorators drop the GIL, so that shards of a batch run on Python threads, and cache their
-machine code on disk. Numba asks of a cached function whether its own file has changed, not whether
-those have that it calls, whose code it holds as well. So the cache has a folder for every state of
-the sources; those of old states may be deleted.
+Both decorators release the GIL, so that shards of a batch run on Python threads, and cache machine
+code on disk. Numba invalidates a cached function when its own file changes, not when the file of a
+function that it calls changes, whose code it holds as well. So the cache has a folder for every
+state of the sources; those of old states may be deleted.
+
+With `NUMBA_DISABLE_JIT=1` both return the function as it is: the same code as plain Python.
 """
 
 import hashlib
@@ -31,6 +33,8 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 _REGROUP = {"contract", "reassoc", "nsz", "arcp"}
 _settings: Any = numba.config
+
+COMPILES = not _settings.DISABLE_JIT
 
 
 def _cache() -> str:
@@ -49,8 +53,8 @@ def _compiled(function: Function, **options: Any) -> Function:
     usual = _settings.CACHE_DIR
     _settings.CACHE_DIR = _CACHE
     try:
-        compile_ = numba.njit(nogil=True, cache=True, error_model="numpy", **options)
-        return cast(Function, compile_(function))
+        compiled = numba.njit(nogil=True, cache=True, error_model="numpy", **options)
+        return cast(Function, compiled(function))
     finally:
         _settings.CACHE_DIR = usual
 
@@ -61,5 +65,5 @@ def jit_reassoc(function: Function) -> Function:
 
 
 def jit_strict(function: Function) -> Function:
-    """Compile a walk over tokens or layers: every operation in the order it is written."""
+    """Compile a loop over tokens or layers: every operation in the order it is written."""
     return _compiled(function)

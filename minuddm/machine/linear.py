@@ -2,8 +2,8 @@
 
     dx = dy W        dW += dyᵀ x        db += Σ_n dy_n
 
-The forward takes Wᵀ: a view of W, or, where many rows pass through it, a copy laid out as the
-product reads it. The other transposes are flags to BLAS.
+The forward takes Wᵀ: a view of W, or, where many rows pass through it, a transposed copy, whose
+rows the product reads. The other transposes are flags to BLAS.
 """
 
 from minuddm.checks import Floats
@@ -11,7 +11,7 @@ from minuddm.machine.intrinsics import lanes, transpose
 from minuddm.machine.jit import jit_strict
 from minuddm.machine.product import product
 
-WIDE = 128  # columns of a gradient that are read twice while the cache holds them
+WIDE = 128  # columns of a gradient that are read twice while they are in the cache
 
 
 @jit_strict
@@ -28,7 +28,7 @@ def linear_forward(y: Floats, x: Floats, WT: Floats, b: Floats | None) -> None:
 def linear_backward(
     dx: Floats | None, dW: Floats, db: Floats | None, dy: Floats, x: Floats, W: Floats
 ) -> None:
-    """dy (N, out) → dx (N, in), adds to dW (out, in) and db (out,); None where nobody reads it.
+    """dy (N, out) → dx (N, in), adds to dW (out, in) and db (out,); None where none is needed.
 
     dx is written last and may have the memory of x.
     """
@@ -45,7 +45,7 @@ def wide_linear_backward(
 ) -> None:
     """Do what `linear_backward` does where `out` is a vocabulary and dx has its own memory.
 
-    A slice of dy passes through both products while the cache holds it.
+    A slice of dy passes through both products while it is in the cache.
     """
     count = -(-W.shape[0] // WIDE)
     for k in range(count):
@@ -69,7 +69,7 @@ def _sum_rows(db: Floats, dy: Floats) -> None:
 
 @jit_strict
 def transpose_all(WT: Floats, W: Floats) -> None:
-    """W (K, out, in) → WT (K, in, out): whole squares in registers, what is left one by one."""
+    """W (K, out, in) → WT (K, in, out): whole squares in registers, the rest number by number."""
     K, rows, columns = W.shape
     side = lanes(W)
     for k in range(K):

@@ -1,15 +1,14 @@
 """Matrix products C = A B, two of them: through BLAS for the linears, in registers for attention.
 
 `product` calls `sgemm` or `dgemm` of the OpenBLAS that SciPy ships, by its address, so that
-compiled code needs neither Python nor its lock between two products. Transposes are flags. Before
-it multiplies, OpenBLAS copies both factors into panels, unless the product is small (m n k ≤ 10⁶,
-and m n ≤ 1200 where B is a transpose) and the processor has AVX-512. At our sizes the copy is a
-sixth of the time. So on such a processor a product is cut: into pieces that need none. Before each
-piece the second cache is asked for what the next one takes: waiting for rows so short and so far
-apart was 6 to 9 % of a step at width 128 (at width 64, where more lies near, asking gains nothing).
+compiled code needs neither Python nor the GIL between two products. Transposes are flags. Before
+it multiplies, OpenBLAS packs both factors into panels, unless the product is small (m n k ≤ 10⁶,
+and m n ≤ 1200 where B is a transpose) and the processor has AVX-512. At our sizes packing is a
+sixth of the time. So on such a processor a product is cut into pieces that need none, and while
+one piece is multiplied, the next one's rows are prefetched into L2.
 
 `small_product` is for the heads of attention, whose matrices are too small to be worth a call. It
-holds four rows by two registers of C in registers while it walks along k.
+keeps four rows by two registers of C in registers along the whole of k.
 """
 
 from typing import Any
@@ -20,20 +19,20 @@ from numba.core import cgutils
 from numba.extending import get_cython_function_address, intrinsic, overload
 
 from minuddm.checks import Floats
-from minuddm.machine.intrinsics import expect, lanes, load, multiply_add, splat, store
+from minuddm.machine.intrinsics import lanes, load, multiply_add, prefetch, splat, store
 from minuddm.machine.jit import jit_strict
 
 
 def _avx512() -> bool:
     try:
         return bool(binding.get_host_cpu_features().get("avx512f"))
-    except RuntimeError:  # LLVM cannot tell on this platform
+    except RuntimeError:  # LLVM does not know this processor
         return False
 
 
 # rows, columns and depth of a piece, and of one where B is a transpose
 _PIECE, _PIECE_TRANSPOSED = ((64, 64, 240), (32, 32, 960)) if _avx512() else 2 * (3 * (2**30,),)
-_AS_IT_LIES, _TRANSPOSED = ord("N"), ord("T")
+_NO_TRANS, _TRANS = ord("N"), ord("T")  # flags of BLAS
 
 for _name in ("sgemm", "dgemm"):
     binding.add_symbol(
@@ -51,11 +50,11 @@ def product(C: Floats, A: Floats, B: Floats, add: bool) -> None:
         for i in range(0, m, rows):
             for p in range(0, k, depth):
                 if i + rows < m:  # the next rows; below the last, the next columns, if any
-                    _expect_all(C[i + rows : i + 2 * rows, j : j + columns])
-                    _expect_all(A[i + rows : i + 2 * rows, p : p + depth])
+                    _prefetch_piece(C[i + rows : i + 2 * rows, j : j + columns])
+                    _prefetch_piece(A[i + rows : i + 2 * rows, p : p + depth])
                 else:
-                    _expect_all(C[:rows, j + columns : j + 2 * columns])
-                    _expect_all(B[p : p + depth, j + columns : j + 2 * columns])
+                    _prefetch_piece(C[:rows, j + columns : j + 2 * columns])
+                    _prefetch_piece(B[p : p + depth, j + columns : j + 2 * columns])
                 gemm(
                     C[i : i + rows, j : j + columns],
                     A[i : i + rows, p : p + depth],
@@ -65,16 +64,16 @@ def product(C: Floats, A: Floats, B: Floats, add: bool) -> None:
 
 
 @jit_strict
-def _expect_all(A: Floats) -> None:
-    """Ask the second cache for a piece, whose rows or columns lie without gaps."""
+def _prefetch_piece(A: Floats) -> None:
+    """Prefetch a piece, whose rows or columns are contiguous, into L2."""
     by_rows = A if A.strides[1] == A.itemsize else A.T
     for i in range(by_rows.shape[0]):
         for j in range(0, by_rows.shape[1], lanes(A)):
-            expect(by_rows, i, j)
+            prefetch(by_rows, i, j)
 
 
 def gemm(C: Any, A: Any, B: Any, add: bool) -> None:
-    """C = A B, or C + A B, by one call of BLAS; rows or columns of A and B lie without gaps."""
+    """C = A B, or C + A B, by one call of BLAS; rows or columns of A and B are contiguous."""
     C[:] = A @ B + (C if add else 0)
 
 
@@ -84,27 +83,26 @@ def _compiled_gemm(C: Any, A: Any, B: Any, add: Any) -> Any:
 
 
 def _call_gemm(C: Any, A: Any, B: Any, add: Any) -> None:
-    # BLAS counts columns first: Cᵀ = Bᵀ Aᵀ, and what we hold by rows is a transpose to it
-    flag_b, gap_b = _lies(B)
-    flag_a, gap_a = _lies(A)
+    # BLAS stores by columns: to it, what we store by rows is a transpose, so Cᵀ = Bᵀ Aᵀ
+    trans_b, ldb = _layout(B)
+    trans_a, lda = _layout(A)
+    ldc = _layout(C)[1]
     beta = C.dtype.type(1 if add else 0)
-    _gemm(
-        flag_b, flag_a, C.shape[1], C.shape[0], A.shape[1], B, gap_b, A, gap_a, beta, C, _lies(C)[1]
-    )
+    _gemm(trans_b, trans_a, C.shape[1], C.shape[0], A.shape[1], B, ldb, A, lda, beta, C, ldc)
 
 
 @jit_strict
-def _lies(A: Floats) -> tuple[int, int]:
-    """Return how a matrix lies, and how far its rows (columns) are from each other in memory."""
+def _layout(A: Floats) -> tuple[int, int]:
+    """Return the BLAS layout of a matrix: its flag, and its leading dimension in numbers."""
     if A.strides[1] == A.itemsize:
-        return _AS_IT_LIES, max(A.strides[0] // A.itemsize, A.shape[1])
-    return _TRANSPOSED, max(A.strides[1] // A.itemsize, A.shape[0])
+        return _NO_TRANS, max(A.strides[0] // A.itemsize, A.shape[1])
+    return _TRANS, max(A.strides[1] // A.itemsize, A.shape[0])
 
 
 def _typed_gemm(
     _: Any,
-    flag_a: Any,
-    flag_b: Any,
+    trans_a: Any,
+    trans_b: Any,
     m: Any,
     n: Any,
     k: Any,
@@ -116,35 +114,35 @@ def _typed_gemm(
     c: Any,
     ldc: Any,
 ) -> Any:
-    """Call ?gemm in Fortran's way: every argument by its address."""
+    """Call ?gemm by Fortran's convention: every argument by its address."""
     name = "minuddm_sgemm" if a.dtype == types.float32 else "minuddm_dgemm"
 
     def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         def flag(value: Any) -> Any:
             return cgutils.alloca_once_value(builder, builder.trunc(value, ir.IntType(8)))
 
-        def whole(value: Any) -> Any:  # its lower half is the number too, should BLAS read 32 bits
+        def integer(value: Any) -> Any:  # its lower half is the number too, if BLAS reads 32 bits
             return cgutils.alloca_once_value(builder, value)
 
         def start(kind: Any, array: Any) -> Any:
             return context.make_array(kind)(context, builder, array).data
 
-        flag_a, flag_b, m, n, k, a_, lda, b_, ldb, beta, c_, ldc = arguments
+        trans_a, trans_b, m, n, k, a_, lda, b_, ldb, beta, c_, ldc = arguments
         one = context.get_constant(a.dtype, 1.0)
         passed = [
-            flag(flag_a),
-            flag(flag_b),
-            whole(m),
-            whole(n),
-            whole(k),
+            flag(trans_a),
+            flag(trans_b),
+            integer(m),
+            integer(n),
+            integer(k),
             cgutils.alloca_once_value(builder, one),
             start(a, a_),
-            whole(lda),
+            integer(lda),
             start(b, b_),
-            whole(ldb),
+            integer(ldb),
             cgutils.alloca_once_value(builder, beta),
             start(c, c_),
-            whole(ldc),
+            integer(ldc),
         ]
         kind = ir.FunctionType(ir.VoidType(), [value.type for value in passed])
         builder.call(cgutils.get_or_insert_function(builder.module, kind, name), passed)
@@ -161,7 +159,7 @@ _gemm: Any = intrinsic(_typed_gemm)
 def small_product(C: Floats, A: Floats, B: Floats) -> None:
     """C (m, n) ← A B of A (m, k), B (k, n), with n a multiple of a register and m of four.
 
-    Rows of B and C lie without gaps; A may be a view of any strides.
+    Rows of B and C are contiguous; A may be a view of any strides.
     """
     wide = lanes(C)
     zero = splat(C.dtype.type(0))

@@ -1,7 +1,7 @@
-"""Work shared out: in fixed parts, on as many threads as there are.
+"""Shards: work cut into fixed parts, run on as many threads as there are.
 
-What a part holds never depends on the number of threads, and results come back in the order of
-the parts: so no bit does either.
+What a shard holds never depends on the number of threads, and results are in the order of the
+shards: so no bit depends on the threads.
 """
 
 from collections.abc import Callable, Sequence
@@ -9,20 +9,20 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from typing import TypeVar
 
-_WORTH_WAKING = 2**19  # numbers
+_WORTH_A_THREAD = 2**19  # numbers
 
 Part = TypeVar("Part")
 Result = TypeVar("Result")
 
 
-def shares(size: int, count: int) -> list[slice]:
+def shards_of(size: int, count: int) -> list[slice]:
     """Return `count` neighbouring slices of nearly one length that cover 0 … size - 1."""
     return [slice(i, j) for i, j in pairwise(size * k // count for k in range(count + 1))]
 
 
-def long_shares(size: int, count: int) -> list[slice]:
-    """Return at most `count` slices of 0 … size - 1, none too short to wake a thread for."""
-    return shares(size, max(1, min(count, size // _WORTH_WAKING)))
+def long_shards(size: int, count: int) -> list[slice]:
+    """Return at most `count` slices of 0 … size - 1, each long enough to be worth a thread."""
+    return shards_of(size, max(1, min(count, size // _WORTH_A_THREAD)))
 
 
 def run_on(

@@ -1,4 +1,4 @@
-"""Log-softmax over the vocabulary: y_v = x_v - max x - log Σ_w exp(x_w - max x).
+"""Log-softmax over the vocabulary: y_v = x_v - max x - log Σ_j exp(x_j - max x).
 
 Stable for logits of any finite size. Its backward is part of the bound, where it cancels against
 the bound's own terms (`minuddm.nelbo`).
