@@ -95,6 +95,16 @@ def test_only_the_process_spells_out_which_process_it_is(module):
         }
 
 
+@pytest.mark.parametrize("module", MODULES)
+def test_only_the_transformer_opens_the_machine(module):
+    """Others have loops of their own: they may know how a loop is compiled and run, no layer."""
+    if module.startswith("minuddm/machine/"):
+        return
+    known = {name.split(".")[2] for name in imports(ROOT / module) if ".machine." in name}
+    engine = {"engine"} if module == "minuddm/transformer.py" else set()
+    assert known <= {"jit", "shards", "exponential", "integrand"} | engine
+
+
 def test_importing_the_package_draws_nothing():
     """What `import minuddm` costs beyond NumPy and Numba is small: nothing that draws or forks."""
     program = "import minuddm, hopfield, sys, json; print(json.dumps(sorted(sys.modules)))"

@@ -1,6 +1,7 @@
 """The network as it is defined, in plain NumPy: its gradient is its slope, and it stands alone."""
 
 import ast
+import math
 from pathlib import Path
 
 import numpy as np
@@ -56,6 +57,14 @@ def test_the_weights_decide_the_arithmetic(dtype):
     log_p = network.log_probs(w, xt, alpha, 2)
     assert {loss.dtype, log_p.dtype, *(d.dtype for d in g.values())} == {np.dtype(dtype)}
     np.testing.assert_allclose(np.exp(log_p).sum(axis=-1), 1, rtol=5 * 2 * np.finfo(dtype).eps)
+
+
+def test_features_are_cosines_then_sines_of_minus_log_alpha():
+    features = network.features(np.array([1.0, math.exp(-1.0), 0.0]), np.float64)
+    np.testing.assert_array_equal(features[0], [1.0] * 128 + [0.0] * 128)
+    assert features[1, 0] == pytest.approx(math.cos(1))
+    assert features[1, 128 + 64] == pytest.approx(math.sin(10_000**-0.5))
+    assert np.isfinite(features).all()
 
 
 def test_it_needs_numpy_and_scipy_only():
