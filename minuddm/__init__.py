@@ -2,15 +2,22 @@
 
 Everything here is *the conditional of one token given the rest*. Reading order:
 
-    schedule, transition      the process: how tokens are forgotten, and the way back
+    schedule, transition      how tokens are forgotten, and the way back: plain functions
     denoiser                  the one interface
-    nelbo                     the objective, and what it teaches: the leave-one-out conditional
-    layers/, transformer      the network, forward and backward
-    adamw, train              how it learns
-    sources                   toy sources whose law is known
-    ideal                     the exact answers it is held against
-    reverse, probes/          restoring corrupted text, and measuring what came back
-    text                      where tokens come from
+    ideal/dataset             perfect memory, which is an associative memory (tests/test_keystone)
+    process/                  the process as a value, which everything below asks
+    nelbo/                    the objective, and what it teaches: the leave-one-out conditional
+    network                   the transformer, forward and backward
+    reverse                   the chain back
+    adamw, train              how it learns; checkpoint: and loses nothing
+    probes/                   measuring what came back
+
+A second evening:
+
+    sources, text             toy sources whose law is known; tokens from text
+    ideal/                    perfect generalisation
+    weights, transformer      the table of tensors; checks, threads and engine around the network
+    machine/, draws           what the network and the draws compute, faster
 
 One alphabet, everywhere: V vocabulary size; L sequence length, i a position; B batch, D width, H
 heads; P number of training sequences = stored patterns ξ^μ; x0 clean and xt (z) corrupted tokens
@@ -19,12 +26,14 @@ t; β inverse temperature. Entropies and bounds are in nats per token. Labels su
 the equations; README lists them with their sources.
 """
 
+from minuddm.checkpoint import checkpoint_metadata, load_about, load_model
 from minuddm.denoiser import Denoiser, posterior, score_ratios
 from minuddm.ideal import DatasetIdeal
+from minuddm.process import Process, Uniform
 from minuddm.reverse import generate, restore
 from minuddm.schedule import Cosine, Linear, LogLinear, Schedule
-from minuddm.text import Corpus, load
-from minuddm.train import TrainConfig, load_about, load_model
+from minuddm.text import Corpus, load, load_text
+from minuddm.train import TrainConfig
 from minuddm.transformer import Transformer
 from minuddm.transition import bridge, corrupt, inverse_temperature
 from minuddm.weights import ModelConfig
@@ -39,16 +48,20 @@ __all__ = [
     "Linear",
     "LogLinear",
     "ModelConfig",
+    "Process",
     "Schedule",
     "TrainConfig",
     "Transformer",
+    "Uniform",
     "bridge",
+    "checkpoint_metadata",
     "corrupt",
     "generate",
     "inverse_temperature",
     "load",
     "load_about",
     "load_model",
+    "load_text",
     "posterior",
     "restore",
     "score_ratios",

@@ -3,7 +3,7 @@
     g ← g · min(1, clip / ‖g‖)                       one norm over all tensors
     m ← β₁ m + (1 - β₁) g        v ← β₂ v + (1 - β₂) g²
     w ← w - lr · (m̂ / (√v̂ + ε) + λ w),   m̂ = m/(1 - β₁ᵏ), v̂ = v/(1 - β₂ᵏ) at step k = 1, 2, …
-    w̄ ← κ w̄ + (1 - κ) w,   κ = min(κ_∞, (1 + k)/(10 + k)), so that the average forgets its start
+    w̄ ← d w̄ + (1 - d) w,   d = min(d_∞, (1 + k)/(10 + k)), so that the average forgets its start
 
 One pass over the buffers does the last three lines.
 """
@@ -17,14 +17,18 @@ _EPS = 1e-8
 
 
 def learning_rate(step: int, steps: int, warmup: int, peak: float) -> float:
-    """Return the rate at step 0, 1, …: linear warm-up to `peak`, then a half cosine to 0."""
+    """Return lr at step 0, 1, …: linear warm-up to `peak`, then a half cosine to 0.
+
+    The warm-up is cut to a tenth of a short run.
+    """
+    warmup = min(warmup, steps // 10)
     if step < warmup:
         return peak * (step + 1) / warmup
     return peak * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
 
 
 def average_decay(step: int, limit: float) -> float:
-    """Return κ at step 0, 1, …"""
+    """Return d, the decay of the moving average, at step 0, 1, …"""
     return min(limit, (2 + step) / (11 + step))
 
 
@@ -51,7 +55,7 @@ def adamw_step(
     beta1: float,
     beta2: float,
     weight_decay: float,
-    kappa: float,
+    decay: float,
 ) -> None:
     """Update weights, average and moments in place at step 0, 1, …, given `norm` = ‖g‖."""
     factor = min(1.0, clip / norm) if norm > 0 else 1.0
@@ -68,7 +72,7 @@ def adamw_step(
         real(lr / (1 - beta1 ** (step + 1))),
         real(1 / math.sqrt(1 - beta2 ** (step + 1))),
         real(lr * weight_decay),
-        real(kappa),
+        real(decay),
         real(_EPS),
     )
 
@@ -83,10 +87,10 @@ def _update(
     factor: float,
     beta1: float,
     beta2: float,
-    rate: float,
+    step_size: float,
     root: float,
     shrink: float,
-    kappa: float,
+    decay: float,
     eps: float,
 ) -> None:
     one = w.dtype.type(1)
@@ -94,8 +98,8 @@ def _update(
         gi = factor * g[i]
         mi = beta1 * m[i] + (one - beta1) * gi
         vi = beta2 * v[i] + (one - beta2) * gi * gi
-        wi = w[i] - rate * mi / (math.sqrt(vi) * root + eps) - shrink * w[i]
+        wi = w[i] - step_size * mi / (math.sqrt(vi) * root + eps) - shrink * w[i]
         m[i] = mi
         v[i] = vi
         w[i] = wi
-        average[i] = kappa * average[i] + (one - kappa) * wi
+        average[i] = decay * average[i] + (one - decay) * wi

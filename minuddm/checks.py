@@ -19,6 +19,7 @@ __all__ = [
     "against",
     "alphas",
     "count",
+    "fraction",
     "generator",
     "log_probabilities",
     "not_negative",
@@ -58,6 +59,13 @@ def against(alpha: NDArray[np.float64], x: NDArray[Any]) -> NDArray[np.float64]:
     if alpha.ndim and (x.ndim == 0 or alpha.shape[0] != x.shape[0]):
         raise ValueError(f"one alpha per sequence needs {alpha.shape} sequences, got {x.shape}")
     return alpha.reshape(alpha.shape + (1,) * (x.ndim - alpha.ndim))
+
+
+def fraction(value: float, name: str) -> float:
+    """Return a number in [0, 1)."""
+    if isinstance(value, bool) or not 0 <= value < 1:
+        raise ValueError(f"{name} must lie in [0, 1), got {value}")
+    return float(value)
 
 
 def uniforms(u: ArrayLike, shape: tuple[int, ...], name: str = "u") -> NDArray[np.float64]:

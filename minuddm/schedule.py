@@ -8,12 +8,10 @@ A schedule is α *and* its own α' as one value [T6]. Code that hard-codes α = 
 while it corrupts with ε > 0 is, for small V, wrong by 9 % at t = 0.99, by half at t = 0.999.
 """
 
-import math
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-from numpy.random import Generator
 from numpy.typing import ArrayLike, NDArray
 
 
@@ -98,18 +96,3 @@ class Cosine:
         a = _within(alpha, 0, "alpha")
         late = 1 - 4 / np.pi * np.arcsin(np.sqrt(a / 2))
         return np.asarray(np.where(a > 0.25, 2 / np.pi * np.arcsin(1 - a), late))
-
-
-def stratified_times(
-    n: int, t_min: float, rng: Generator
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return n times in [t_min, 1], rising, and weights whose mean of w·f(t) estimates ∫ f dt.
-
-    t = u² with u uniform in each of n equal cells of [√t_min, 1], and w = dt/du (1 - √t_min).
-    Stratified, so that every batch spans all noise levels; denser near 0, because there a token
-    is changed with chance ~ t and then costs ~ 1/t: for a variance of 1/t the best density is
-    1/√t, with ∫ t^(-½) squared = 4 in place of ∫ dt/t = log(1/t_min).
-    """
-    low = math.sqrt(t_min)
-    u = low + (1 - low) * (np.arange(n) + rng.random(n)) / n
-    return np.asarray(u**2), np.asarray(2 * u * (1 - low))

@@ -76,7 +76,7 @@ class Corpus:
         return replace(self, tokens=self.tokens[:P])
 
 
-def load(
+def load_text(
     name_or_path: str | Path,
     length: int | None = None,
     *,
@@ -128,6 +128,9 @@ def load(
     if len(alphabet) < 2:
         raise ValueError(f"{name} has {len(alphabet)} different characters; at least 2 are needed")
     return Corpus(_encode(rows, alphabet), alphabet, name, digest, unknown, dropped)
+
+
+load = load_text  # its former name
 
 
 def _encode(rows: Iterable[str], alphabet: str) -> Tokens:

@@ -4,7 +4,7 @@ import pytest
 from minuddm.adamw import adamw_step, average_decay, global_norm, learning_rate
 
 SETTINGS = {
-    "lr": 0.01, "clip": 1.0, "beta1": 0.9, "beta2": 0.99, "weight_decay": 0.1, "kappa": 0.9
+    "lr": 0.01, "clip": 1.0, "beta1": 0.9, "beta2": 0.99, "weight_decay": 0.1, "decay": 0.9
 }  # fmt: skip
 
 

@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 FLOORS = [
-    {"files", "schedule", "network"},
+    {"files", "schedule", "network", "nelbo.times"},
     {"machine.jit", "machine.shards"},
     {"checks"},
     {"machine"},  # layers: each a loop or two
@@ -20,8 +20,8 @@ FLOORS = [
     {"denoiser", "machine.passes"},
     {"machine.engine"},
     {"nelbo", "transformer", "ideal"},
-    {"reverse", "train"},
-    {"probes"},
+    {"reverse", "checkpoint"},
+    {"train", "probes"},
 ]
 ENERGY_FLOORS = [
     {"jit"},

@@ -3,7 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minuddm.schedule import Cosine, Linear, LogLinear, stratified_times
+from minuddm.nelbo.times import stratified_times
+from minuddm.schedule import Cosine, Linear, LogLinear
 from tests import strategies
 
 every_schedule = pytest.mark.parametrize(

@@ -3,7 +3,7 @@ import hashlib
 import numpy as np
 import pytest
 
-from minuddm.text import PAD, load
+from minuddm.text import PAD, load_text
 
 
 @pytest.fixture
@@ -17,7 +17,7 @@ def file(tmp_path):
 
 
 def test_the_default_corpus_is_english_in_28_characters():
-    corpus = load("pydoc", 32)
+    corpus = load_text("pydoc", 32)
     assert corpus.alphabet == " .abcdefghijklmnopqrstuvwxyz"
     assert len(corpus) > 5000
     assert len(corpus.sha256) == 64
@@ -27,44 +27,44 @@ def test_the_default_corpus_is_english_in_28_characters():
 
 
 def test_windows_cut_the_text_and_decode_back(file):
-    corpus = load(file("abcdefghij"), 3)
+    corpus = load_text(file("abcdefghij"), 3)
     assert corpus.decode(corpus.tokens) == ["abc", "def", "ghi"]
     assert corpus.alphabet == "abcdefghij"
 
 
 def test_no_sequence_occurs_twice(file):
-    corpus = load(file("abcabcabdabc"), 3)
+    corpus = load_text(file("abcabcabdabc"), 3)
     assert corpus.decode(corpus.tokens) == ["abc", "abd"]
 
 
 def test_lines_are_padded_and_long_ones_dropped_and_counted(file):
-    corpus = load(file("ab\n\nabc\r\nabcdefgh\nab\n"), 4, lines=True)
+    corpus = load_text(file("ab\n\nabc\r\nabcdefgh\nab\n"), 4, lines=True)
     assert corpus.decode(corpus.tokens) == ["ab" + 2 * PAD, "abc" + PAD]
     assert corpus.dropped == 1
 
 
 def test_lines_are_as_long_as_the_longest_unless_told_otherwise(file):
-    corpus = load(file("ab\nabcd\n"), lines=True)
+    corpus = load_text(file("ab\nabcd\n"), lines=True)
     assert corpus.decode(corpus.tokens) == ["ab" + 2 * PAD, "abcd"]
-    assert load("pydoc").tokens.shape[1] == 32
+    assert load_text("pydoc").tokens.shape[1] == 32
 
 
 def test_the_digest_is_that_of_the_file(file):
     content = b"\xef\xbb\xbfab\r\nba\r\n"
-    assert load(file(content), 2).sha256 == hashlib.sha256(content).hexdigest()
+    assert load_text(file(content), 2).sha256 == hashlib.sha256(content).hexdigest()
 
 
 def test_rare_characters_are_left_out_and_counted(file):
-    corpus = load(file("aaabbbcé" * 3), 2, vocab=2)
+    corpus = load_text(file("aaabbbcé" * 3), 2, vocab=2)
     assert corpus.alphabet == "ab"
     assert corpus.unknown == {"c": 3, "é": 3}
-    lines = load(file("ab\naéb\nba\n"), 3, lines=True, vocab=3)
+    lines = load_text(file("ab\naéb\nba\n"), 3, lines=True, vocab=3)
     assert lines.unknown == {"é": 1}
     assert lines.decode(lines.tokens) == ["ab" + PAD, "ba" + PAD]
 
 
 def test_subsets_are_nested_and_share_no_sequence_with_the_test_set():
-    corpus = load("pydoc", 32)
+    corpus = load_text("pydoc", 32)
     training, test = corpus.split(500, seed=1)
     assert len(training) + len(test) == len(corpus)
     small, large = training.subset(16).tokens, training.subset(300).tokens
@@ -74,7 +74,7 @@ def test_subsets_are_nested_and_share_no_sequence_with_the_test_set():
 
 
 def test_the_split_is_the_seeds():
-    corpus = load("pydoc", 32)
+    corpus = load_text("pydoc", 32)
     one, two, other = (corpus.split(100, seed)[1].tokens for seed in (1, 1, 2))
     np.testing.assert_array_equal(one, two)
     assert (one != other).any()
@@ -83,14 +83,14 @@ def test_the_split_is_the_seeds():
 def test_the_names_need_their_package_and_say_so(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(ValueError, match=r"pip install 'minuddm\[data\]'"):
-        load("names", 12)
+        load_text("names", 12)
 
 
 def test_the_names_are_surnames_one_a_line(monkeypatch, tmp_path):
     (tmp_path / "dist.all.last").write_text("SMITH 1.0 1.0 1\nLEE 0.3 1.3 2\nSMITH 0.1 1 3\n")
     monkeypatch.setattr("importlib.util.find_spec", lambda name: object())
     monkeypatch.setattr("importlib.resources.files", lambda name: tmp_path)
-    corpus = load("names", 6)
+    corpus = load_text("names", 6)
     assert corpus.decode(corpus.tokens) == ["smith" + PAD, "lee" + 3 * PAD]
 
 
@@ -109,19 +109,19 @@ def test_the_names_are_surnames_one_a_line(monkeypatch, tmp_path):
 )
 def test_unusable_text_gets_one_clear_line(file, content, options, message):
     with pytest.raises(ValueError, match=message) as error:
-        load(file(content), **({"length": 2} | options))
+        load_text(file(content), **({"length": 2} | options))
     assert "\n" not in str(error.value)
 
 
 def test_a_missing_file_and_a_folder_are_told_apart(tmp_path):
     with pytest.raises(ValueError, match="neither pydoc, names nor a file"):
-        load(tmp_path / "none.txt", 4)
+        load_text(tmp_path / "none.txt", 4)
     with pytest.raises(ValueError, match="cannot be read: Is a directory"):
-        load(tmp_path, 4)
+        load_text(tmp_path, 4)
 
 
 def test_more_sequences_than_there_are_cannot_be_had(file):
-    corpus = load(file("abcdefghijkl"), 2)
+    corpus = load_text(file("abcdefghijkl"), 2)
     with pytest.raises(ValueError, match=r"P must lie in 1 … 6, .* got 7"):
         corpus.subset(7)
     with pytest.raises(ValueError, match="between 1 and 5 of the 6 sequences"):

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
+from minuddm.checkpoint import checkpoint_metadata, load_model
 from minuddm.schedule import Linear
-from minuddm.train import TrainConfig, load_about, load_model, train
+from minuddm.train import TrainConfig, train
 from minuddm.transformer import Transformer
 from minuddm.weights import ModelConfig
 
@@ -123,8 +124,8 @@ def test_a_checkpoint_gives_back_the_average_or_the_last_weights(tmp_path):
         loaded = load_model(path, average=average)
         assert loaded.config == SIZE
         np.testing.assert_array_equal(loaded.weights.flat, network.weights.flat)
-    assert load_about(path)["alphabet"] == "abcde"
-    assert load_about(str(path))["step"] == "12"
+    assert checkpoint_metadata(path)["alphabet"] == "abcde"
+    assert checkpoint_metadata(str(path))["step"] == "12"
     with pytest.raises(ValueError, match="another alphabet"):
         run(checkpoint=path, about={"alphabet": "edcba"})
 

@@ -11,9 +11,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from minuddm import checks
 from minuddm.denoiser import Denoiser, posterior
+from minuddm.nelbo.times import stratified_times
 from minuddm.process import Process, given_or_uniform
 from minuddm.reverse import T_END
-from minuddm.schedule import Schedule, stratified_times
+from minuddm.schedule import Schedule
 
 _BATCH = 256
 
