@@ -9,10 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from safetensors.numpy import save_file
 
-from minuddm.checkpoint import checkpoint_metadata, load_model
-from minuddm.schedule import Linear
 from minuddm.train import TrainConfig, train
 from minuddm.transformer import Transformer
 from minuddm.weights import ModelConfig
@@ -117,65 +114,6 @@ def test_a_run_killed_at_any_moment_resumes_to_the_same_bits(tmp_path):
     same(run(config), run(config, checkpoint=path, every=1000))
 
 
-def test_a_checkpoint_gives_back_the_average_or_the_last_weights(tmp_path):
-    path = tmp_path / "run.safetensors"
-    trained = run(checkpoint=path, about={"alphabet": "abcde"})
-    for average, network in ((True, trained.average), (False, trained.model)):
-        loaded = load_model(path, average=average)
-        assert loaded.config == SIZE
-        np.testing.assert_array_equal(loaded.weights.flat, network.weights.flat)
-    assert checkpoint_metadata(path)["alphabet"] == "abcde"
-    assert checkpoint_metadata(str(path))["step"] == "12"
-    with pytest.raises(ValueError, match="another alphabet"):
-        run(checkpoint=path, about={"alphabet": "edcba"})
-
-
-@pytest.mark.parametrize("keep", [0, 4, 100, 0.5, 0.999])
-def test_a_truncated_checkpoint_is_refused(tmp_path, keep):
-    path = tmp_path / "run.safetensors"
-    run(checkpoint=path)
-    content = path.read_bytes()
-    path.write_bytes(content[: keep if isinstance(keep, int) else int(keep * len(content))])
-    for call in (lambda: run(checkpoint=path), lambda: load_model(path)):
-        with pytest.raises(ValueError, match="damaged or not a checkpoint") as error:
-            call()
-        assert "\n" not in str(error.value)
-
-
-def test_a_foreign_checkpoint_is_refused(tmp_path):
-    path = tmp_path / "other.safetensors"
-    save_file({"x": np.zeros(3)}, path)
-    with pytest.raises(ValueError, match="not a checkpoint of minuddm"):
-        load_model(path)
-
-
-@pytest.mark.parametrize(
-    ("config", "message"),
-    [
-        (replace(CONFIG, steps=13), "steps is 12 there and 13 here"),
-        (replace(CONFIG, schedule=Linear()), "schedule is LogLinear"),
-    ],
-)
-def test_a_checkpoint_of_another_configuration_is_refused(tmp_path, config, message):
-    path = tmp_path / "run.safetensors"
-    run(checkpoint=path)
-    before = path.read_bytes()
-    with pytest.raises(ValueError, match=message):
-        run(config, checkpoint=path)
-    assert path.read_bytes() == before
-
-
-def test_a_checkpoint_of_another_network_dtype_or_data_set_is_refused(tmp_path):
-    path = tmp_path / "run.safetensors"
-    run(checkpoint=path)
-    with pytest.raises(ValueError, match="width is 8 there and 16 here"):
-        train(fresh(replace(SIZE, width=16)), TOKENS, CONFIG, checkpoint=path)
-    with pytest.raises(ValueError, match="holds float32, not float64"):
-        train(fresh(dtype=np.float64), TOKENS, CONFIG, checkpoint=path)
-    with pytest.raises(ValueError, match="other sequences"):
-        train(fresh(), TOKENS[:2], CONFIG, checkpoint=path)
-
-
 def test_a_loss_that_is_not_finite_stops_the_run_with_its_step():
     model, seen = fresh(), []
     original = model.loss_and_grad
@@ -240,15 +178,6 @@ def test_impossible_settings_are_refused(changes, message):
 def test_unusable_options_are_refused_before_the_first_step(options, message):
     with pytest.raises((ValueError, TypeError), match=message):
         run(**options)
-
-
-def test_a_checkpoint_without_its_network_is_refused(tmp_path):
-    path = tmp_path / "half.safetensors"
-    save_file({"x": np.zeros(3)}, path, metadata={"format": "minuddm-checkpoint-1"})
-    with pytest.raises(ValueError, match="does not describe its network"):
-        load_model(path)
-    with pytest.raises(ValueError, match="another configuration"):
-        run(checkpoint=path)
 
 
 def test_training_needs_sequences():
