@@ -10,7 +10,16 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from argument_checks import count, generator, not_negative, positive, tokens, vocabulary, writeable
+from argument_checks import (
+    count,
+    generator,
+    not_negative,
+    positive,
+    stored,
+    tokens,
+    vocabulary,
+    writeable,
+)
 from minuddm.machine.jit import jit_reassoc
 
 __all__ = [
@@ -24,6 +33,7 @@ __all__ = [
     "log_probabilities",
     "not_negative",
     "positive",
+    "stored",
     "tokens",
     "uniforms",
     "vocabulary",

@@ -5,10 +5,15 @@ pattern's evidence is its matches elsewhere, m_μ^{-i} = m_μ - 1(ξ_i^μ = z_i)
 
     p_i(v) ∝ Σ_μ 1[ξ_i^μ = v] e^{β m_μ^{-i}},    uniform process: β = log(1 + V α/(1 - α))
 
-Matches are integers, so e^{β k} is needed for k = 0 … L only: a table. The sum for each (i, v) is
-kept relative to the best match seen for that very (i, v), and scaled anew when a better one
-comes. Nothing under- or overflows for any α, and values seen in no pattern get log 0 = -∞. Cost:
-O(P L) per query for both passes, O(L V) for the normalisation.
+In NumPy, for one state z (L,) and patterns (P, L):
+
+    m = (patterns == z).sum(axis=1)
+    w = exp(beta * (m - (patterns[:, i] == z[i])))
+    p_i = bincount(patterns[:, i], w, minlength=V) / w.sum()
+
+The compiled loop below is the same, without overflow for any α. Matches are integers, so e^{β k} is
+needed for k = 0 … L only: a table. The sum for each (i, v) is kept relative to the best match seen
+for that very (i, v), and scaled anew when a better one comes. Cost: O(P L + L V) a query.
 """
 
 import math
@@ -33,46 +38,38 @@ class DatasetIdeal:
     def __init__(self, patterns: ArrayLike, V: int, process: Process | None = None) -> None:
         self.V = checks.vocabulary(V)
         self.process = given_or_uniform(process, self.V)
-        self.patterns = checks.tokens(patterns, self.V, "patterns", ndim=2)
-        if self.patterns.size == 0:
-            raise ValueError(f"patterns must not be empty, got shape {self.patterns.shape}")
+        self.patterns = checks.stored(checks.tokens(patterns, self.V, "patterns", 2), "patterns")
 
     def __call__(self, tokens: ArrayLike, alpha: ArrayLike) -> NDArray[np.float64]:
         """Tokens (B, L), alpha (B,) or a number → LOO log-probabilities (B, L, V).
 
-        At α = 1 the limit is taken: the patterns that match best elsewhere.
+        A value that no pattern has gets minus infinity. At α = 1 the patterns that match best count.
         """
-        z = checks.tokens(tokens, self.process.states, "tokens", ndim=2)
-        P, L = self.patterns.shape
-        if z.shape[1] != L:
-            raise ValueError(f"tokens must have length {L}, got {z.shape[1]}")
+        z = checks.tokens(tokens, self.process.states, "tokens", 2, self.patterns.shape[1])
         beta = self.process.inverse_temperature(checks.alphas(alpha, len(z)))
         log_p = np.empty((*z.shape, self.V))
-        matches = np.empty(P, np.int32)
-        best = np.empty((L, self.V), np.int32)
-        _dataset_ideal(log_p, matches, best, z, np.minimum(beta, _FROZEN), self.patterns)
+        _dataset_ideal(log_p, z, np.minimum(beta, _FROZEN), self.patterns)
         return log_p
 
 
 @jit_strict
 def _dataset_ideal(
-    log_p: NDArray[np.float64],
-    matches: NDArray[np.int32],
-    best: NDArray[np.int32],
-    z: Tokens,
-    beta: NDArray[np.float64],
-    patterns: Tokens,
+    log_p: NDArray[np.float64], z: Tokens, beta: NDArray[np.float64], patterns: Tokens
 ) -> None:
-    B, L, _ = log_p.shape
-    decay = np.empty(L + 1)
+    (B, L, V), P = log_p.shape, patterns.shape[0]
+    decay, matches, best = np.empty(L + 1), np.empty(P, np.int32), np.empty((L, V), np.int32)
     for b in range(B):
         for k in range(L + 1):
             decay[k] = math.exp(-beta[b] * k)
-        _count_matches(matches, z[b], patterns)
+        for mu in range(P):
+            m = 0
+            for i in range(L):
+                m += patterns[mu, i] == z[b, i]
+            matches[mu] = m
         weight = log_p[b]  # Σ_μ e^{β (m - best)}, until the logarithm is taken
         weight[:] = 0
         best[:] = -1
-        for mu in range(patterns.shape[0]):
+        for mu in range(P):
             for i in range(L):
                 v = patterns[mu, i]
                 m = matches[mu] - (v == z[b, i])
@@ -84,16 +81,6 @@ def _dataset_ideal(
                     weight[i, v] += decay[-ahead]
         for i in range(L):
             _normalise(weight[i], best[i], beta[b])
-
-
-@jit_strict
-def _count_matches(matches: NDArray[np.int32], z: Tokens, patterns: Tokens) -> None:
-    """m_μ = Σ_i 1(ξ_i^μ = z_i)."""
-    for mu in range(patterns.shape[0]):
-        m = 0
-        for i in range(z.shape[0]):
-            m += patterns[mu, i] == z[i]
-        matches[mu] = m
 
 
 @jit_strict

@@ -49,9 +49,7 @@ class HierarchyIdeal:
 
         α = 1 is taken as 1 - 1e-12.
         """
-        z = checks.tokens(tokens, self.process.states, "tokens", ndim=2)
-        if z.shape[1] != self.L:
-            raise ValueError(f"tokens must have length {self.L}, got {z.shape[1]}")
+        z = checks.tokens(tokens, self.process.states, "tokens", ndim=2, L=self.L)
         seen, other = log_evidence(self.process, z, checks.alphas(alpha, len(z)))
         log_p = np.empty((*z.shape, self.V))
         _up_and_down(log_p, z, seen, other, self._rules)
