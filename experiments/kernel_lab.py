@@ -9,16 +9,19 @@ crosses the matrix exponential of the rate [T4]. The record holds the largest de
 standard errors, and chi-square p-values.
 """
 
-from collections.abc import Sequence
+from argparse import Namespace
 from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from scipy.linalg import expm
-from scipy.stats import chisquare
+from scipy.stats import chisquare, norm
 
-from experiments import commandline
-from experiments.record import Run, claim
+from experiments.kit import commandline
+from experiments.kit.experiment import Experiment, Findings, Run, Verdict
+from experiments.kit.figures import COLOURS, plt
+from experiments.kit.record import Record
 from minuddm.schedule import Cosine, Linear, LogLinear, Schedule
 from minuddm.transition import bridge, corrupt, propagate, rate, sample_bridge
 
@@ -109,11 +112,8 @@ def _row(
     }
 
 
-def draw(out: Any, rows: list[Row]) -> None:
+def draw(rows: list[Row]) -> Figure:
     """Draw the three laws: theory as lines, draws as points."""
-    from experiments.figures import plt, save
-
-    colours = ["#0072B2", "#D55E00", "#009E73"]
     titles = {
         "corruption": ("Corruption", "share of changed tokens", "time t"),
         "mixing": ("Mixing, from a ramp", "distance to uniform (total variation)", "time t"),
@@ -122,7 +122,7 @@ def draw(out: Any, rows: list[Row]) -> None:
     figure, panels = plt.subplots(1, 3, figsize=(11, 3.7))
     for axes, (law, (title, label, clock)) in zip(panels, titles.items(), strict=True):
         names = dict.fromkeys(row["schedule"] for row in rows if row["law"] == law)
-        for colour, name in zip(colours, names, strict=True):
+        for colour, name in zip(COLOURS, names, strict=False):
             line = [row for row in rows if (row["law"], row["schedule"]) == (law, name)]
             t = [row["t"] for row in line]
             axes.plot(t, [row["theory"] for row in line], color=colour, lw=1.4, label=name)
@@ -131,12 +131,10 @@ def draw(out: Any, rows: list[Row]) -> None:
             axes.errorbar(t, sampled, error, fmt="o", ms=4, color=colour)
             if law == "mixing":
                 axes.plot(t, [row["exponential"] for row in line], "x", ms=7, color="0.2")
-        axes.set_title(title)
-        axes.set_xlabel(clock)
-        axes.set_ylabel(label)
+        axes.set(title=title, xlabel=clock, ylabel=label)
         axes.set_ylim(-0.01, 0.3 if law == "mixing" else 1.02)
         axes.legend(fontsize=8.5)
-    save(out, figure)
+    return figure
 
 
 def deviations(rows: list[Row]) -> NDArray[np.float64]:
@@ -144,20 +142,17 @@ def deviations(rows: list[Row]) -> NDArray[np.float64]:
     return np.array([abs(row["sampled"] - row["theory"]) / row["error"] for row in rows])
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """Run the experiment; see `--help`."""
-    p = commandline.CommandLine("kernel_lab", claim(__doc__))
-    p.add_argument("--vocab", type=commandline.whole(4, 1000), default=8, help="vocabulary size, V")
-    p.add_argument(
-        "--draws",
-        type=commandline.whole(100),
-        help="draws a point (default: 100,000; 10,000 if --quick)",
-    )
-    args = p.parse_args(argv)
-    run = Run("kernel_lab", __doc__, argv)
-    n = args.draws or (10_000 if args.quick else 100_000)
-    out = p.folder(args)
-    rng = np.random.default_rng(args.seed)
+def options(p: commandline.CommandLine) -> None:
+    """Add the options of this experiment."""
+    whole = commandline.whole
+    p.add_argument("--vocab", type=whole(4, 1000), default=8, help="vocabulary size, V")
+    p.add_argument("--draws", type=whole(100),
+                   help="draws a point (default: 100,000; 10,000 if --quick)")  # fmt: skip
+
+
+def measure(args: Namespace, run: Run) -> Findings:
+    """Draw from the three laws, and compare frequencies with closed forms."""
+    n, rng = args.draws or (10_000 if args.quick else 100_000), np.random.default_rng(args.seed)
     mixed, p_mixing = mixing(args.vocab, n, rng)
     bridged, p_bridge = bridges(args.vocab, n, rng)
     rows = corruption(args.vocab, n, rng) + mixed + bridged
@@ -171,12 +166,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         f"{p_bridge:.3f} among 8 bridges. The matrix exponential of the rate and the structured "
         f"kernel differ by at most {views:.0e}."
     )
-    draw(out, rows)
-    run.leave(
-        out,
-        COLUMNS,
-        [{k: row[k] for k in COLUMNS} for row in rows],
-        {"V": args.vocab, "draws": n, "seed": args.seed},
+    return Findings(
+        rows,
         {
             "largest_deviation_in_standard_errors": float(far.max()),
             "least_p_value_of_mixing": p_mixing,
@@ -184,8 +175,25 @@ def main(argv: Sequence[str] | None = None) -> None:
             "exponential_against_structured": views,
         },
         text,
+        draw(rows),
+        {"V": args.vocab, "draws": n, "seed": args.seed},
     )
 
 
+def verdicts(record: Record) -> list[Verdict]:
+    """Judge the largest deviation among all points: with chance .99 it is smaller (Bonferroni)."""
+    points = sum(row["theory"] not in ("0", "1") for row in record.table)
+    largest = record.headline["largest_deviation_in_standard_errors"]
+    return [
+        Verdict(
+            "draws follow the laws of the kernel",
+            f"{largest:.1f} standard errors at most, of {points} frequencies",
+            (bool(largest < norm.isf(0.01 / (2 * points))),),
+        )
+    ]
+
+
+EXPERIMENT = Experiment("kernel_lab", __doc__, COLUMNS, measure, verdicts, options=options)
+
 if __name__ == "__main__":
-    commandline.run(main)
+    EXPERIMENT.command()

@@ -12,31 +12,28 @@ state falls from noise into a stored pattern. Beside them runs the memory's own 
 step all sites are drawn from their heat bath at β_t, with no bridge; it condenses too.
 """
 
-from collections.abc import Sequence
-from typing import Any
+from argparse import Namespace
+from typing import NamedTuple
 
 import numpy as np
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from experiments import commandline
-from experiments.data import Data, describe
-from experiments.record import Run, claim
+from experiments.kit import commandline
+from experiments.kit.data import Data, describe
+from experiments.kit.experiment import Experiment, Findings, Run, Verdict
+from experiments.kit.figures import COLOUR, plt
+from experiments.kit.record import Record
 from hopfield import TokenMemory
-from minuddm import DatasetIdeal, LogLinear, inverse_temperature, load
+from minuddm import Corpus, DatasetIdeal, LogLinear, inverse_temperature, load
 from minuddm.reverse import time_grid
 from minuddm.transition import sample_bridge
 
 SCHEDULE = LogLinear()
+ROUNDING = 1e-10  # of conditionals, in float64
 COLUMNS = [
-    "t",
-    "alpha",
-    "beta",
-    "overlap",
-    "heat_bath_overlap",
-    "overlap_lo",
-    "overlap_hi",
-    "conditional_error",
-    "tokens_differing",
+    *("t", "alpha", "beta", "overlap", "heat_bath_overlap", "overlap_lo", "overlap_hi"),
+    *("conditional_error", "tokens_differing"),
 ]
 
 
@@ -109,76 +106,92 @@ def follow(
     return rows, np.array(overlaps)
 
 
-def draw(out: Any, rows: list[dict[str, float]], overlaps: NDArray[np.float64]) -> None:
+def draw(rows: list[dict[str, float]], overlaps: NDArray[np.float64]) -> Figure:
     """Draw β and the overlap against t, and what separates the two chains."""
-    from experiments.figures import COLOUR, plt, save
-
     figure, (left, middle, right) = plt.subplots(1, 3, figsize=(11, 3.6))
     t = [row["t"] for row in rows]
     left.plot(t, [row["beta"] for row in rows], color="0.2")
-    left.set_ylabel("inverse temperature β")
-    left.set_title("Cooling")
+    left.set(title="Cooling", ylabel="inverse temperature β")
     middle.plot(t, overlaps[:, :25], color=COLOUR["dataset_ideal"], lw=0.7, alpha=0.45)
     middle.plot(t, [row["overlap"] for row in rows], color="0.2", lw=2, label="reverse chain")
     bath = [row["heat_bath_overlap"] for row in rows]
     middle.plot(t, bath, color=COLOUR["token_memory"], lw=2, ls="--", label="heat bath at β")
     middle.legend(fontsize=9)
-    middle.set_ylabel("overlap with the nearest pattern")
-    middle.set_title("Retrieval: 25 chains and the mean")
+    middle.set(title="Retrieval: 25 chains and the mean", ylabel="overlap with the nearest pattern")
     error = np.maximum([row["conditional_error"] for row in rows], 1e-17)
     right.semilogy(t, error, ".", ms=4, color=COLOUR["token_memory"])
-    right.set_ylabel("largest difference of a conditional")
-    right.set_title("Two programs, one chain")
+    right.set(title="Two programs, one chain", ylabel="largest difference of a conditional")
     right.set_ylim(1e-17, 1)
     for axes in (left, middle, right):
-        axes.set_xlabel("diffusion time t")
-        axes.set_xlim(1, 0)
-    save(out, figure)
+        axes.set(xlabel="diffusion time t", xlim=(1, 0))
+    return figure
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """Run the experiment; see `--help`."""
-    p = commandline.CommandLine("keystone", claim(__doc__))
+def options(p: commandline.CommandLine) -> None:
+    """Add the options of this experiment."""
     whole = commandline.whole
     p.add_argument("--patterns", type=whole(1), help="stored, P (default: 500; 100 if --quick)")
     p.add_argument("--chains", type=whole(2), help="chains (default: 200; 50 if --quick)")
     p.add_argument("--length", type=whole(2, 1024), default=32, help="tokens per sequence, L")
     p.add_argument("--steps", type=whole(1), default=128, help="steps of the reverse chain")
     p.add_argument("--data", default="pydoc", help="pydoc, names, or a UTF-8 text file")
-    args = p.parse_args(argv)
-    run = Run("keystone", __doc__, argv)
+
+
+class Plan(NamedTuple):
+    """What is run: the stored patterns of a corpus, and how many chains."""
+
+    corpus: Corpus
+    patterns: NDArray[np.int32]
+    chains: int
+
+
+def plan(args: Namespace) -> Plan:
+    """Return what is run."""
+    corpus = load(args.data, args.length)
     P = args.patterns or (100 if args.quick else 500)
-    n = args.chains or (50 if args.quick else 200)
-    try:
-        corpus = load(args.data, args.length)
-        patterns = corpus.split(1, args.seed)[0].subset(P).tokens
-    except ValueError as error:
-        p.error(str(error))
-    out = p.folder(args)
-    rows, overlaps = follow(patterns, corpus.V, n, args.steps, args.seed)
+    patterns = corpus.split(1, args.seed)[0].subset(P).tokens
+    return Plan(corpus, patterns, args.chains or (50 if args.quick else 200))
+
+
+def measure(plan: Plan, run: Run) -> Findings:
+    """Follow both chains, and compare them."""
+    steps, seed, n, (P, L) = run.args.steps, run.args.seed, plan.chains, plan.patterns.shape
+    rows, overlaps = follow(plan.patterns, plan.corpus.V, n, steps, seed)
     worst = max(row["conditional_error"] for row in rows)
     differing = sum(int(row["tokens_differing"]) for row in rows)
+    first, last = rows[0], rows[-1]
     text = (
-        f"Over {len(rows)} steps of {n} chains from noise, with P = {P} stored sequences of "
-        f"{args.length} tokens, the ideal memoriser's conditionals and the memory's heat "
-        f"bath differ by at most {worst:.1e}, and {differing} of "
-        f"{len(rows) * n * args.length} tokens differ on the same uniforms. The mean overlap "
-        f"with the nearest pattern rises from "
-        f"{rows[0]['overlap']:.2f} at β = {rows[0]['beta']:.2f} to {rows[-1]['overlap']:.2f} at "
-        f"β = {rows[-1]['beta']:.1f} ({rows[-1]['heat_bath_overlap']:.2f} for the heat bath): "
-        f"reverse diffusion with perfect memory is annealed retrieval."
+        f"Over {len(rows)} steps of {n} chains from noise, with P = {P} stored sequences of {L} "
+        f"tokens, the ideal memoriser's conditionals and the memory's heat bath differ by at most "
+        f"{worst:.1e}, and {differing} of {len(rows) * n * L} tokens differ on the same uniforms. "
+        f"The mean overlap with the nearest pattern rises from {first['overlap']:.2f} at β = "
+        f"{first['beta']:.2f} to {last['overlap']:.2f} at β = {last['beta']:.1f} "
+        f"({last['heat_bath_overlap']:.2f} for the heat bath)."
     )
-    draw(out, rows, overlaps)
-    run.leave(
-        out,
-        COLUMNS,
+    return Findings(
         rows,
-        {"P": P, "chains": n, "steps": args.steps, "seed": args.seed},
         {"largest_difference": worst, "tokens_differing": differing},
         text,
-        data=describe(Data(corpus)),
+        draw(rows, overlaps),
+        {"P": P, "chains": n, "steps": steps, "seed": seed},
+        {"data": describe(Data(plan.corpus))},
     )
 
 
+def verdicts(record: Record) -> list[Verdict]:
+    """Judge whether the two chains are one: no token differs, nor a conditional beyond rounding."""
+    differing, worst = (record.headline[k] for k in ("tokens_differing", "largest_difference"))
+    tokens = len(record.table) * record.content["settings"]["chains"] * record.content["data"]["L"]
+    return [
+        Verdict(
+            "reverse diffusion with perfect memory is annealed retrieval",
+            f"{differing} of {tokens:,} tokens differ, conditionals by at most {worst:.0e}",
+            (differing == 0, worst < ROUNDING),
+        )
+    ]
+
+
+EXPERIMENT = Experiment("keystone", __doc__, COLUMNS, measure, verdicts, plan, options)
+
 if __name__ == "__main__":
-    commandline.run(main)
+    EXPERIMENT.command()

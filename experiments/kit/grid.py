@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from experiments import commandline
 from experiments.cells import SPLITS, Arrays, Cell, Settings, compute
-from experiments.data import SOURCES, Data, describe, read
+from experiments.kit.data import SOURCES, Data, describe, read
 from minuddm import Transformer, load_model
 from minuddm.probes import Curve
 

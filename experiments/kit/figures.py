@@ -31,6 +31,7 @@ NAME = {
     "token_memory": "token memory (energy descent)",
     "source_ideal": "ideal generaliser",
 }
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 DASH = {"train": "-", "test": (0, (4, 2))}
 
 plt.rcParams.update(

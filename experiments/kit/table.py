@@ -12,20 +12,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.cells import SPLITS, Arrays, Settings, mean_known
-from experiments.jobs import generator
-from minuddm.probes import Interval, bootstrap_mean
+from experiments.kit.draws import generator
+from experiments.kit.intervals import columns, headers
+from experiments.kit.networks import SPLITS, Arrays, Settings, mean_known
+from minuddm.probes import bootstrap_mean
 
 COLUMNS = [
     *("data", "model", "P", "t", "split", "seed", "n"),
-    *("recovery", "recovery_lo", "recovery_hi", "unstable", "exact"),
-    *("entropy_loo", "entropy_loo_lo", "entropy_loo_hi", "entropy_loo_median"),
+    *headers(["recovery"]), *("unstable", "exact"),
+    *headers(["entropy_loo"]), "entropy_loo_median",
     *("entropy_loo_above", "entropy_posterior", "entropy_posterior_median"),
     *("entropy_posterior_above", "clean_entropy_loo", "clean_entropy_posterior"),
     *("nelbo", "nelbo_se", "excess", "excess_se"),
-    *("kl_dataset_ideal", "kl_dataset_ideal_lo", "kl_dataset_ideal_hi"),
-    *("kl_source_ideal", "kl_source_ideal_lo", "kl_source_ideal_hi"),
-]
+    *headers(["kl_dataset_ideal", "kl_source_ideal"]),
+]  # fmt: skip
 """Entropies are those of the corrupted sequences at the row's t, `clean_` ones of the clean
 sequences at t = 1e-5 [T28]; `median` is the mean of the medians of sequences, `above` the share of
 tokens above 0.1 nat. The bound has no t; its `excess` is over the entropy of the source. `kl_` is
@@ -43,7 +43,7 @@ def rows(
             recovered = arrays[f"{model} {split} {t} recovery"]
             row = {"data": name, "model": model, "P": P, "t": t, "split": split}
             row |= {"seed": settings.seed, "n": len(recovered)}
-            row |= _columns("recovery", bootstrap_mean(recovered, rng))
+            row |= columns("recovery", bootstrap_mean(recovered, rng))
             for column in COLUMNS:  # the energy descent has no conditionals, hence fewer of them
                 values = arrays.get(
                     f"{model} {split} {t} {column}", arrays.get(f"{model} {split} {column}")
@@ -51,7 +51,7 @@ def rows(
                 if column in row or values is None:
                     continue
                 if column in _INTERVALS:
-                    row |= _columns(column, bootstrap_mean(values, rng))
+                    row |= columns(column, bootstrap_mean(values, rng))
                 else:
                     row[column] = float(mean_known(values))
             yield row | _bound_columns(arrays, model, split, entropy)
@@ -82,10 +82,6 @@ def _bound_columns(
 
 def _standard_error(values: NDArray[np.float64]) -> float:
     return float(values.std() / np.sqrt(len(values)))
-
-
-def _columns(name: str, interval: Interval) -> dict[str, float]:
-    return {name: interval.value, f"{name}_lo": interval.low, f"{name}_hi": interval.high}
 
 
 def gaps(table: list[dict[str, Any]], t: float, model: str) -> str:

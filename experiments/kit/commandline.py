@@ -7,24 +7,26 @@ import argparse
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
 import joblib
-from joblib.externals.loky import get_reusable_executor
 
-from experiments.workers import SchedulerError, Workers
+from experiments.kit.workers import SchedulerError, Workers
 
-RESULTS = Path(__file__).parent / "results"
 INTERRUPTED = 130
 SOONEST = 1e-3  # the earliest time at which a corruption is measured
+
+
+class InputError(ValueError):
+    """What was asked for cannot be done; the message says why in one line."""
 
 
 class CommandLine(argparse.ArgumentParser):
     """A parser that reports an error in one line and knows the options all experiments share."""
 
-    def __init__(self, name: str, claim: str, results: Path = RESULTS) -> None:
+    def __init__(self, name: str, claim: str) -> None:
         super().__init__(
             prog=f"python -m experiments.{name}",
             description=claim,
@@ -36,7 +38,7 @@ class CommandLine(argparse.ArgumentParser):
             "--out",
             type=Path,
             metavar="FOLDER",
-            help=f"where the record goes (default: experiments/{results.name}/{name} with, after "
+            help=f"where the record goes (default: experiments/results/{name} with, after "
             "dashes, the data where it is not the default, and quick)",
         )
         self.add_argument(
@@ -50,7 +52,6 @@ class CommandLine(argparse.ArgumentParser):
             metavar="ADDRESS",
             help="of a Dask scheduler, as tcp://host:8786, whose workers take the place of --jobs",
         )
-        self._name, self._results = name, results
 
     def parse_args(self, *words: Any, **more: Any) -> Any:
         """Read the command line; `workers` are who does the work."""
@@ -67,20 +68,14 @@ class CommandLine(argparse.ArgumentParser):
         print(f"{self.prog}: error: {' '.join(message.split())}", file=sys.stderr)
         sys.exit(2)
 
-    def folder(self, args: argparse.Namespace, variant: str = "") -> Path:
-        """Return the output folder, created; leave with status 2 if it cannot be written.
-
-        Without --out it is named after the experiment, its variant, and --quick.
-        """
-        parts = [self._name, *([variant] if variant else []), *(["quick"] if args.quick else [])]
-        out: Path = args.out or self._results / "-".join(parts)
+    def create(self, out: Path) -> None:
+        """Create a folder; leave with status 2 if it cannot be written."""
         try:
             out.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=out):
                 pass
         except OSError as error:
             self.error(f"--out {out} cannot be written: {os.strerror(error.errno or 0)}")
-        return out
 
 
 def whole(least: int, most: int | None = None) -> Callable[[str], int]:
@@ -124,13 +119,3 @@ def _number(text: str) -> float:
         return float(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
-
-
-def run(main: Callable[[Sequence[str] | None], None]) -> None:
-    """Run an experiment's main as a command; an interrupt ends it with status 130."""
-    try:
-        main(None)
-    except KeyboardInterrupt:
-        get_reusable_executor().shutdown(kill_workers=True)  # what they finished is on disk
-        print("\ninterrupted; the same command goes on from here", file=sys.stderr)
-        sys.exit(INTERRUPTED)

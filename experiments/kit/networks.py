@@ -1,4 +1,4 @@
-"""One cell of a sweep: train on P sequences, and measure what was trained beside the ideals.
+"""A grid of networks has cells: train on P sequences, and measure what was trained beside ideals.
 
 The *same corrupted sequences*, from the training set and unseen, are restored by
 
@@ -8,27 +8,23 @@ The *same corrupted sequences*, from the training set and unseen, are restored b
     token_memory       energy descent in the dense associative memory of the P sequences [T19]
     source_ideal       the reverse chain with the ideal generaliser, where the source is known [T15]
 
-A cell is a job of its own, in a process of its own with one thread. What it measured is a file
-whose name is made of all settings, written whole or not at all, so what is finished is never
-computed again.
+A network that is interrupted goes on from its checkpoint, which lies beside the cell's file.
 """
 
 import dataclasses
-import hashlib
-import io
-import json
-import tempfile
 import time
-from dataclasses import dataclass
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
-from experiments.jobs import generator
-from experiments.workers import Workers
+from experiments.kit.cells import path
+from experiments.kit.commandline import InputError
+from experiments.kit.draws import generator
+from experiments.kit.experiment import Run
 from hopfield import TokenMemory, TokenPseudoLikelihood
 from minuddm import (
     DatasetIdeal,
@@ -42,7 +38,6 @@ from minuddm import (
     inverse_temperature,
     restore,
 )
-from minuddm.files import write_atomically
 from minuddm.probes import conditional_entropy, divergence, held_out_nelbo, recovery
 from minuddm.reverse import T_END
 from minuddm.train import train
@@ -52,7 +47,6 @@ SPLITS = ("train", "test")
 TRAINED = ("network", "pseudolikelihood")
 MODELS = (*TRAINED, "dataset_ideal", "token_memory", "source_ideal")
 SURE = 0.1  # nats: a token above it is not remembered
-FORMAT = 2  # of a cell's file: to be raised when what a cell measures changes
 COUPLED = 2500  # largest L V of the pseudo-likelihood, whose couplings are (L V)²
 LBFGS_STEPS = 50
 _BATCH = 256  # sequences whose conditionals are held at a time
@@ -107,30 +101,26 @@ class Settings:
             raise ValueError(f"pseudolikelihood needs L V of at most {COUPLED}, got {L} * {V}")
         return {
             "lbfgs_steps": LBFGS_STEPS,
-            "cell_format": FORMAT,
             "measured": dataclasses.asdict(self),
             "model": dataclasses.asdict(self.model(V, L)),
             "training": {k: v for k, v in vars(self.training()).items() if k != "schedule"},
             "schedule": repr(SCHEDULE),
         }
 
-    def fingerprint(self, tokens: NDArray[np.int32], V: int) -> str:
-        """Name the settings and the sequences: only equal cells are ever taken for done."""
-        content = json.dumps(self.describe(V, tokens.shape[1])).encode() + tokens.tobytes()
-        return hashlib.sha256(content).hexdigest()[:12]
 
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Cell:
-    """One P: its training sequences, the common test sequences, and where its results go."""
+    """P training sequences and the common test sequences; what is not compared names no cell."""
 
-    P: int
     alphabet: str
     training: NDArray[np.int32]
     test: NDArray[np.int32]
     settings: Settings
-    folder: Path
-    ideal: Denoiser | None = None
+    ideal: Denoiser | None = field(default=None, compare=False)
+    """Of the source, where it is known: the sequences tell it from others."""
+    checkpoint: Path | None = field(default=None, compare=False)
+    bar: int = field(default=0, compare=False)
+    """The line of the terminal that shows how far training is."""
 
     @property
     def vocab(self) -> int:
@@ -138,13 +128,41 @@ class Cell:
         return len(self.alphabet)
 
     @property
-    def path(self) -> Path:
-        """Return the file whose presence says that this cell is done."""
-        return self.folder / f"P={self.P:06d}.npz"
+    def label(self) -> str:
+        """Return the readable part of the file's name."""
+        s = self.settings
+        return f"{s.width}x{s.blocks}-P={len(self.training):06d}-seed={s.seed}"
 
 
-def measure(cell: Cell, bar: int = 0) -> None:
-    """Train, measure everything, and write the cell's file."""
+Key = TypeVar("Key", bound=Hashable)
+
+
+def compute(
+    cells: Mapping[Key, Cell], folder: Path, run: Run
+) -> tuple[dict[Key, Arrays], dict[Key, Path]]:
+    """Measure the cells that are not done yet, the largest first; return all, and checkpoints."""
+    files = {key: path(measure, cell, folder) for key, cell in cells.items()}
+    checkpoints = {key: file.with_suffix(".safetensors") for key, file in files.items()}
+
+    def cost(key: Key) -> tuple[int, int]:
+        s = cells[key].settings
+        return s.width * s.blocks, len(cells[key].training)
+
+    order = sorted(cells, key=cost)
+    tasks = [
+        dataclasses.replace(cells[key], checkpoint=checkpoints[key], bar=1 + k % run.args.jobs)
+        for k, key in enumerate(order)
+    ]
+    try:
+        found = run.each(measure, tasks, _tiny(tasks[0]), folder)
+    except (ValueError, FloatingPointError) as error:  # a damaged checkpoint, a loss that diverged
+        raise InputError(str(error)) from error
+    of = dict(zip(order, found, strict=True))
+    return {key: of[key] for key in cells}, checkpoints
+
+
+def measure(cell: Cell) -> Arrays:
+    """Train, measure everything, and return one value a sequence for each model, split and t."""
     s, started = cell.settings, time.perf_counter()
     denoisers: dict[str, Denoiser] = {}
     arrays: Arrays = {}
@@ -154,10 +172,10 @@ def measure(cell: Cell, bar: int = 0) -> None:
             Transformer.init(size, generator(s.seed, "weights")),
             cell.training,
             s.training(),
-            checkpoint=cell.path.with_suffix(".safetensors"),
+            checkpoint=cell.checkpoint,
             about={"alphabet": cell.alphabet},
-            progress=True,
-            bar=bar,
+            progress=cell.checkpoint is not None,
+            bar=cell.bar,
         )
         denoisers["network"], arrays["losses"] = trained.average, trained.losses
     if "pseudolikelihood" in s.models:
@@ -177,9 +195,7 @@ def measure(cell: Cell, bar: int = 0) -> None:
     if s.samples:
         arrays |= _samples(cell, denoisers[s.subject])
     arrays["seconds"] = np.array([seconds, time.perf_counter() - started - seconds])
-    content = io.BytesIO()
-    np.savez_compressed(content, **arrays)  # type: ignore[arg-type]
-    write_atomically(cell.path, content.getvalue())
+    return arrays
 
 
 def _at_noise(
@@ -274,27 +290,10 @@ def mean_known(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.divide(total, number, out=np.full(total.shape, np.nan), where=number > 0)
 
 
-def compute(cells: list[Cell], workers: Workers) -> None:
-    """Measure the cells, the largest first, each a job of its own."""
-    if not cells:
-        return
-    _compile(cells[0])
-    order = sorted(cells, key=lambda cell: (-cell.settings.width * cell.settings.blocks, -cell.P))
-    jobs = [(cell, 1 + k % workers.jobs) for k, cell in enumerate(order)]
-    work = workers.do(measure, jobs, ordered=False)
-    for _ in tqdm(work, total=len(order), desc="cells", unit="cell", disable=None):
-        pass
-
-
-def _compile(cell: Cell) -> None:
-    """Measure a tiny cell first: compiled code is cached, and no worker has to compile again."""
+def _tiny(cell: Cell) -> Cell:
+    """Return a cell of a second that compiles all that a cell needs."""
     s = cell.settings
-    samples = min(2, s.samples)
-    small = dataclasses.replace(s, steps=1, sequences=2, grid=2, batch=2, samples=samples)
-    with tempfile.TemporaryDirectory() as folder:
-        measure(
-            dataclasses.replace(
-                cell, training=cell.training[:2], test=cell.test[:2], settings=small,
-                folder=Path(folder),
-            )
-        )  # fmt: skip
+    small = dataclasses.replace(s, steps=1, sequences=2, grid=2, batch=2, samples=min(2, s.samples))
+    return dataclasses.replace(
+        cell, training=cell.training[:2], test=cell.test[:2], settings=small, checkpoint=None
+    )

@@ -1,0 +1,1 @@
+"""bench: what `experiments.speed` measures: seconds, the roof above them, the same in PyTorch."""

@@ -1,0 +1,1 @@
+"""kit: what the experiments share; `experiment` says what an experiment is and runs it."""

@@ -1,0 +1,104 @@
+"""Cells: independent pieces of work, each with random draws, a process and a file of its own.
+
+What a cell found depends on nothing but its task and the source code. One rule says when a
+finished cell is valid: its file is named after both,
+
+    name = hash(work, task, sources)    sources = minuddm, hopfield, experiments/kit, and the
+                                        module in which the work is defined
+
+so it does not matter who works on it, in which order, or whether the run was interrupted; what
+another code or another configuration found is never taken for found, and the commit that a record
+names is the one that made its numbers.
+"""
+
+import dataclasses
+import hashlib
+import io
+import json
+from collections.abc import Callable, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from experiments.kit.workers import Workers
+from minuddm.files import write_atomically
+
+ROOT = Path(__file__).parents[2]
+SOURCES = ("argument_checks.py", "minuddm/**/*.py", "hopfield/**/*.py", "experiments/kit/*.py")
+
+Found = dict[str, NDArray[Any]]
+Work = Callable[[Any], Found]
+
+
+def each(
+    work: Work, tasks: Sequence[Any], folder: Path, workers: Workers, trial: Any | None = None
+) -> list[Found]:
+    """Return what `work` finds for each task, a frozen dataclass, in the order of the tasks.
+
+    The last tasks start first: put the long ones there. `trial` is a tiny task to be done before
+    them, here: what it compiles is cached, and no worker has to compile it again.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = [path(work, task, folder) for task in tasks]
+    missing = [k for k, file in enumerate(paths) if not file.exists()][::-1]
+    if trial is not None and missing:
+        work(trial)
+    todo = workers.do(_keep, [(work, tasks[k], paths[k]) for k in missing], ordered=False)
+    for _ in tqdm(todo, total=len(missing), desc=work.__name__, disable=None):
+        pass
+    return [dict(np.load(file)) for file in paths]
+
+
+def spread(
+    work: Callable[..., Any], tasks: Sequence[tuple[Any, ...]], workers: Workers
+) -> list[Any]:
+    """Return what `work` finds for each tuple of arguments, in order; nothing is kept on disk."""
+    todo = workers.do(work, list(tasks))
+    return list(tqdm(todo, total=len(tasks), desc=work.__name__, disable=None))
+
+
+def path(work: Work, task: Any, folder: Path) -> Path:
+    """Return the file whose presence says that a cell is done: `label-hash.npz`.
+
+    A task's `label`, where it has one, takes the place of the name of the work.
+    """
+    module = Path(work.__code__.co_filename)
+    name = fingerprint([work.__name__, task, sources(module)])
+    return folder / f"{getattr(task, 'label', work.__name__)}-{name}.npz"
+
+
+def fingerprint(content: Any) -> str:
+    """Name what is made of dataclasses, arrays and what JSON knows.
+
+    Fields of a dataclass that do not take part in comparisons are left out.
+    """
+    return hashlib.sha256(json.dumps(content, default=_described).encode()).hexdigest()[:16]
+
+
+@cache
+def sources(module: Path) -> str:
+    """Name the source code that a cell of a module depends on."""
+    digest = hashlib.sha256(module.read_bytes())
+    for pattern in SOURCES:
+        for file in sorted(ROOT.glob(pattern)):
+            digest.update(file.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _described(value: Any) -> Any:
+    if dataclasses.is_dataclass(value):
+        shown = {f.name: getattr(value, f.name) for f in dataclasses.fields(value) if f.compare}
+        return [type(value).__name__, shown]
+    if isinstance(value, np.ndarray):
+        return [str(value.dtype), value.shape, hashlib.sha256(value.tobytes()).hexdigest()]
+    raise TypeError(f"{type(value).__name__} cannot name a cell")
+
+
+def _keep(work: Work, task: Any, file: Path) -> None:
+    content = io.BytesIO()
+    np.savez_compressed(content, **work(task))  # type: ignore[arg-type]
+    write_atomically(file, content.getvalue())

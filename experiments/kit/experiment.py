@@ -1,0 +1,167 @@
+"""What an experiment is, and the one program that runs all of them.
+
+    plan        the options → what is to be done, or a `ValueError` for what cannot be
+    measure     the plan → what was found: table, numbers, paragraph, figure
+    verdicts    a record, however old → whether its claims hold, and the numbers that say so
+
+The program reads the command line, refuses in one line what cannot be done (status 2, nothing is
+written), measures, leaves record.json, table.csv, figure.png and figure.svg in a folder, and prints
+the paragraph with the verdicts. An interrupt ends it with status 130; what is finished lies on disk
+(`kit/cells.py`), and the same command goes on from there.
+"""
+
+import sys
+import time
+from argparse import Namespace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from joblib.externals.loky import get_reusable_executor
+from matplotlib.figure import Figure
+
+from experiments.kit import cells, figures
+from experiments.kit.commandline import INTERRUPTED, CommandLine, InputError
+from experiments.kit.record import RESULTS, Record, claim, environment
+
+HOLDS, IN_PART, FAILS, OPEN, MEASURED = (
+    "holds",
+    "holds in part",
+    "does not hold",
+    "open",
+    "measured",
+)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A claim, the number that decides it, and the conditions that it consists of.
+
+    A condition is None where the record cannot say. A claim without conditions is a number only.
+    """
+
+    claim: str
+    number: str
+    conditions: tuple[bool | None, ...] = ()
+
+    @property
+    def word(self) -> str:
+        """Return whether the claim holds."""
+        if not self.conditions:
+            return MEASURED
+        if None in self.conditions:
+            return OPEN
+        return HOLDS if all(self.conditions) else IN_PART if any(self.conditions) else FAILS
+
+    def __str__(self) -> str:
+        return f"{self.word[0].upper()}{self.word[1:]}: {self.claim} ({self.number})."
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What an experiment found: rows of its table, numbers, a paragraph and a figure."""
+
+    table: Sequence[Mapping[str, Any]]
+    headline: Mapping[str, Any]
+    """The numbers that verdicts are read from."""
+    paragraph: str
+    figure: Figure
+    settings: Mapping[str, Any]
+    more: Mapping[str, Any] = field(default_factory=dict)
+    """What else the record says: `data`, `intervals`, …"""
+    shown: str = ""
+    """Printed before the paragraph."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run: its options, its folder, and who does its work."""
+
+    args: Namespace
+    out: Path
+
+    def each(
+        self, work: cells.Work, tasks: Sequence[Any], trial: Any = None, folder: Path | None = None
+    ) -> list[cells.Found]:
+        """Return what `work` finds for each task; what is finished is not done again."""
+        return cells.each(work, tasks, folder or self.out / "cells", self.args.workers, trial)
+
+    def spread(self, work: Callable[..., Any], tasks: Sequence[tuple[Any, ...]]) -> list[Any]:
+        """Return what `work` finds for each tuple of arguments; nothing is kept."""
+        return cells.spread(work, tasks, self.args.workers)
+
+
+def _everything(args: Namespace) -> Namespace:
+    return args
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A claim, which opens the docstring of its module, and how it is measured and judged."""
+
+    name: str
+    doc: str | None
+    columns: Sequence[str]
+    measure: Callable[[Any, Run], Findings]
+    verdicts: Callable[[Record], list[Verdict]]
+    plan: Callable[[Namespace], Any] = _everything
+    options: Callable[[CommandLine], None] | None = None
+    variant: Callable[[Namespace], str] | None = None
+    """What is appended to the name of the folder where data are not the default."""
+
+    @property
+    def claim(self) -> str:
+        """Return the claim."""
+        return claim(self.doc)
+
+    def main(self, argv: Sequence[str] | None = None) -> None:
+        """Run the experiment with a command line's words; see `--help`."""
+        p = CommandLine(self.name, self.claim)
+        if self.options:
+            self.options(p)
+        args = p.parse_args(argv)
+        started = time.perf_counter()
+        made_by = environment(Path(self.measure.__code__.co_filename))
+        try:
+            plan = self.plan(args)
+        except (ValueError, TypeError) as error:
+            p.error(str(error))
+        variant = self.variant(args) if self.variant else ""
+        out = args.out or RESULTS / "-".join(
+            filter(None, [self.name, variant, "quick" if args.quick else ""])
+        )
+        p.create(out)
+        try:
+            found = self.measure(plan, Run(args, out))
+        except InputError as error:
+            p.error(str(error))
+        content = {
+            "experiment": self.name,
+            "claim": self.claim,
+            "command": " ".join([p.prog, *(sys.argv[1:] if argv is None else argv)]),
+            **found.more,
+            "settings": found.settings,
+            "wall_seconds": time.perf_counter() - started,
+            "headline": {**found.headline, "paragraph": found.paragraph},
+            "environment": made_by,
+        }
+        record = Record.of(content, self.columns, found.table)
+        verdicts = self.verdicts(record)
+        record.content["verdicts"] = [
+            {"claim": v.claim, "number": v.number, "verdict": v.word} for v in verdicts
+        ]
+        record.write(out)
+        figures.save(out, found.figure)
+        if found.shown:
+            print(found.shown)
+        print(found.paragraph, *verdicts)
+
+    def command(self) -> None:
+        """Run the experiment as a program; an interrupt ends it with status 130."""
+        try:
+            self.main()
+        except KeyboardInterrupt:
+            get_reusable_executor().shutdown(kill_workers=True)  # what they finished is on disk
+            print("\ninterrupted; the same command goes on from here", file=sys.stderr)
+            sys.exit(INTERRUPTED)

@@ -1,0 +1,170 @@
+"""What an experiment leaves behind: record.json and table.csv, beside the figure.
+
+The record names the claim, the configuration, seeds, versions, machine, code and data, so that a
+number in it can be made again.
+"""
+
+import csv
+import datetime
+import io
+import json
+import math
+import os
+import platform
+import subprocess
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from experiments.kit.cells import ROOT, sources
+from experiments.kit.intervals import recorded
+from minuddm.files import write_atomically
+from minuddm.probes import Interval
+
+RESULTS = ROOT / "experiments" / "results"
+_CODE = (":/", ":(top,exclude)experiments/results")  # a record to be replaced is no change of code
+_PACKAGES = ("minuddm", "numpy", "numba", "scipy", "matplotlib", "joblib", "safetensors")
+
+
+@dataclass(frozen=True)
+class Record:
+    """What stands in record.json, and the rows of table.csv, as text by column."""
+
+    content: dict[str, Any]
+    table: list[dict[str, str]]
+
+    @classmethod
+    def of(
+        cls, content: Mapping[str, Any], columns: Sequence[str], rows: Iterable[Mapping[str, Any]]
+    ) -> "Record":
+        """Return the record of a run: NaN is null, infinity a word, numbers of rows are text."""
+        table = [{column: _cell(row.get(column, "")) for column in columns} for row in rows]
+        return cls(_plain(content), table)
+
+    @classmethod
+    def read(cls, folder: Path) -> "Record":
+        """Return the record in a folder."""
+        with (folder / "table.csv").open(newline="") as file:
+            table = list(csv.DictReader(file))
+        return cls(json.loads((folder / "record.json").read_text()), table)
+
+    def write(self, folder: Path) -> None:
+        """Write record.json and table.csv."""
+        content = json.dumps(self.content, indent=2, ensure_ascii=False, allow_nan=False)
+        text = io.StringIO()
+        writer = csv.DictWriter(text, self.table[0], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(self.table)
+        write_atomically(folder / "table.csv", text.getvalue().encode())
+        write_atomically(folder / "record.json", (content + "\n").encode())
+
+    @property
+    def experiment(self) -> str:
+        """Return the name of the experiment."""
+        return str(self.content["experiment"])
+
+    @property
+    def command(self) -> str:
+        """Return what was typed; the oldest records are of commands without options."""
+        return str(self.content.get("command", f"python -m experiments.{self.experiment}")).strip()
+
+    @property
+    def headline(self) -> dict[str, Any]:
+        """Return the numbers that verdicts are read from, and the paragraph."""
+        found: dict[str, Any] = self.content["headline"]
+        return found
+
+    def interval(self, name: str) -> Interval:
+        """Return an interval of the headline; NaN where it says nothing."""
+        return recorded(self.headline.get(name))
+
+    def rows(self, **wanted: Any) -> list[dict[str, str]]:
+        """Return the rows of the table that have all of these entries."""
+        texts = {name: _cell(value) for name, value in wanted.items()}
+        return [row for row in self.table if all(row[k] == text for k, text in texts.items())]
+
+
+def records(results: Path = RESULTS) -> dict[str, Record]:
+    """Return the records found, by folder name; those of --quick runs are left out."""
+    folders = sorted(path.parent for path in results.glob("*/record.json"))
+    return {
+        folder.name: Record.read(folder)
+        for folder in folders
+        if not folder.name.endswith("quick")
+    }  # fmt: skip
+
+
+def claim(module_doc: str | None) -> str:
+    """Return the claim that opens an experiment's module, on one line."""
+    return " ".join((module_doc or "").split("\n\n")[0].split())
+
+
+def environment(module: Path) -> dict[str, Any]:
+    """Return versions, processor and code: what a number may depend on besides its seed.
+
+    `sources` names the code that the cells of a module depend on, committed or not. To be called
+    at the start of a run, when the code on disk is the code that runs.
+    """
+    return {
+        "python": platform.python_version(),
+        **{name: _version(name) for name in _PACKAGES},
+        "platform": f"{platform.system()} {platform.machine()}",
+        "cpu": _processor(),
+        "cores": os.cpu_count(),
+        "commit": _git("rev-parse", "HEAD"),
+        "dirty": bool(_git("status", "--porcelain", "--untracked-files=no", "--", *_CODE)),
+        "sources": sources(module),
+        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+    }
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, float):
+        return "" if math.isnan(value) else f"{value:.6g}"
+    return "" if value is None else str(value)
+
+
+def _plain(value: Any) -> Any:
+    """Turn what JSON does not know into what it does: NaN is null, infinity a word."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, Interval):
+        return _plain(value._asdict())
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, float):
+        if math.isnan(value):
+            return None
+        return float(value) if math.isfinite(value) else str(value)
+    if isinstance(value, Path):
+        return value.name
+    return value
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def _processor() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    except OSError:
+        pass
+    return platform.processor()
+
+
+def _git(*words: str) -> str | None:
+    try:
+        answer = subprocess.run(
+            ["git", *words], cwd=ROOT, capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return answer.stdout.strip()
