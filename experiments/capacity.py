@@ -150,13 +150,12 @@ def slope(x: Sequence[float], y: NDArray[np.float64]) -> tuple[float, float, flo
 
 def falls_and_slopes(shapes: Shapes, grown: Grown, seed: int) -> dict[str, Any]:
     """Return where curves fall through .95, and how that grows with L."""
-    falls, sizes = {}, {}
+    falls, sizes, slopes = {}, {}, {}
     for (memory, L), curve in shapes.items():
         rng = generator(seed, f"bootstrap {memory} {L}")
         falls[memory, L] = curve.falls_through(LEVEL, rng)
         again = curve.replicates(LEVEL, rng)
         sizes[memory, L] = L * np.concatenate([falls[memory, L][:1], again])
-    slopes = {}
     for memory in MEMORIES:
         lengths = [L for name, L in sizes if name == memory]
         if len(lengths) > 1 and memory != "n = 2":

@@ -18,20 +18,23 @@ seeds, the rank correlation of log P with that of `recovery leaves`, and the mea
 """
 
 from collections.abc import Sequence
-from pathlib import Path
+from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator, ScalarFormatter
 from numpy.random import Generator
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
-from experiments import commandline, sweep
-from experiments.cells import SURE
-from experiments.data import describe
-from experiments.jobs import generator
-from experiments.record import Run, claim, show
-from experiments.size_sweep import MEASURED
-from experiments.sweep import Sweep
+from experiments.kit import grid
+from experiments.kit.draws import generator
+from experiments.kit.experiment import Experiment, Findings, Run, Verdict
+from experiments.kit.figures import COLOURS, plt
+from experiments.kit.grid import MEASURED, Grid, T
+from experiments.kit.intervals import columns, headers, recorded, show
+from experiments.kit.networks import SURE
+from experiments.kit.record import Record
 from minuddm.probes import (
     Curve,
     Interval,
@@ -50,13 +53,15 @@ NEEDS = {
     "ideals cross": "the source",
     "sample entropy rises": "the model alone",
 }
-COLUMNS = ["data", "size", "seed", "reading", "needs", "P", "P_lo", "P_hi"]
+COLUMNS = ["data", "size", "seed", "reading", "needs", *headers(["P"])]
+CLAIM = "the entropy of a network's own samples ranks and dates the transition as recovery does"
 REFERENCE, ALONE = "recovery leaves", "sample entropy rises"
 
 Floats = NDArray[np.float64]
+Readings = dict[str, Interval]
 
 
-def readings(found: Sweep, size: str, seeds: Sequence[int], rng: Generator) -> dict[str, Interval]:
+def readings(found: Grid, size: str, seeds: Sequence[int], rng: Generator) -> Readings:
     """Return every reading that the data allow, over the seeds given."""
     rows = [found.seeds.index(seed) for seed in seeds]
     P = list(found.subsets)
@@ -89,14 +94,12 @@ def readings(found: Sweep, size: str, seeds: Sequence[int], rng: Generator) -> d
         "sample entropy rises": crossing([-x for x in samples], -SURE),
     }
     if found.data.ideal is not None:
-        near, far = (
-            of(f"network train {sweep.T} kl_{ideal}_ideal") for ideal in ("source", "dataset")
-        )
+        near, far = (of(f"network train {T} kl_{ideal}_ideal") for ideal in ("source", "dataset"))
         result["ideals cross"] = curves_cross(P, near, far, rng)
     return {name: result[name] for name in NEEDS if name in result}
 
 
-def agreement(single: dict[tuple[str, int], dict[str, Interval]]) -> dict[str, dict[str, float]]:
+def agreement(single: dict[tuple[str, int], Readings]) -> dict[str, dict[str, float]]:
     """Return for every reading its rank correlation with the reference and the mean |Δ log P|."""
     result = {}
     for name in next(iter(single.values())):
@@ -115,15 +118,9 @@ def agreement(single: dict[tuple[str, int], dict[str, Interval]]) -> dict[str, d
     return result
 
 
-def draw(out: Path, pooled: dict[str, dict[str, Interval]],
-         single: dict[tuple[str, int], dict[str, Interval]], last: int) -> None:  # fmt: skip
+def draw(pooled: dict[str, Readings], single: dict[tuple[str, int], Readings], last: int) -> Figure:
     """Draw all readings of every size up to the last P, and each against the reference."""
-    from matplotlib.ticker import LogLocator, NullLocator, ScalarFormatter
-
-    from experiments.figures import plt, save
-
-    colours = dict(zip(NEEDS, ("#0072B2", "#D55E00", "#E69F00", "#CC79A7", "0.4", "#009E73"),
-                       strict=True))  # fmt: skip
+    colours = dict(zip(NEEDS, (*COLOURS[:2], "#E69F00", "#CC79A7", "0.4", "#009E73"), strict=True))
     figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.4), width_ratios=(1.25, 1))
     names = list(next(iter(pooled.values())))
     for k, (size, reading) in enumerate(pooled.items()):
@@ -135,10 +132,8 @@ def draw(out: Path, pooled: dict[str, dict[str, Interval]],
         left.plot([], [], "os^Dv"[k % 5], color="0.3", label=size)
     left.set_yticks(range(len(names)), [f"{name}\n({NEEDS[name]})" for name in names], fontsize=8)
     left.invert_yaxis()
-    left.set_xscale("log")
+    left.set(title="Where the transition is read", xlabel="training sequences P", xscale="log")
     left.set_xlim(right=1.5 * last)  # an interval without an upper end leaves the picture
-    left.set_xlabel("training sequences P")
-    left.set_title("Where the transition is read")
     left.legend(fontsize=8.5)
     for name in names:
         if name != REFERENCE:
@@ -146,45 +141,40 @@ def draw(out: Path, pooled: dict[str, dict[str, Interval]],
             right.plot(*zip(*pairs, strict=True), "o", ms=5, color=colours[name], label=name)
     ends = [r[REFERENCE].value for r in single.values()]
     right.plot([min(ends), max(ends)], [min(ends), max(ends)], color="0.4", lw=1, ls=":")
-    right.set_xscale("log")
-    right.set_yscale("log")
+    right.set(title="Against recovery", xscale="log", yscale="log")
     right.set_xlim(min(ends) / 1.5, 1.5 * max(ends))
     right.xaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 5, 7)))
     right.xaxis.set_major_formatter(ScalarFormatter())
     right.xaxis.set_minor_locator(NullLocator())
-    right.set_xlabel(f"P at which {REFERENCE}, each seed")
-    right.set_ylabel("P of the other readings")
-    right.set_title("Against recovery")
+    right.set(xlabel=f"P at which {REFERENCE}, each seed", ylabel="P of the other readings")
     right.legend(fontsize=8)
-    save(out, figure)
+    return figure
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """Run the experiment; see `--help`."""
-    p = commandline.CommandLine("estimators", claim(__doc__))
-    sweep.options(p)
-    args = p.parse_args(argv)
-    begun = Run("estimators", __doc__, argv)
-    found = sweep.run(p, args, args.out)
-    out = p.folder(args, "" if args.data == "pydoc" else Path(args.data).stem)
-    seed, read = found.settings.seed, readings
-    pooled = {size: read(found, size, found.seeds, generator(seed, f"readings {size}"))
-              for size in found.sizes}  # fmt: skip
-    single = {(size, s): read(found, size, [s], generator(seed, f"readings {size} {s}"))
-              for size in found.sizes for s in found.seeds}  # fmt: skip
-    agree = agreement(single)
-    name = Path(found.data.corpus.name).name
-    table = [
-        {"data": name, "size": size, "seed": s, "reading": reading, "needs": NEEDS[reading],
-         "P": x.value, "P_lo": x.low, "P_hi": x.high}
-        for (size, s), group in [*(((size, "all"), g) for size, g in pooled.items()),
-                                 *single.items()]
+def rows(name: str, groups: dict[tuple[str, Any], Readings]) -> list[dict[str, Any]]:
+    """Return one row per size, seed and reading."""
+    return [
+        {"data": name, "size": size, "seed": seed, "reading": reading, "needs": NEEDS[reading],
+         **columns("P", x)}
+        for (size, seed), group in groups.items()
         for reading, x in group.items()
     ]  # fmt: skip
-    size = found.sizes[len(found.sizes) // 2]
-    least = found.subsets[0]
+
+
+def measure(plan: grid.Plan, run: Run) -> Findings:
+    """Take every reading of every size, over all seeds and of each."""
+    found = grid.trained(plan, run)
+
+    def read(size: str, seeds: Sequence[int], who: str) -> Readings:
+        return readings(found, size, seeds, generator(found.settings.seed, f"readings {who}"))
+
+    pooled = {size: read(size, found.seeds, size) for size in found.sizes}
+    single = {
+        (size, s): read(size, [s], f"{size} {s}") for size in found.sizes for s in found.seeds
+    }
+    agree, size = agreement(single), found.sizes[len(found.sizes) // 2]
+    least, alone = found.subsets[0], agree[ALONE]
     listed = "; ".join(f"{name} at P = {show(x, least)}" for name, x in pooled[size].items())
-    alone = agree[ALONE]
     text = (
         f"For a {size} network, {len(found.seeds)} seeds: {listed}. The entropy of the model's own "
         f"samples, which needs no training data, puts the transition at "
@@ -192,19 +182,38 @@ def main(argv: Sequence[str] | None = None) -> None:
         f"(mean distance {alone['distance']:.2f} in log P), with a rank correlation of "
         f"{alone['rank_correlation']:.2f} over {alone['pairs']} networks' sizes and seeds."
     )
-    draw(out, pooled, single, found.subsets[-1])
-    begun.leave(
-        out,
-        COLUMNS,
-        table,
-        found.describe(),
-        {"pooled": {s: {k: x._asdict() for k, x in g.items()} for s, g in pooled.items()},
-         "agreement": agree},
+    return Findings(
+        rows(found.name, {(size, "all"): x for size, x in pooled.items()} | single),
+        {"pooled": pooled, "agreement": agree},
         text,
-        data=describe(found.data),
-        intervals="95 %, bootstrap over seeds and sequences, 1000 draws",
-    )  # fmt: skip
+        draw(pooled, single, found.subsets[-1]),
+        found.describe(),
+        found.more("95 %, bootstrap over seeds and sequences, 1000 draws"),
+    )
 
+
+def verdicts(record: Record) -> list[Verdict]:
+    """Judge rank correlation (above .5) and distance (below log 2); on a source, say the order."""
+    name, settings = record.content["data"]["name"], record.content["settings"]
+    sizes, least = settings["sizes"], min(settings["subsets"])
+    pooled = record.headline["pooled"][sizes[len(sizes) // 2]]
+    if "ideals cross" in pooled:
+        wanted = (ALONE, REFERENCE, "ideals cross")
+        said = "; ".join(f"P = {show(recorded(pooled[reading]), least)}" for reading in wanted)
+        return [Verdict(f"{name}: own entropy rises; recovery leaves; ideals cross", said)]
+    alone = record.headline["agreement"][ALONE]
+    rank, distance = alone["rank_correlation"], alone["distance"]
+    if rank is None:
+        return [Verdict(CLAIM, f"{alone['pairs']} networks", (None,))]
+    number = (
+        f"rank correlation {rank:.2f}, distance {distance:.2f} in log P, {alone['pairs']} networks"
+    )
+    return [Verdict(CLAIM, number, (rank > 0.5, distance < np.log(2)))]
+
+
+EXPERIMENT = Experiment(
+    "estimators", __doc__, COLUMNS, measure, verdicts, grid.plan, grid.options(), grid.variant
+)
 
 if __name__ == "__main__":
-    commandline.run(main)
+    EXPERIMENT.command()

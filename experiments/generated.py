@@ -9,19 +9,20 @@ The paper says that this perplexity peaks where training recovery leaves its pla
 seen here is reported either way.
 """
 
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from experiments import commandline, sweep
-from experiments.data import describe
-from experiments.jobs import generator
-from experiments.record import Run, claim, show
-from experiments.size_sweep import MEASURED
-from experiments.sweep import Sweep
+from experiments.kit import grid
+from experiments.kit.draws import generator
+from experiments.kit.experiment import Experiment, Findings, Run, Verdict
+from experiments.kit.figures import band, plt
+from experiments.kit.grid import MEASURED, Grid
+from experiments.kit.intervals import columns, headers, overlap, show
+from experiments.kit.record import Record
 from minuddm.probes import (
     Interval,
     NGram,
@@ -36,16 +37,15 @@ from minuddm.sources import MarkovChain
 
 KINDS = ("memorised", "spurious", "generalised")
 QUANTITIES = (*KINDS, "copies", "possible", "critic", "nelbo")
-COLUMNS = ["data", "size", "P", "seeds", "n", "theta", *(
-    name for quantity in QUANTITIES for name in (quantity, f"{quantity}_lo", f"{quantity}_hi")
-)]  # fmt: skip
+COLUMNS = ["data", "size", "P", "seeds", "n", "theta", *headers(QUANTITIES)]
 ORDERS = (4, 3, 2)  # of the critic, the first that fits
+FEW = 0.05  # a share of samples that may be chance
 
 Floats = NDArray[np.float64]
 Critic = Callable[[NDArray[Any]], Floats]
 
 
-def critics(found: Sweep) -> tuple[str, dict[int, Critic]]:
+def critics(found: Grid) -> tuple[str, dict[int, Critic]]:
     """Return a name and for each seed -log P per token, (N,), of sequences (N, L)."""
     source, V = found.data.source, found.data.corpus.V
     if isinstance(source, MarkovChain):
@@ -61,7 +61,7 @@ def critics(found: Sweep) -> tuple[str, dict[int, Critic]]:
     return f"an interpolated {order}-gram of text no network saw", judges
 
 
-def measure(found: Sweep, size: str, judges: dict[int, Critic]) -> dict[str, list[Floats]]:
+def quantities(found: Grid, size: str, judges: dict[int, Critic]) -> dict[str, list[Floats]]:
     """Return for each P the values of all seeds, rows (S, n); `theta` is one number a seed."""
     result: dict[str, list[Floats]] = {name: [] for name in (*QUANTITIES, "theta")}
     for P in found.subsets:
@@ -85,23 +85,22 @@ def measure(found: Sweep, size: str, judges: dict[int, Critic]) -> dict[str, lis
     return result
 
 
-def rows(found: Sweep, size: str, values: dict[str, list[Floats]]) -> list[dict[str, Any]]:
+def rows(found: Grid, size: str, values: dict[str, list[Floats]]) -> list[dict[str, Any]]:
     """Return one row per P: means over samples of all seeds, with intervals."""
     table = []
     for k, P in enumerate(found.subsets):
-        row: dict[str, Any] = {"data": Path(found.data.corpus.name).name, "size": size, "P": P}
+        row: dict[str, Any] = {"data": found.name, "size": size, "P": P}
         row |= {"seeds": len(found.seeds), "n": values["copies"][k].shape[1],
                 "theta": float(values["theta"][k].mean())}  # fmt: skip
         for name in QUANTITIES:
             rng = generator(found.settings.seed, f"generated {size} {P} {name}")
             finite = values[name][k][np.isfinite(values[name][k])]
-            interval = bootstrap_mean(finite, rng)
-            row |= {name: interval.value, f"{name}_lo": interval.low, f"{name}_hi": interval.high}
+            row |= columns(name, bootstrap_mean(finite, rng))
         table.append(row)
     return table
 
 
-def peak(found: Sweep, values: list[Floats], name: str) -> Interval:
+def peak(found: Grid, values: list[Floats], name: str) -> Interval:
     """Return the P of the largest mean, and its 95 % interval over seeds and samples."""
     rng = generator(found.settings.seed, f"peak {name}")
     P, S = np.array(found.subsets), len(found.seeds)
@@ -117,78 +116,85 @@ def peak(found: Sweep, values: list[Floats], name: str) -> Interval:
     return Interval(float(P[int(np.argmax([x.mean() for x in values]))]), float(low), float(high))
 
 
-def draw(out: Path, table: list[dict[str, Any]], marks: dict[str, Any], critic: str) -> None:
+def draw(table: list[dict[str, Any]], leaves: Interval, reference: float, critic: str) -> Figure:
     """Draw shares of the three kinds, and what critic and bound say, against P."""
-    from experiments.figures import band, plt, save
-
     colours = {"memorised": "#D55E00", "spurious": "#E69F00", "generalised": "#0072B2",
                "copies": "0.4", "critic": "#009E73", "nelbo": "#CC79A7"}  # fmt: skip
+    labels = {"copies": "copies, ≤ 10 % changed", "nelbo": "held-out bound of the network",
+              "critic": "samples, under the critic"}  # fmt: skip
     figure, (left, right) = plt.subplots(1, 2, figsize=(10.5, 4.2))
     for axes, names in ((left, (*KINDS, "copies")), (right, ("critic", "nelbo"))):
         for name in names:
-            label = {"copies": "copies, ≤ 10 % changed", "nelbo": "held-out bound of the network",
-                     "critic": "samples, under the critic"}.get(name, name)  # fmt: skip
-            dash = ":" if name == "copies" else "-"
-            band(axes, table, "P", name, color=colours[name], marker=".", ls=dash, label=label)
-        axes.axvline(marks["leaves"].value, color="0.4", ls=":", lw=1)
-        axes.set_xscale("log")
-        axes.set_xlabel("training sequences P")
-    left.set_ylim(-0.02, 1.04)
+            band(axes, table, "P", name, color=colours[name], marker=".",
+                 ls=":" if name == "copies" else "-", label=labels.get(name, name))  # fmt: skip
+        axes.axvline(leaves.value, color="0.4", ls=":", lw=1)
+        axes.set(xscale="log", xlabel="training sequences P")
+    left.set(title="Memorised, spurious, generalised", ylim=(-0.02, 1.04))
     left.set_ylabel("share of samples")
-    left.set_title("Memorised, spurious, generalised")
-    left.legend(fontsize=8.5)
-    right.axhline(marks["reference"], color="0.3", ls="--", lw=1, label="unseen data, same critic")
+    right.axhline(reference, color="0.3", ls="--", lw=1, label="unseen data, same critic")
     right.set_ylabel("nats per token")
     right.set_title("Critic: " + critic, fontsize=9)
-    right.legend(fontsize=8.5)
-    save(out, figure)
+    for axes in (left, right):
+        axes.legend(fontsize=8.5)
+    return figure
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """Run the experiment; see `--help`."""
-    p = commandline.CommandLine("generated", claim(__doc__))
-    sweep.options(p, ("64x2",))
-    args = p.parse_args(argv)
-    begun = Run("generated", __doc__, argv)
-    found = sweep.run(p, args, args.out)
-    out = p.folder(args, "" if args.data == "pydoc" else Path(args.data).stem)
+def measure(plan: grid.Plan, run: Run) -> Findings:
+    """Train the grid, and tell the samples of one size apart."""
+    found = grid.trained(plan, run)
     size = found.sizes[0]
     critic, judges = critics(found)
-    values = measure(found, size, judges)
+    values = quantities(found, size, judges)
     table = rows(found, size, values)
     rng = generator(found.settings.seed, "generated leaves")
     leaves = plateau_left(found.curve(size, MEASURED["recovery"]), rng)
     spurious, perplexity = (peak(found, values[name], name) for name in ("spurious", "critic"))
     reference = float(np.mean([judges[seed](found.parts[seed][1]).mean() for seed in found.seeds]))
-    first, last = table[0], table[-1]
+    first, last, share = table[0], table[-1], max(row["spurious"] for row in table)
     far = nearest(found.parts[found.seeds[0]][1], found.parts[found.seeds[0]][0]).mean()
-    agrees = perplexity.low <= leaves.high and leaves.low <= perplexity.high
     text = (
         f"Of the samples of a {size} network, {first['memorised']:.2f} are memorised at P = "
         f"{first['P']} and {last['memorised']:.2f} at P = {last['P']}, {first['generalised']:.2f} "
         f"and {last['generalised']:.2f} are new; spurious ones have their largest share, "
-        f"{max(row['spurious'] for row in table):.2f}, at P = {show(spurious)}. Training recovery "
-        f"leaves 0.95 at P = {show(leaves, first['P'])}. Under {critic}, the samples cost most, "
+        f"{share:.2f}, at P = {show(spurious)}. Training recovery leaves 0.95 at P = "
+        f"{show(leaves, first['P'])}. Under {critic}, the samples cost most, "
         f"{max(row['critic'] for row in table):.2f} nats per token (unseen data: {reference:.2f}), "
-        f"at P = {show(perplexity)}: the paper's claim, that this is where training recovery "
-        f"leaves its plateau, is {'' if agrees else 'not '}seen here. Unseen sequences differ from "
-        f"the nearest of all training sequences in {far:.2f} of their tokens."
+        f"at P = {show(perplexity)}. Unseen sequences differ from the nearest of all training "
+        f"sequences in {far:.2f} of their tokens."
     )
-    draw(out, table, {"leaves": leaves, "reference": reference}, critic)
-    begun.leave(
-        out,
-        COLUMNS,
+    return Findings(
         table,
-        found.describe(),
-        {"leaves": leaves._asdict(), "spurious_peak": spurious._asdict(),
-         "spurious_share": max(row["spurious"] for row in table),
-         "perplexity_peak": perplexity._asdict(), "perplexity_peaks_at_the_plateau": agrees,
-         "reference": reference, "critic": critic},
+        {"leaves": leaves, "spurious_peak": spurious, "spurious_share": share,
+         "perplexity_peak": perplexity, "reference": reference, "critic": critic},
         text,
-        data=describe(found.data),
-        intervals="95 %, percentile bootstrap over samples; peaks over seeds and samples",
+        draw(table, leaves, reference, critic),
+        found.describe(),
+        found.more("95 %, percentile bootstrap over samples; peaks over seeds and samples"),
     )  # fmt: skip
 
 
+def verdicts(record: Record) -> list[Verdict]:
+    """Judge the peak of perplexity, which should be at the plateau's end, and spurious samples."""
+    peak, leaves, most = map(record.interval, ("perplexity_peak", "leaves", "spurious_peak"))
+    share = record.headline["spurious_share"]
+    return [
+        Verdict(
+            "the perplexity of samples under a critic peaks where recovery leaves its plateau",
+            f"peak at P = {show(peak)}, plateau left at P = {show(leaves)}",
+            (overlap(peak, leaves),),
+        ),
+        Verdict(
+            "spurious samples appear between memory and generalisation",
+            f"largest share {share:.2f} at P = {show(most)}",
+            (share > FEW,),
+        ),
+    ]
+
+
+EXPERIMENT = Experiment(
+    "generated", __doc__, COLUMNS, measure, verdicts, grid.plan, grid.options(("64x2",)),
+    grid.variant,
+)  # fmt: skip
+
 if __name__ == "__main__":
-    commandline.run(main)
+    EXPERIMENT.command()

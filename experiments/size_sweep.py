@@ -6,51 +6,43 @@ training and unseen recovery meet, and where their entropies do, with intervals 
 sequences.
 """
 
-from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
 
-from experiments import commandline, sweep
-from experiments.cells import SPLITS
-from experiments.data import describe
-from experiments.jobs import generator
-from experiments.record import Run, claim, show
-from experiments.sweep import Sweep, T
+from experiments.kit import grid
+from experiments.kit.draws import generator
+from experiments.kit.experiment import Experiment, Findings, Run, Verdict
+from experiments.kit.figures import COLOURS, DASH, band, plt
+from experiments.kit.grid import MEASURED, Grid, T
+from experiments.kit.intervals import columns, headers, recorded, show
+from experiments.kit.networks import SPLITS
+from experiments.kit.record import Record
 from minuddm.probes import Interval, bootstrap_mean, curves_meet, plateau_left
 from minuddm.weights import ModelConfig, shapes
 
-COLUMNS = [
-    *("data", "size", "weights", "P", "t", "split", "seeds", "n"),
-    *("recovery", "recovery_lo", "recovery_hi", "entropy_loo", "entropy_loo_lo", "entropy_loo_hi"),
-    *("nelbo", "nelbo_lo", "nelbo_hi"),
-]
-MEASURED = {"recovery": f"{T} recovery", "entropy_loo": f"{T} entropy_loo", "nelbo": "nelbo"}
+COLUMNS = [*("data", "size", "weights", "P", "t", "split", "seeds", "n"), *headers(MEASURED)]
 
 
-def rows(found: Sweep) -> list[dict[str, Any]]:
+def rows(found: Grid) -> list[dict[str, Any]]:
     """Return one row per size, P and split; intervals over all sequences of all seeds."""
     table = []
     for size in found.sizes:
         curves = {name: found.curve(size, full) for name, full in MEASURED.items()}
         for k, P in enumerate(found.subsets):
             for split in SPLITS:
-                row = {"data": Path(found.data.corpus.name).name, "size": size,
-                       "weights": weights(found, size), "P": P, "t": T, "split": split,
-                       "seeds": len(found.seeds)}  # fmt: skip
+                row = {"data": found.name, "size": size, "weights": weights(found, size), "P": P,
+                       "t": T, "split": split, "seeds": len(found.seeds)}  # fmt: skip
                 for name, curve in curves.items():
                     values = (curve.training if split == "train" else curve.test)[k]
-                    row["n"] = values.shape[1]
                     rng = generator(found.settings.seed, f"bootstrap {size} {P} {split} {name}")
-                    interval = bootstrap_mean(values, rng)
-                    row |= {name: interval.value, f"{name}_lo": interval.low,
-                            f"{name}_hi": interval.high}  # fmt: skip
+                    row |= {"n": values.shape[1], **columns(name, bootstrap_mean(values, rng))}
                 table.append(row)
     return table
 
 
-def weights(found: Sweep, size: str) -> int:
+def weights(found: Grid, size: str) -> int:
     """Return the number of weights of a size."""
     width, blocks = (int(part) for part in size.split("x"))
     V, L = found.data.corpus.V, found.data.corpus.tokens.shape[1]
@@ -58,7 +50,7 @@ def weights(found: Sweep, size: str) -> int:
     return int(sum(np.prod(shape) for shape in layout.values()))
 
 
-def estimates(found: Sweep) -> dict[str, dict[str, Interval]]:
+def estimates(found: Grid) -> dict[str, dict[str, Interval]]:
     """Return the readings of the transition for every size."""
     result = {}
     for size in found.sizes:
@@ -72,57 +64,38 @@ def estimates(found: Sweep) -> dict[str, dict[str, Interval]]:
     return result
 
 
-def draw(out: Path, table: list[dict[str, Any]], found: dict[str, dict[str, Interval]]) -> None:
+def draw(table: list[dict[str, Any]], found: dict[str, dict[str, Interval]]) -> Figure:
     """Draw recovery and entropy against P for every size, and the readings against size."""
-    from experiments.figures import DASH, band, plt, save
-
     shades = plt.get_cmap("viridis")(np.linspace(0.05, 0.75, len(found)))
     figure, (left, middle, right) = plt.subplots(1, 3, figsize=(12.5, 4.2))
-    for axes, name, label in (
-        (left, "recovery", f"corrupted tokens recovered from t = {T:g} (share)"),
-        (middle, "entropy_loo", "leave-one-out entropy (nats per token)"),
-    ):
+    for axes, name in ((left, "recovery"), (middle, "entropy_loo")):
         for size, colour in zip(found, shades, strict=True):
             for split in SPLITS:
                 line = [row for row in table if (row["size"], row["split"]) == (size, split)]
                 band(axes, line, "P", name, color=colour, ls=DASH[split], marker=".",
                      label=f"{size}, {split}")  # fmt: skip
-        axes.set_xscale("log")
-        axes.set_xlabel("training sequences P")
-        axes.set_ylabel(label)
+        axes.set(xscale="log", xlabel="training sequences P")
     left.axhline(0.95, color="0.4", ls=":", lw=1)
-    left.set_title("Recovery")
-    middle.set_title("Conditional entropy")
+    left.set(title="Recovery", ylabel=f"corrupted tokens recovered from t = {T:g} (share)")
+    middle.set(title="Conditional entropy", ylabel="leave-one-out entropy (nats per token)")
     left.legend(fontsize=8, handlelength=3.2)
     number = [next(row["weights"] for row in table if row["size"] == size) for size in found]
-    for name, colour, label in (
-        ("leaves", "#0072B2", "training recovery leaves .95"),
-        ("recoveries_meet", "#D55E00", "recoveries meet"),
-        ("entropies_meet", "#009E73", "entropies meet"),
-    ):
+    names = ("leaves", "recoveries_meet", "entropies_meet")
+    labels = ("training recovery leaves .95", "recoveries meet", "entropies meet")
+    for name, label, colour in zip(names, labels, COLOURS, strict=False):
         P = np.array([reading[name] for reading in found.values()])
         bars = np.nan_to_num(np.abs(P[:, 1:] - P[:, :1]).T, posinf=0.0)
         right.errorbar(number, P[:, 0], bars, fmt="o-", ms=5, color=colour, label=label)
-    right.set_xscale("log")
-    right.set_yscale("log")
-    right.set_xlabel("weights of the network")
-    right.set_ylabel("training sequences P")
-    right.set_title("Where memory ends, by size")
+    right.set(title="Where memory ends, by size", xscale="log", yscale="log")
+    right.set(xlabel="weights of the network", ylabel="training sequences P")
     right.legend(fontsize=8.5)
-    save(out, figure)
+    return figure
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """Run the experiment; see `--help`."""
-    p = commandline.CommandLine("size_sweep", claim(__doc__))
-    sweep.options(p)
-    args = p.parse_args(argv)
-    begun = Run("size_sweep", __doc__, argv)
-    variant = "" if args.data == "pydoc" else Path(args.data).stem
-    found = sweep.run(p, args, args.out)
-    out = p.folder(args, variant)
-    table, readings = rows(found), estimates(found)
-    least = found.subsets[0]
+def measure(plan: grid.Plan, run: Run) -> Findings:
+    """Train the grid, and read the transition of every size."""
+    found = grid.trained(plan, run)
+    table, readings, least = rows(found), estimates(found), found.subsets[0]
     said = "; ".join(
         f"{size} ({weights(found, size):,} weights) leaves 0.95 at P = "
         f"{show(reading['leaves'], least)}, recoveries meet at P = "
@@ -130,26 +103,34 @@ def main(argv: Sequence[str] | None = None) -> None:
         f"{show(reading['entropies_meet'], least)}"
         for size, reading in readings.items()
     )
-    leaves = [reading["leaves"].value for reading in readings.values()]
-    order = "rises with" if (np.diff(leaves) > 0).all() else "does not rise steadily with"
-    text = (
-        f"After {found.settings.steps} steps on P sequences, {len(found.seeds)} seeds each: "
-        f"{said}. The P at which training recovery leaves its plateau {order} the size of the "
-        f"network."
-    )
-    draw(out, table, readings)
-    begun.leave(
-        out,
-        COLUMNS,
+    return Findings(
         table,
+        readings,
+        f"After {found.settings.steps} steps on P sequences, {len(found.seeds)} seeds: {said}.",
+        draw(table, readings),
         found.describe(),
-        {size: {name: x._asdict() for name, x in reading.items()}
-         for size, reading in readings.items()} | {"rises_with_size": order == "rises with"},
-        text,
-        data=describe(found.data),
-        intervals="95 %, bootstrap over seeds and sequences, 1000 draws",
-    )  # fmt: skip
+        found.more("95 %, bootstrap over seeds and sequences, 1000 draws"),
+    )
 
+
+def verdicts(record: Record) -> list[Verdict]:
+    """Judge whether the P at which training recovery leaves its plateau rises with every size."""
+    settings = record.content["settings"]
+    leaves = [recorded(record.headline[size]["leaves"]) for size in settings["sizes"]]
+    least = min(settings["subsets"])
+    listed = zip(settings["sizes"], (show(x, least) for x in leaves), strict=True)
+    return [
+        Verdict(
+            "larger networks remember more: training recovery leaves 0.95 at larger P",
+            ", ".join(f"{size}: P = {said}" for size, said in listed),
+            (bool((np.diff([x.value for x in leaves]) > 0).all()),),
+        )
+    ]
+
+
+EXPERIMENT = Experiment(
+    "size_sweep", __doc__, COLUMNS, measure, verdicts, grid.plan, grid.options(), grid.variant
+)
 
 if __name__ == "__main__":
-    commandline.run(main)
+    EXPERIMENT.command()

@@ -15,19 +15,22 @@ of sequences, for the first seed.
 
 import csv
 import io
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from experiments import commandline, sweep
-from experiments.cells import SCHEDULE
-from experiments.data import describe
-from experiments.jobs import generator, spread
-from experiments.record import Run, claim
-from experiments.sweep import Sweep
+from experiments.kit import grid
+from experiments.kit.commandline import CommandLine
+from experiments.kit.draws import generator
+from experiments.kit.experiment import Experiment, Findings, Run, Verdict
+from experiments.kit.figures import band, plt
+from experiments.kit.grid import Grid
+from experiments.kit.intervals import columns, headers
+from experiments.kit.networks import SCHEDULE
+from experiments.kit.record import Record
 from minuddm import corrupt, restore
 from minuddm.files import write_atomically
 from minuddm.probes import (
@@ -46,9 +49,10 @@ MODES = ("train", "test", "random")
 GRID = 64  # steps of the reverse chain
 ENTROPIES = tuple(f"entropy_{name}" for name in CLASSES)
 MEASURES = ("recovery", "unstable", "exact", *ENTROPIES, "fixed_point", "radius")
-COLUMNS = ["data", "size", "P", "t", "split", "seeds", "n", *(
-    name for measure in MEASURES for name in (measure, f"{measure}_lo", f"{measure}_hi")
-)]  # fmt: skip
+COLUMNS = ["data", "size", "P", "t", "split", "seeds", "n", *headers(MEASURES)]
+A_TOKEN = 1.0  # a mean radius that changed by less has not changed
+DASH = {"train": "-", "test": (0, (4, 2)), "random": ":"}
+COLOUR = {"train": "#0072B2", "test": "#D55E00", "random": "0.45"}
 OFFICIAL = ["original", "perturbed", "restored", "is_exact_match", "perturbation_rate",
             "recovery_rate", "unstable_rate", "entropy_recovered", "entropy_stable",
             "entropy_unstable", "entropy_failed_rec"]  # fmt: skip
@@ -56,7 +60,7 @@ OFFICIAL = ["original", "perturbed", "restored", "is_exact_match", "perturbation
 Measured = dict[str, NDArray[np.float64]]
 
 
-def examine(found: Sweep, size: str, P: int, seed: int, n: int, official: Path | None) -> Measured:
+def examine(found: Grid, size: str, P: int, seed: int, n: int, official: Path | None) -> Measured:
     """Return all measures of one network, one value per sequence, by mode, t and name."""
     network, corpus = found.network(size, P, seed), found.data.corpus
     training, test = found.parts[seed]
@@ -122,128 +126,115 @@ def write_official(
     write_atomically(name.with_name(name.name + ".npz"), arrays.getvalue())
 
 
-def rows(
-    found: Sweep, size: str, measured: dict[tuple[int, int], Measured]
-) -> list[dict[str, Any]]:
+def rows(found: Grid, size: str, measured: dict[tuple[int, int], Measured]) -> list[dict[str, Any]]:
     """Return one row per P, t and kind of sequences; the radius stands in the row of t = 1."""
     table = []
     for P in found.subsets:
         for mode in MODES:
             for t in TIMES:
-                row: dict[str, Any] = {
-                    "data": Path(found.data.corpus.name).name, "size": size, "P": P, "t": t,
-                    "split": mode, "seeds": len(found.seeds),
-                }  # fmt: skip
+                row: dict[str, Any] = {"data": found.name, "size": size, "P": P, "t": t,
+                                       "split": mode, "seeds": len(found.seeds)}  # fmt: skip
                 for name in MEASURES:
                     if name == "radius" and t != TIMES[-1]:
                         continue
                     key = f"{mode} radius" if name == "radius" else f"{mode} {t} {name}"
                     values = np.concatenate([measured[P, seed][key] for seed in found.seeds])
+                    rng = generator(found.settings.seed, f"bootstrap {size} {P} {key}")
+                    row |= columns(name, bootstrap_mean(values, rng))
                     if name == "recovery":
                         row["n"] = len(values)
-                    rng = generator(found.settings.seed, f"bootstrap {size} {P} {key}")
-                    interval = bootstrap_mean(values, rng)
-                    row |= {name: interval.value, f"{name}_lo": interval.low,
-                            f"{name}_hi": interval.high}  # fmt: skip
                 table.append(row)
     return table
 
 
-def draw(out: Path, table: list[dict[str, Any]], measured: dict[tuple[int, int], Measured],
-         L: int) -> None:  # fmt: skip
+def draw(table: list[dict[str, Any]], measured: dict[tuple[int, int], Measured], L: int) -> Figure:
     """Draw recovery at every t, basin radii, fixed points and entropies of classes, against P."""
-    from experiments.figures import plt, save
-
-    dash = {"train": "-", "test": (0, (4, 2)), "random": ":"}
     figure, panels = plt.subplots(2, 2, figsize=(11, 7.6))
     (a, b), (c, d) = panels
-    for t, colour in zip(
-        TIMES, plt.get_cmap("viridis")(np.linspace(0, 0.85, len(TIMES))), strict=True
-    ):
+
+    def line(axes: Any, name: str, mode: str, t: float, colour: Any, label: str | None) -> None:
+        chosen = [row for row in table if (row["split"], row["t"]) == (mode, t)]
+        band(axes, chosen, "P", name, color=colour, ls=DASH[mode], marker=".", lw=1.5, label=label)
+
+    shades = plt.get_cmap("viridis")(np.linspace(0, 0.85, len(TIMES)))
+    for t, shade in zip(TIMES, shades, strict=True):
         for mode in MODES:
-            _line(a, table, mode, t, "recovery", colour, dash[mode],
-                  f"t = {t:g}" if mode == "train" else None)  # fmt: skip
-    a.set_ylim(-0.02, 1.04)
+            line(a, "recovery", mode, t, shade, f"t = {t:g}" if mode == "train" else None)
+    a.set(title="Recovery: training —, unseen - -, random ···", ylim=(-0.02, 1.04))
     a.set_ylabel("changed tokens recovered (share)")
-    a.set_title("Recovery: training —, unseen - -, random ···")
-    a.legend(fontsize=8.5)
-    colours = {"train": "#0072B2", "test": "#D55E00", "random": "0.45"}
-    names = {"train": "training", "test": "unseen", "random": "random"}
     sizes = sorted({P for P, _ in measured})
-    for mode in MODES:
+    for mode, name in zip(MODES, ("training", "unseen", "random"), strict=True):
         radii = [
             np.concatenate([m[f"{mode} radius"] for (n, _), m in measured.items() if n == P]) / L
             for P in sizes
         ]
-        low, middle, high = (
-            np.array([np.quantile(r, q) for r in radii]) for q in (0.25, 0.5, 0.75)
-        )
-        b.plot(sizes, middle, color=colours[mode], ls=dash[mode], marker=".", label=names[mode])
-        b.fill_between(sizes, low, high, color=colours[mode], alpha=0.15, lw=0)
-        _line(c, table, mode, 0.1, "fixed_point", colours[mode], dash[mode], names[mode])
-    b.set_ylim(-0.02, 1.02)
+        low, middle, high = np.array([np.quantile(r, [0.25, 0.5, 0.75]) for r in radii]).T
+        b.plot(sizes, middle, color=COLOUR[mode], ls=DASH[mode], marker=".", label=name)
+        b.fill_between(sizes, low, high, color=COLOUR[mode], alpha=0.15, lw=0)
+        line(c, "fixed_point", mode, 0.1, COLOUR[mode], name)
+    b.set(title="Radius of the basin: median and quartiles", ylim=(-0.02, 1.02))
     b.set_ylabel("largest repaired share of tokens")
-    b.set_title("Radius of the basin: median and quartiles")
-    c.set_ylim(-0.02, 1.04)
+    c.set(title="Fixed points, clock at t = 0.1", ylim=(-0.02, 1.04))
     c.set_ylabel("sequences returned whole (share)")
-    c.set_title("Fixed points, clock at t = 0.1")
     for name, colour in zip(CLASSES, ("#0072B2", "#009E73", "#CC79A7", "#D55E00"), strict=True):
         for mode in ("train", "test"):
-            _line(d, table, mode, 0.1, f"entropy_{name}", colour, dash[mode],
-                  name if mode == "train" else None)  # fmt: skip
-    d.set_ylim(bottom=-0.05)
+            line(d, f"entropy_{name}", mode, 0.1, colour, name if mode == "train" else None)
+    d.set(title="Entropy of the four classes at t = 0.1", ylim=(-0.05, None))
     d.set_ylabel("leave-one-out entropy (nats)")
-    d.set_title("Entropy of the four classes at t = 0.1")
     for axes in panels.flat:
-        axes.set_xscale("log")
-        axes.set_xlabel("training sequences P")
-    for axes in (b, c, d):
+        axes.set(xscale="log", xlabel="training sequences P")
         axes.legend(fontsize=8.5)
-    save(out, figure)
+    return figure
 
 
-def _line(axes: Any, table: list[dict[str, Any]], mode: str, t: float, name: str, colour: Any,
-          dash: Any, label: str | None) -> None:  # fmt: skip
-    from experiments.figures import band
-
-    line = [row for row in table if (row["split"], row["t"]) == (mode, t)]
-    band(axes, line, "P", name, color=colour, ls=dash, marker=".", lw=1.5, label=label)
-
-
-def main(argv: Sequence[str] | None = None) -> None:
-    """Run the experiment; see `--help`."""
-    p = commandline.CommandLine("stability", claim(__doc__))
-    sweep.options(p, ("64x2",))
+def options(p: CommandLine) -> None:
+    """Add the options of the grid, and of this experiment."""
+    grid.options(("64x2",))(p)
     p.add_argument("--official-format", action="store_true",
                    help="also write stability_t=…_subset=…_….csv and .npz")  # fmt: skip
-    args = p.parse_args(argv)
-    begun = Run("stability", __doc__, argv)
-    found = sweep.run(p, args, args.out)
-    out = p.folder(args, "" if args.data == "pydoc" else Path(args.data).stem)
-    size, n = found.sizes[0], 20 if args.quick else 100
-    official = out / "official" if args.official_format else None
+
+
+def measure(plan: grid.Plan, run: Run) -> Findings:
+    """Train the grid, and examine the networks of one size."""
+    found = grid.trained(plan, run)
+    size, n, first_seed = found.sizes[0], 20 if run.args.quick else 100, found.seeds[0]
+    official = run.out / "official" if run.args.official_format else None
     if official is not None:
         official.mkdir(exist_ok=True)
     keys = [(P, seed) for P in found.subsets for seed in found.seeds]
-    pieces = spread(
+    pieces = run.spread(
         examine,
-        [(found, size, P, seed, n, official if seed == found.seeds[0] else None)
-         for P, seed in keys],
-        args.workers,
-        quiet=args.quick,
-    )  # fmt: skip
+        [(found, size, *key, n, official if key[1] == first_seed else None) for key in keys],
+    )
     measured = dict(zip(keys, pieces, strict=True))
     table = rows(found, size, measured)
     of = {(row["P"], row["split"], row["t"]): row for row in table}
     first, last, L = found.subsets[0], found.subsets[-1], found.data.corpus.tokens.shape[1]
+    return Findings(
+        table,
+        {f"{mode} radius at P = {P}": of[P, mode, 1.0]["radius"]
+         for mode in MODES for P in (first, last)}
+        | {f"{mode} fixed points at P = {P}": of[P, mode, 0.1]["fixed_point"]
+           for mode in MODES for P in (first, last)},
+        paragraph(of, size, first, last, L),
+        draw(table, measured, L),
+        found.describe() | {"sequences": n, "grid": GRID, "times": TIMES},
+        found.more("95 %, percentile bootstrap over sequences of all seeds, 1000 draws"),
+    )  # fmt: skip
+
+
+def paragraph(
+    of: dict[tuple[int, str, float], Any], size: str, first: int, last: int, L: int
+) -> str:
+    """Say how the basins of the smallest and of the largest P differ."""
 
     def radius(P: int, mode: str) -> str:
         return f"{of[P, mode, 1.0]['radius']:.1f}"
 
-    def share(P: int, mode: str, name: str, t: float = 0.1) -> str:
-        return f"{of[P, mode, t][name]:.2f}"
+    def share(P: int, mode: str, name: str) -> str:
+        return f"{of[P, mode, 0.1][name]:.2f}"
 
-    text = (
+    return (
         f"A {size} network trained on P = {first} sequences of {L} tokens brings back "
         f"{radius(first, 'train')} changed tokens of a training sequence (radius of the basin, "
         f"mean), {radius(first, 'test')} of an unseen and {radius(first, 'random')} of a random "
@@ -258,21 +249,37 @@ def main(argv: Sequence[str] | None = None) -> None:
         f"{share(last, 'test', 'entropy_failed')} nats at P = {last}, recovered ones of "
         f"{share(last, 'test', 'entropy_recovered')}."
     )
-    draw(out, table, measured, L)
-    begun.leave(
-        out,
-        COLUMNS,
-        table,
-        found.describe() | {"sequences": n, "grid": GRID, "times": TIMES},
-        {f"{mode} radius at P = {P}": of[P, mode, 1.0]["radius"]
-         for mode in MODES for P in (first, last)}
-        | {f"{mode} fixed points at P = {P}": of[P, mode, 0.1]["fixed_point"]
-           for mode in MODES for P in (first, last)},
-        text,
-        data=describe(found.data),
-        intervals="95 %, percentile bootstrap over sequences of all seeds, 1000 draws",
-    )  # fmt: skip
 
+
+def verdicts(record: Record) -> list[Verdict]:
+    """Judge radii, which change by a token at least, and fixed points, most of the unseen ones."""
+    sizes, L = record.content["settings"]["subsets"], record.content["data"]["L"]
+    first, last = min(sizes), max(sizes)
+
+    def of(what: str) -> list[float]:
+        modes = [(mode, P) for mode in ("train", "test") for P in (first, last)]
+        return [record.headline[f"{mode} {what} at P = {P}"] for mode, P in modes]
+
+    near, far, unseen_near, unseen_far = of("radius")
+    *_, few, most = of("fixed points")
+    return [
+        Verdict(
+            "basins of training sequences shrink while those of unseen ones grow",
+            f"radius in changed tokens of {L}, training and unseen: {near:.1f}, {unseen_near:.1f} "
+            f"at P = {first}; {far:.1f}, {unseen_far:.1f} at P = {last}",
+            (near - far >= A_TOKEN, unseen_far - unseen_near >= A_TOKEN),
+        ),
+        Verdict(
+            "most unseen sequences become fixed points of greedy restoring",
+            f"{few:.2f} of them at P = {first}, {most:.2f} at P = {last}",
+            (few < 0.5 < most,),
+        ),
+    ]
+
+
+EXPERIMENT = Experiment(
+    "stability", __doc__, COLUMNS, measure, verdicts, grid.plan, options, grid.variant
+)
 
 if __name__ == "__main__":
-    commandline.run(main)
+    EXPERIMENT.command()

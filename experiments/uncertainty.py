@@ -10,20 +10,21 @@ For networks of one size trained on P sequences, three seeds [T28], [T29]:
                    function words and of frequent endings, if the paper is right
 """
 
-from collections.abc import Sequence
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from experiments import commandline, sweep
-from experiments.cells import SCHEDULE
-from experiments.data import describe
-from experiments.jobs import generator, spread
-from experiments.record import Run, claim, show
-from experiments.sweep import Sweep
+from experiments.kit import grid
+from experiments.kit.draws import generator
+from experiments.kit.experiment import Experiment, Findings, Run, Verdict
+from experiments.kit.figures import band, plt
+from experiments.kit.grid import Grid, T
+from experiments.kit.intervals import columns, headers, show
+from experiments.kit.networks import SCHEDULE
+from experiments.kit.record import Record
 from minuddm import corrupt, generate, posterior, restore
 from minuddm.probes import (
     Curvature,
@@ -40,16 +41,14 @@ from minuddm.probes.stability import FAILED, RECOVERED
 from minuddm.reverse import T_END
 
 GRID = 64  # steps of the reverse chain
-T = 0.1
 BINS = np.linspace(0, 3.4, 69)  # nats
-COLUMNS = ["part", "data", "size", "P", "seeds", "split", "kind", "at", "n", "value", "value_lo",
-           "value_hi"]  # fmt: skip
+COLUMNS = ["part", "data", "size", "P", "seeds", "split", "kind", "at", "n", *headers(["value"])]
 WAY = ("entropy_loo", "entropy_posterior", *Curvature._fields)
 
 Floats = NDArray[np.float64]
 
 
-def examine(found: Sweep, size: str, P: int, seed: int, n: int) -> dict[str, Floats]:
+def examine(found: Grid, size: str, P: int, seed: int, n: int) -> dict[str, Floats]:
     """Return what one network says: histograms, the way back, and entropies of clean tokens."""
     network = found.network(size, P, seed)
     training, test = found.parts[seed]
@@ -78,7 +77,7 @@ def examine(found: Sweep, size: str, P: int, seed: int, n: int) -> dict[str, Flo
     return result
 
 
-def characters(found: Sweep, measured: dict[tuple[int, int], Any], n: int) -> dict[int, Floats]:
+def characters(found: Grid, measured: dict[tuple[int, int], Any], n: int) -> dict[int, Floats]:
     """Return for each P the mean entropy of every character in unseen text, (V,)."""
     V, result = found.data.corpus.V, {}
     for P in found.subsets:
@@ -91,7 +90,7 @@ def characters(found: Sweep, measured: dict[tuple[int, int], Any], n: int) -> di
     return result
 
 
-def words(found: Sweep, measured: dict[tuple[int, int], Any], P: int, n: int) -> list[list[Any]]:
+def words(found: Grid, measured: dict[tuple[int, int], Any], P: int, n: int) -> list[list[Any]]:
     """Return frequent whole words of unseen text with the mean entropy of their letters."""
     space = found.data.corpus.alphabet.find(" ")
     if space < 0:
@@ -110,19 +109,17 @@ def words(found: Sweep, measured: dict[tuple[int, int], Any], P: int, n: int) ->
     return [[word, len(seen[word]), float(np.mean(seen[word]))] for word in often]
 
 
-def rows(found: Sweep, size: str, measured: dict[tuple[int, int], Any],
+def rows(found: Grid, size: str, measured: dict[tuple[int, int], Any],
          letters: dict[int, Floats]) -> list[dict[str, Any]]:  # fmt: skip
     """Return the table in long form: one number a row, with its interval where it has one."""
     table: list[dict[str, Any]] = []
-    common = {"data": Path(found.data.corpus.name).name, "size": size, "seeds": len(found.seeds)}
+    common = {"data": found.name, "size": size, "seeds": len(found.seeds)}
 
     def add(part: str, P: int, split: str, kind: str, at: Any, values: Any) -> None:
         rng = generator(found.settings.seed, f"uncertainty {part} {P} {split} {kind} {at}")
         x = np.ravel(values)
-        interval = bootstrap_mean(x, rng)
-        table.append(common | {"part": part, "P": P, "split": split, "kind": kind, "at": at,
-                               "n": len(x), "value": interval.value, "value_lo": interval.low,
-                               "value_hi": interval.high})  # fmt: skip
+        row = {"part": part, "P": P, "split": split, "kind": kind, "at": at, "n": len(x)}
+        table.append(common | row | columns("value", bootstrap_mean(x, rng)))
 
     for k, P in enumerate(found.subsets):
         pieces = [measured[P, seed] for seed in found.seeds]
@@ -145,11 +142,9 @@ def rows(found: Sweep, size: str, measured: dict[tuple[int, int], Any],
     return table
 
 
-def draw(out: Path, found: Sweep, size: str, measured: dict[tuple[int, int], Any],
-         letters: dict[int, Floats], table: list[dict[str, Any]]) -> None:  # fmt: skip
+def draw(found: Grid, measured: dict[tuple[int, int], Any], letters: dict[int, Floats],
+         table: list[dict[str, Any]]) -> Figure:  # fmt: skip
     """Draw densities, the gap, the way back and the characters."""
-    from experiments.figures import band, plt, save
-
     figure, panels = plt.subplots(2, 2, figsize=(11.5, 7.8))
     (a, b), (c, d) = panels
     few, many = found.subsets[0], found.subsets[-1]
@@ -160,20 +155,15 @@ def draw(out: Path, found: Sweep, size: str, measured: dict[tuple[int, int], Any
             density = counts / max(1.0, counts.sum()) / (BINS[1] - BINS[0])
             smooth = np.convolve(density, np.ones(5) / 5, mode="same")
             a.plot(middle, smooth, color=colour, ls=dash, label=f"{name}, P = {P}")
+    a.set(title=f"Recovered and lost tokens from t = {T:g}", ylabel="density of unseen tokens")
     a.set_xlabel("leave-one-out entropy (nats)")
-    a.set_ylabel("density of unseen tokens")
-    a.set_title(f"Recovered and lost tokens from t = {T:g}")
-    a.legend(fontsize=8.5, handlelength=3)
     for name, colour in (("entropy_loo", "#0072B2"), ("entropy_posterior", "#CC79A7")):
         for split, dash in (("samples", "-"), ("train", (0, (4, 2)))):
             line = [r for r in table if (r["part"], r["kind"], r["split"]) == ("gap", name, split)]
             label = f"{name.split('_')[1]}, {'samples' if split == 'samples' else 'training data'}"
             band(b, line, "P", "value", color=colour, ls=dash, marker=".", label=label)
-    b.set_xscale("log")
-    b.set_xlabel("training sequences P")
+    b.set(title="Samples against training data", xscale="log", xlabel="training sequences P")
     b.set_ylabel("entropy at t = 1e-5 (nats per token)")
-    b.set_title("Samples against training data")
-    b.legend(fontsize=8.5, handlelength=3)
     shades = plt.get_cmap("viridis")(np.linspace(0, 0.9, len(found.subsets)))
     for k, (P, shade) in enumerate(zip(found.subsets, shades, strict=True)):
         t = measured[P, found.seeds[0]]["way t"]
@@ -181,11 +171,8 @@ def draw(out: Path, found: Sweep, size: str, measured: dict[tuple[int, int], Any
         named = k % 5 == 0 or many == P
         c.plot(t, way[:, 0], color=shade, label=f"P = {P}" if named else None)
         c.plot(t, way[:, 2], color=shade, ls=":", lw=1.2)
-    c.set_xlim(1, 0)
-    c.set_xlabel("diffusion time t")
+    c.set(title="The way back from noise", xlim=(1, 0), xlabel="diffusion time t")
     c.set_ylabel("entropy — (nats), trace of curvature ···")
-    c.set_title("The way back from noise")
-    c.legend(fontsize=8.5, loc="lower left")
     alphabet = found.data.corpus.alphabet
     order = np.argsort(np.nan_to_num(letters[many], nan=np.inf))
     place = np.arange(len(order))
@@ -193,25 +180,18 @@ def draw(out: Path, found: Sweep, size: str, measured: dict[tuple[int, int], Any
     d.plot(place, letters[few][order], "o", ms=4, color="#D55E00", label=f"P = {few}")
     names = {" ": "␣", "\n": "pad"}
     d.set_xticks(place, [names.get(alphabet[k], alphabet[k]) for k in order], fontsize=8)
-    d.set_ylabel("leave-one-out entropy (nats)")
-    d.set_title("Characters of unseen text")
-    d.legend(fontsize=8.5)
-    save(out, figure)
+    d.set(title="Characters of unseen text", ylabel="leave-one-out entropy (nats)")
+    for axes in (a, b, c, d):
+        axes.legend(fontsize=8.5, loc="lower left" if axes is c else "best")
+    return figure
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """Run the experiment; see `--help`."""
-    p = commandline.CommandLine("uncertainty", claim(__doc__))
-    sweep.options(p, ("64x2",))
-    args = p.parse_args(argv)
-    begun = Run("uncertainty", __doc__, argv)
-    found = sweep.run(p, args, args.out)
-    out = p.folder(args, "" if args.data == "pydoc" else Path(args.data).stem)
-    size, n = found.sizes[0], 50 if args.quick else 200
+def measure(plan: grid.Plan, run: Run) -> Findings:
+    """Train the grid, and examine the networks of one size."""
+    found = grid.trained(plan, run)
+    size, n = found.sizes[0], 50 if run.args.quick else 200
     keys = [(P, seed) for P in found.subsets for seed in found.seeds]
-    pieces = spread(
-        examine, [(found, size, *key, n) for key in keys], args.workers, quiet=args.quick
-    )
+    pieces = run.spread(examine, [(found, size, *key, n) for key in keys])
     measured = dict(zip(keys, pieces, strict=True))
     letters = characters(found, measured, n)
     table = rows(found, size, measured, letters)
@@ -224,32 +204,52 @@ def main(argv: Sequence[str] | None = None) -> None:
     short = ", ".join(f"{word} {H:.2f}" for word, _, H in sorted(listed, key=lambda w: w[2])[:6])
     posteriors = [of["gap", P, split, "entropy_posterior"]
                   for P in found.subsets for split in ("samples", "train")]  # fmt: skip
+    recovered, failed = (of["density", many, "test", name] for name in ("recovered", "failed"))
     text = (
         f"Of a {size} network at P = {many}, recovered tokens of unseen sequences have a mean "
-        f"entropy of {of['density', many, 'test', 'recovered']:.2f} nats and lost ones of "
-        f"{of['density', many, 'test', 'failed']:.2f}. At t = 1e-5 the leave-one-out entropy of "
-        f"its samples rises from {of['gap', few, 'samples', 'entropy_loo']:.2f} nats per token at "
-        f"P = {few} to {of['gap', many, 'samples', 'entropy_loo']:.2f} at P = {many}, beside "
+        f"entropy of {recovered:.2f} nats and lost ones of {failed:.2f}. At t = 1e-5 the "
+        f"leave-one-out entropy of its samples rises from "
+        f"{of['gap', few, 'samples', 'entropy_loo']:.2f} nats per token at P = {few} to "
+        f"{of['gap', many, 'samples', 'entropy_loo']:.2f} at P = {many}, beside "
         f"{of['gap', few, 'train', 'entropy_loo']:.2f} and "
         f"{of['gap', many, 'train', 'entropy_loo']:.2f} on training data: the gap closes at P = "
         f"{show(closes)}. The posterior's entropy is at most {max(posteriors):.3f} throughout. Of "
         f"the frequent words of unseen text the most certain are {short or 'none'}."
     )
-    draw(out, found, size, measured, letters, table)
-    begun.leave(
-        out,
-        COLUMNS,
+    return Findings(
         table,
-        found.describe() | {"sequences": n, "grid": GRID},
-        {"gap_closes": closes._asdict(),
-         "recovered": of["density", many, "test", "recovered"],
-         "failed": of["density", many, "test", "failed"],
-         "words": listed},
+        {"gap_closes": closes, "recovered": recovered, "failed": failed, "words": listed},
         text,
-        data=describe(found.data),
-        intervals="95 %, percentile bootstrap over tokens (density), sequences (gap), seeds (way)",
-    )  # fmt: skip
+        draw(found, measured, letters, table),
+        found.describe() | {"sequences": n, "grid": GRID},
+        found.more(
+            "95 %, percentile bootstrap over tokens (density), sequences (gap), seeds (way)"
+        ),
+    )
 
+
+def verdicts(record: Record) -> list[Verdict]:
+    """Judge whether recovered tokens have the lower entropy, and whether the gap closes."""
+    recovered, failed = record.number("recovered"), record.number("failed")
+    closes = record.interval("gap_closes")
+    return [
+        Verdict(
+            "recovered tokens are the certain ones",
+            f"entropy {recovered:.2f} nats against {failed:.2f} of lost ones",
+            (recovered < failed if np.isfinite(recovered + failed) else None,),
+        ),
+        Verdict(
+            "the entropy gap between samples and training data closes",
+            f"P = {show(closes)}",
+            (bool(np.isfinite(closes.value)),),
+        ),
+    ]
+
+
+EXPERIMENT = Experiment(
+    "uncertainty", __doc__, COLUMNS, measure, verdicts, grid.plan, grid.options(("64x2",)),
+    grid.variant,
+)  # fmt: skip
 
 if __name__ == "__main__":
-    commandline.run(main)
+    EXPERIMENT.command()

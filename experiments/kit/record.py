@@ -76,6 +76,11 @@ class Record:
         found: dict[str, Any] = self.content["headline"]
         return found
 
+    def number(self, name: str) -> float:
+        """Return a number of the headline; NaN where it says nothing."""
+        value = self.headline.get(name)
+        return math.nan if value is None else float(value)
+
     def interval(self, name: str) -> Interval:
         """Return an interval of the headline; NaN where it says nothing."""
         return recorded(self.headline.get(name))
