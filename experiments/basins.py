@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from experiments.kit.cells import Found
+from experiments.kit.cells import Found, grouped
 from experiments.kit.draws import generator
 from experiments.kit.experiment import Experiment, Findings, Run, Verdict
 from experiments.kit.figures import DASH, band, plt
@@ -113,11 +113,8 @@ def plan(args: Namespace) -> list[Stored]:
 
 def rows(tasks: Sequence[Stored], found: Sequence[Found], seed: int) -> list[dict[str, Any]]:
     """Return one row per kind of patterns, memory and P, with intervals over patterns."""
-    grouped: dict[tuple[str, str, int], list[Found]] = {}
-    for task, piece in zip(tasks, found, strict=True):
-        grouped.setdefault((task.patterns, task.memory, task.P), []).append(piece)
     table = []
-    for (patterns, memory, P), pieces in grouped.items():
+    for (patterns, memory, P), pieces in grouped(tasks, found, "patterns", "memory", "P").items():
         row: dict[str, Any] = {"patterns": patterns, "memory": memory, "P": P, "load": P / L}
         row |= {"sets": len(pieces), "asymmetry": float(np.mean([f["asymmetry"] for f in pieces]))}
         for name in MEASURES:

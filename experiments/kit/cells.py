@@ -17,6 +17,7 @@ import io
 import json
 from collections.abc import Callable, Sequence
 from functools import cache
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,14 @@ def spread(
     """Return what `work` finds for each tuple of arguments, in order; nothing is kept on disk."""
     todo = workers.do(work, list(tasks))
     return list(tqdm(todo, total=len(tasks), desc=work.__name__, disable=None))
+
+
+def grouped(tasks: Sequence[Any], found: Sequence[Found], *names: str) -> dict[Any, list[Found]]:
+    """Return what was found by the fields of the tasks named: one value, or a tuple of several."""
+    together: dict[Any, list[Found]] = {}
+    for task, piece in zip(tasks, found, strict=True):
+        together.setdefault(attrgetter(*names)(task), []).append(piece)
+    return together
 
 
 def path(work: Work, task: Any, folder: Path) -> Path:

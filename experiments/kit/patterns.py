@@ -1,7 +1,4 @@
-"""Patterns of ±1 that spin memories store: random ones, or structured ones ξ = sgn(c F) [T25].
-
-F (hidden, L) is Gaussian and belongs to the source; c (hidden) is drawn anew for each pattern.
-"""
+"""What memories store and start from: patterns of ±1, and points of a plane."""
 
 from collections.abc import Callable
 
@@ -13,7 +10,11 @@ SPINS = np.array([-1, 1], np.int8)
 
 
 def source(kind: str, hidden: int, L: int, rng: Generator) -> Callable[[int], NDArray[np.int8]]:
-    """Return what draws n patterns (n, L), "random" or "structured"; F is drawn here."""
+    """Return what draws n patterns (n, L), "random" or "structured".
+
+    Structured ones are ξ = sgn(c F) [T25]: F (hidden, L), Gaussian, is drawn here and belongs to
+    the source; c (hidden) is drawn for each pattern.
+    """
     features = rng.normal(size=(hidden, L))
 
     def sample(n: int) -> NDArray[np.int8]:
@@ -22,3 +23,9 @@ def source(kind: str, hidden: int, L: int, rng: Generator) -> Callable[[int], ND
         return np.where(rng.normal(size=(n, hidden)) @ features > 0, 1, -1).astype(np.int8)
 
     return sample
+
+
+def plane(half: float, n: int) -> NDArray[np.float64]:
+    """Return the points of an n × n grid over the square |x|, |y| ≤ half, (n², 2)."""
+    ticks = np.linspace(-half, half, n)
+    return np.stack(np.meshgrid(ticks, ticks), axis=-1).reshape(-1, 2)
