@@ -182,7 +182,7 @@ def draw(found: Grid, measured: dict[tuple[int, int], Any], letters: dict[int, F
     d.set_xticks(place, [names.get(alphabet[k], alphabet[k]) for k in order], fontsize=8)
     d.set(title="Characters of unseen text", ylabel="leave-one-out entropy (nats)")
     for axes in (a, b, c, d):
-        axes.legend(fontsize=8.5, loc="lower left" if axes is c else "best")
+        axes.legend(fontsize=8.5, handlelength=3, loc="lower left" if axes is c else "best")
     return figure
 
 

@@ -1,50 +1,38 @@
-"""Seconds of a recall, beside those of the matrix products that it cannot do without."""
-
-import time
-from collections.abc import Callable
+"""Seconds of recalls: of tokens, and of spins beside the matrix products they cannot do without."""
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
+from experiments.bench.rows import OURS, Rows, row, timed
 from hopfield import TokenMemory, hebbian
 from hopfield.landscape import change
 
 _SPINS = np.array([-1, 1], np.int8)
 
 
-def recalls() -> dict[str, float]:
-    """Time, on one thread, a classical recall beside the matrix products of its sweeps alone.
+def recall_rows(n: int, rounds: int) -> Rows:
+    """Measure recalls of n queries, a quarter of tokens or a tenth of spins changed, on one thread.
 
-    1,000 queries with 10 % of 1,000 spins flipped, P = 100; and a token memory of P = 10,000
-    patterns, L = 32, V = 28, from 1,000 queries with 30 % of tokens changed. Best of three.
+    1,000 sequences of 32 tokens, V = 28; and 100 patterns of 1,000 spins in Hopfield's network,
+    beside the products W x of as many sweeps alone.
     """
     rng = np.random.default_rng(0)
+    tokens = TokenMemory(rng.integers(28, size=(1000, 32)), 28, beta=3.0)
+    noisy = tokens.patterns[rng.integers(1000, size=n)]
+    noisy[:, :8] = rng.integers(28, size=(n, 8))
     patterns = rng.choice(_SPINS, size=(100, 1000))
-    memory = hebbian(patterns)
-    queries = change(np.repeat(patterns, 10, axis=0), 100, _SPINS, rng)
-    sequences = rng.integers(28, size=(10_000, 32))
-    tokens = TokenMemory(sequences, 28, 3.0)
-    noisy = change(sequences[:1000], 10, np.arange(28), rng)
+    spins = hebbian(patterns)
+    queries = change(patterns[rng.integers(100, size=n)], 100, _SPINS, rng)
     columns = np.ascontiguousarray(queries.T, dtype=np.float64)
-    memory.recall(queries[:1])
-    tokens.recall(noisy[:1])
-    with threadpool_limits(1):
-        sweeps = memory.recall(queries).energies.shape[1] - 1
-        recall = _best(lambda: memory.recall(queries))
-        product = _best(lambda: [memory.W @ columns for _ in range(sweeps)])
-        return {
-            "classical_recall_seconds": recall,
-            "products_of_the_same_sweeps_seconds": product,
-            "recall_over_products": recall / product,
-            "token_recall_seconds": _best(lambda: tokens.recall(noisy)),
-            "sweeps": sweeps,
-        }
-
-
-def _best(work: Callable[[], object]) -> float:
-    times = []
-    for _ in range(3):
-        started = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - started)
-    return min(times)
+    tokens.recall(noisy[:2])
+    sweeps = spins.recall(queries).energies.shape[1] - 1
+    work = {
+        ("P = 1000", OURS): lambda: tokens.recall(noisy),
+        ("L = 1000", OURS): lambda: spins.recall(queries),
+        ("L = 1000", "the products of its sweeps"): lambda: [
+            spins.W @ columns for _ in range(sweeps)
+        ],
+    }
+    return [
+        row("recall", side, np.array([timed(act) for _ in range(rounds)]), size=size, threads=1)
+        for (size, side), act in work.items()
+    ]

@@ -61,7 +61,7 @@ def products(config: ModelConfig, B: int) -> Counter[Product]:
         if reads:
             found[Product((), rows, outputs, inputs)] += times
 
-    # nobody asks for the gradient of the noise's features
+    # the conditioning's features need no gradient
     linear(B, FEATURES, C, 1, view=True, reads=False)
     linear(B, C, C, 1, view=True)
     linear(B, C, (6 * config.blocks + 2) * D, 1, view=True)

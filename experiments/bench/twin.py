@@ -64,11 +64,11 @@ class Block(nn.Module):
         """Rotate q and k, attend, and put the heads side by side again."""
         B, L, D = qkv.shape[0], qkv.shape[1], qkv.shape[2] // 3
         q, k, v = qkv.view(B, L, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
-        out = functional.scaled_dot_product_attention(_turn(q, cos, sin), _turn(k, cos, sin), v)
+        out = functional.scaled_dot_product_attention(_rotate(q, cos, sin), _rotate(k, cos, sin), v)
         return out.transpose(1, 2).reshape(B, L, D)
 
 
-def _turn(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+def _rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     x1, x2 = x.chunk(2, dim=-1)
     return torch.cat([x1 * cos - x2 * sin, x2 * cos + x1 * sin], dim=-1)
 
@@ -102,7 +102,7 @@ class Twin(nn.Module):
         return self.final_linear(self.final_norm(x) * (1 + scale) + shift)
 
     def bound(self, x0: Tensor, xt: Tensor, alpha: Tensor, dalpha: Tensor) -> Tensor:
-        """Mean of the bound's rate [T8] over the tokens, as its formula is written."""
+        """Mean of the NELBO integrand [T8] over the tokens, as its formula is written."""
         V, a = self.config.vocab, alpha[:, None]
         p = self(xt, alpha).softmax(dim=2)
         x_bar = V * a[..., None] * p + 1 - a[..., None]
