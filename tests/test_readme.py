@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments.record import show
+from experiments.kit.intervals import show
 from minuddm.probes import Interval
 
 ROOT = Path(__file__).parents[1]
@@ -328,7 +328,7 @@ def test_every_label_the_code_cites_is_in_the_list_of_equations():
     for path in [
         *ROOT.glob("minuddm/**/*.py"),
         *ROOT.glob("hopfield/**/*.py"),
-        *ROOT.glob("experiments/*.py"),
+        *ROOT.glob("experiments/**/*.py"),
     ]:
         cited = set(re.findall(r"\[(T\d+)\]", path.read_text()))
         assert cited <= listed, f"{path.name} cites {sorted(cited - listed)}"

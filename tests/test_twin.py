@@ -7,7 +7,7 @@ from minuddm import ModelConfig, Transformer
 from minuddm.transition import bridge
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed (extra `bench`)")
-from experiments.twin import Restoring, Training, Twin  # noqa: E402
+from experiments.bench.twin import Restoring, Training, Twin  # noqa: E402
 
 CONFIG = ModelConfig(vocab=11, length=12, width=32, blocks=2, heads=4, cond=24)
 

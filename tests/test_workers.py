@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 
 from experiments import kernel_lab
-from experiments.workers import Workers
+from experiments.kit.workers import Workers
 
 ROOT = Path(__file__).parents[1]
 PATIENCE = 120  # seconds until something that should happen is said not to
-SWEEP = [
+GRID = [
     *("--sizes", "16x1", "--subsets", "4", "8", "16", "32", "--seeds", "2"),
     *("--steps", "300", "--samples", "5", "--quick", "--jobs", "1"),
 ]
@@ -64,11 +64,11 @@ def cluster(tmp_path):
             process.wait()
 
 
-def sweep(text, out, *more):
-    """Run a small sweep as a user would; return what it leaves."""
+def run_grid(text, out, *more):
+    """Run a small grid as a user would; return what it leaves."""
     command = [sys.executable, "-m", "experiments.size_sweep", "--data", str(text)]
     run = subprocess.run(
-        [*command, *SWEEP, "--out", str(out), *more], cwd=ROOT, capture_output=True, text=True
+        [*command, *GRID, "--out", str(out), *more], cwd=ROOT, capture_output=True, text=True
     )
     assert run.returncode == 0, run.stderr
     return run.stdout, (out / "table.csv").read_text()
@@ -82,7 +82,7 @@ def test_a_worker_that_dies_loses_nothing(tmp_path, cluster):
     text.write_text(" ".join("".join(rng.choice(list("abcde"), 5)) for _ in range(3000)))
 
     def kill_in_the_middle():
-        wait_for("finished cell", lambda: list(out.glob("cells/*/*.npz")))
+        wait_for("finished cell", lambda: list(out.glob("cells/*.npz")))
         os.kill(workers[0].pid, signal.SIGKILL)
 
     at_work = set(Workers(1, address).do(os.getpid, [()] * 20))
@@ -90,18 +90,16 @@ def test_a_worker_that_dies_loses_nothing(tmp_path, cluster):
 
     killer = threading.Thread(target=kill_in_the_middle)
     killer.start()
-    said, table = sweep(text, out, "--scheduler", address)
+    said, table = run_grid(text, out, "--scheduler", address)
     killer.join()
     workers[0].wait()
     assert workers[0].returncode == -signal.SIGKILL
     assert workers[1].poll() is None
 
-    alone_said, alone_table = sweep(text, tmp_path / "alone")
+    alone_said, alone_table = run_grid(text, tmp_path / "alone")
     assert said == alone_said
     assert table == alone_table
-    cells, alone = (
-        sorted((tmp_path / who).glob("cells/*/*.npz")) for who in ("scheduled", "alone")
-    )
+    cells, alone = (sorted((tmp_path / who).glob("cells/*.npz")) for who in ("scheduled", "alone"))
     assert [p.name for p in cells] == [p.name for p in alone]
     assert len(cells) == 8
     for one, other in zip(cells, alone, strict=True):
@@ -121,7 +119,9 @@ def test_jobs_come_in_order_or_as_they_are_done():
 def test_without_the_extra_one_line_says_what_to_install(monkeypatch, capsys, tmp_path):
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(SystemExit) as left:
-        kernel_lab.main(["--scheduler", "tcp://127.0.0.1:1", "--out", str(tmp_path / "out")])
+        kernel_lab.EXPERIMENT.main(
+            ["--scheduler", "tcp://127.0.0.1:1", "--out", str(tmp_path / "out")]
+        )
     assert left.value.code == 2
     assert "pip install 'minuddm[cluster]'" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
@@ -131,9 +131,9 @@ def test_without_the_extra_one_line_says_what_to_install(monkeypatch, capsys, tm
 @pytest.mark.parametrize("address", ["tcp://127.0.0.1:1", "nonsense://here"])
 def test_a_scheduler_that_is_not_there_is_refused(address, capsys, monkeypatch, tmp_path):
     pytest.importorskip("distributed", reason="Dask is not installed (extra `cluster`)")
-    monkeypatch.setattr("experiments.workers._PATIENCE", 1)
+    monkeypatch.setattr("experiments.kit.workers._PATIENCE", 1)
     with pytest.raises(SystemExit) as left:
-        kernel_lab.main(["--scheduler", address, "--out", str(tmp_path / "out")])
+        kernel_lab.EXPERIMENT.main(["--scheduler", address, "--out", str(tmp_path / "out")])
     assert left.value.code == 2
     message = capsys.readouterr().err.splitlines()[-1]
     assert f"no scheduler answers at {address}" in message

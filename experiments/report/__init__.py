@@ -1,0 +1,79 @@
+"""report: everything that was measured, with its verdicts, on a page and in RESULTS.md.
+
+Nothing is computed here: numbers come from the records in `experiments/results`, verdicts from the
+experiments that made them. A record that is missing is named as missing.
+"""
+
+from typing import NamedTuple
+
+from experiments import (
+    basins,
+    capacity,
+    estimators,
+    gallery,
+    generated,
+    kernel_lab,
+    keystone,
+    learning_time,
+    size_sweep,
+    speed,
+    spin_transition,
+    spurious,
+    stability,
+    transition,
+    uncertainty,
+)
+from experiments.kit.experiment import Experiment, Verdict
+from experiments.kit.record import Record
+
+PARTS: dict[str, tuple[Experiment, ...]] = {
+    "From memory to generalisation": (
+        transition.EXPERIMENT,
+        size_sweep.EXPERIMENT,
+        estimators.EXPERIMENT,
+        uncertainty.EXPERIMENT,
+        stability.EXPERIMENT,
+        generated.EXPERIMENT,
+        learning_time.EXPERIMENT,
+    ),
+    "One theory": (kernel_lab.EXPERIMENT, keystone.EXPERIMENT),
+    "With and without an energy": (
+        capacity.EXPERIMENT,
+        spin_transition.EXPERIMENT,
+        basins.EXPERIMENT,
+        spurious.EXPERIMENT,
+        gallery.EXPERIMENT,
+    ),
+    "Speed": (speed.EXPERIMENT,),
+}
+
+
+class Judged(NamedTuple):
+    """One record of an experiment, or none where it was not run, and its verdicts."""
+
+    part: str
+    experiment: Experiment
+    name: str
+    record: Record | None
+    verdicts: list[Verdict]
+
+
+def judged(found: dict[str, Record]) -> list[Judged]:
+    """Return all records in the order of the parts, each with the verdicts on it."""
+    result = []
+    for part, experiments in PARTS.items():
+        for experiment in experiments:
+            own = {name: x for name, x in found.items() if x.experiment == experiment.name}
+            for name, record in own.items():
+                verdicts = experiment.verdicts(record)
+                result.append(Judged(part, experiment, name, record, verdicts))
+            if not own:
+                missing = Verdict(experiment.claim, "no record: not run", (None,))
+                result.append(Judged(part, experiment, experiment.name, None, [missing]))
+    return result
+
+
+def counted(rows: list[Judged]) -> str:
+    """Say how many claims have which verdict."""
+    words = [verdict.word for row in rows for verdict in row.verdicts if verdict.conditions]
+    return ", ".join(f"{words.count(word)} {word}" for word in dict.fromkeys(sorted(words)))

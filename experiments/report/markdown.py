@@ -1,0 +1,116 @@
+"""RESULTS.md: texts from `RESULTS.template.md`, every number in them from a record.
+
+The template names the two tables of numbers, a table of verdicts for each part, and single numbers
+as places in a record: {r[keystone].headline[tokens_differing]}.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from experiments.bench.rows import OURS
+from experiments.bench.steps import SIDES
+from experiments.kit.record import Record
+from experiments.report import PARTS, Judged, judged
+
+TEMPLATE = Path(__file__).with_name("RESULTS.template.md")
+CURVES = (
+    ("network", "recovery"),
+    ("network", "entropy_loo"),
+    ("dataset_ideal", "recovery"),
+    ("token_memory", "recovery"),
+)
+
+
+def results(found: dict[str, Record]) -> str:
+    """Return RESULTS.md. Raises `ValueError` if a record that the template names is missing."""
+    template = TEMPLATE.read_text()
+    named = {"transition", "speed", *re.findall(r"\{r\[(.*?)\]", template)}
+    if missing := sorted(named - found.keys()):
+        raise ValueError(f"RESULTS.md needs the records of {', '.join(missing)}")
+    rows = judged(found)
+    parts = {
+        part.lower().replace(" ", "_"): verdict_table(row for row in rows if row.part == part)
+        for part in PARTS
+    }
+    sizes = "; ".join(
+        "{name}: V = {config[vocab]}, L = {config[length]}, batch {batch}".format(**size)
+        for size in found["speed"].content["settings"]["sizes"]
+    )
+    return template.format(
+        r=found,
+        transition_table=transition_table(found["transition"]),
+        speed_table=speed_table(found["speed"]),
+        sizes=sizes,
+        **parts,
+    )
+
+
+def table(titles: Sequence[str], rows: Iterable[Sequence[str]], align: str = "") -> str:
+    """Return a table; `align` has an l or r for each column."""
+    sides = [":" if side == "r" else "" for side in align.ljust(len(titles))]
+    lines = [titles, [f"---{side}" for side in sides], *rows]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |"
+                     for line in lines)  # fmt: skip
+
+
+def verdict_table(rows: Iterable[Judged]) -> str:
+    """Return one line for each verdict: claim, number, verdict, command, time."""
+    lines = []
+    for row in rows:
+        said, took = "not run", ""
+        if row.record is not None:
+            words = re.sub(r" --jobs \d+", "", row.record.command).removeprefix("python -m ")
+            said, took = f"`{words.removeprefix('experiments.')}`", time(row.record)
+        for verdict in row.verdicts:
+            lines.append((verdict.claim, verdict.number, verdict.word, said, took))
+            said, took = "the same", ""
+    titles = ("claim", "number (95 % interval)", "verdict", "`python -m experiments.` …", "time")
+    return table(titles, lines)
+
+
+def time(record: Record) -> str:
+    """Say how long a run took; of a grid also what its cells take, in minutes of one thread."""
+    seconds, cells = record.content["wall_seconds"], record.content["settings"].get("cell_seconds")
+    took = f"{seconds / 60:.1f} min" if seconds >= 60 else f"{seconds:.0f} s"
+    return took if cells is None else f"{took} + {cells / 60:.0f} min of cells"
+
+
+def transition_table(record: Record) -> str:
+    """Return recovery and entropy at the first time against P: network, ideal memoriser, memory."""
+    t = record.headline["t"]
+    lines = []
+    for P in dict.fromkeys(row["P"] for row in record.table):
+        of = {(row["model"], row["split"]): row for row in record.rows(P=P, t=t)}
+        numbers = [of[model, split][name] for model, name in CURVES for split in ("train", "test")]
+        lines.append([P, *(f"{float(number):.2f}" for number in numbers)])
+    titles = ["P", "network, training", "unseen", "entropy, training", "unseen",
+              "memoriser, training", "unseen", "token memory, training", "unseen"]  # fmt: skip
+    return table(titles, lines, "r" * len(titles))
+
+
+def speed_table(record: Record) -> str:
+    """Return medians of steps (milliseconds) and restoring (seconds), beside PyTorch's."""
+    measured = [row for row in record.table if row["what"] in ("step", "restore")]
+    lines = []
+    for what, size, threads in dict.fromkeys(
+        (row["what"], row["size"], row["threads"]) for row in measured
+    ):
+        own = {row["side"]: row for row in record.rows(what=what, size=size, threads=threads)}
+        share = own[OURS]["share_of_roof"]
+        ratios = [float(row["ratio"]) for side, row in own.items() if "PyTorch" in side]
+        lines.append([
+            f"{what}, {size}", threads,
+            *(_seconds(what, own[side]["seconds"]) if side in own else "" for side in SIDES),
+            f"{min(ratios):.2f}" if ratios else "", f"{float(share):.2f}" if share else "",
+        ])  # fmt: skip
+    titles = ("measured", "threads", "here", "PyTorch, eager", "compiled",
+              "faster PyTorch ÷ here", "share of the roof")  # fmt: skip
+    return table(titles, lines, "lrrrrrr")
+
+
+def _seconds(what: str, text: str) -> str:
+    seconds = float(text)
+    if what == "restore":
+        return f"{seconds:.1f} s"
+    return f"{1e3 * seconds:.{0 if seconds > 0.1 else 1}f} ms"
