@@ -45,10 +45,10 @@ class Record:
 
     @classmethod
     def read(cls, folder: Path) -> "Record":
-        """Return the record in a folder."""
-        with (folder / "table.csv").open(newline="") as file:
-            table = list(csv.DictReader(file))
-        return cls(json.loads((folder / "record.json").read_text()), table)
+        """Return the record in a folder; where a table is too large to be kept it has no rows."""
+        content, table = (folder / name for name in ("record.json", "table.csv"))
+        text = io.StringIO(table.read_text() if table.exists() else "")
+        return cls(json.loads(content.read_text()), list(csv.DictReader(text)))
 
     def write(self, folder: Path) -> None:
         """Write record.json and table.csv."""

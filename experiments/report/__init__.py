@@ -63,10 +63,12 @@ def judged(found: dict[str, Record]) -> list[Judged]:
     result = []
     for part, experiments in PARTS.items():
         for experiment in experiments:
-            own = {name: x for name, x in found.items() if x.experiment == experiment.name}
-            for name, record in own.items():
-                verdicts = experiment.verdicts(record)
-                result.append(Judged(part, experiment, name, record, verdicts))
+            own = [name for name, record in found.items() if record.experiment == experiment.name]
+            for name in sorted(
+                own, key=lambda x, first=experiment.name: (not x.startswith(first), x)
+            ):
+                verdicts = experiment.verdicts(found[name])
+                result.append(Judged(part, experiment, name, found[name], verdicts))
             if not own:
                 missing = Verdict(experiment.claim, "no record: not run", (None,))
                 result.append(Judged(part, experiment, experiment.name, None, [missing]))

@@ -92,6 +92,8 @@ def _figure(name: str, folder: Path) -> str:
 
 def _table(record: Record) -> str:
     rows = record.table
+    if not rows:
+        return ""
     used = [column for column in rows[0] if any(row[column] for row in rows)]
     cells = "".join(
         "<tr>" + "".join(f"<td>{html.escape(row[column])}</td>" for column in used) + "</tr>"
