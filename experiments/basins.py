@@ -25,7 +25,7 @@ from experiments.kit.draws import generator
 from experiments.kit.experiment import Experiment, Findings, Run, Verdict
 from experiments.kit.figures import DASH, band, plt
 from experiments.kit.intervals import columns, headers
-from experiments.kit.patterns import SPINS, source
+from experiments.kit.patterns import SPINS, repaired, source
 from experiments.kit.record import Record
 from hopfield import (
     BinaryMemory,
@@ -90,11 +90,9 @@ def basin(task: Stored) -> dict[str, Any]:
     for split, x in (("train", probes), ("test", unseen)):
         many = np.repeat(x, max(1, 200 // len(x)), axis=0)
         damage = generator(task.seed, f"damage {split} {task.patterns} {task.P}")
-        damaged = change(many, FLIPS, SPINS, damage)
-        back = memory.recall(damaged).state
-        recovered = ((back == many) & (damaged != many)).sum(axis=1) / FLIPS
-        found[f"{split}_recovery"] = recovered.reshape(len(x), -1).mean(axis=1)
-        found[f"{split}_overlap"] = (back * many).mean(axis=1).reshape(len(x), -1).mean(axis=1)
+        both = repaired(memory, many, change(many, FLIPS, SPINS, damage))
+        for name, values in zip(("recovery", "overlap"), both, strict=True):
+            found[f"{split}_{name}"] = values.reshape(len(x), -1).mean(axis=1)
     return found
 
 

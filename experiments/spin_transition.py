@@ -10,29 +10,33 @@ full-batch ascent of the pseudo-likelihood, recalled by s_i ← sgn Σ_j W_ij s_
                            recovery falls, that of unseen patterns rises, and the two meet; so do
                            the conditional entropies [T25]
 
-Random patterns are trained and measured in the same way beside the structured ones: structure is
-needed. Flips are independent. Basins of random patterns are measured with all spins updated at
-once, recovery of structured ones with single spins in turn: all at once, a recall that fails ends
-in a 2-cycle, and what has come back depends on the parity of the sweep. Entropies are those of
-ψ(s_i | s) on the patterns themselves.
+Random patterns stand beside the structured ones: structure is needed. Flips are independent. Basins
+of random patterns are measured with all spins updated at once, recovery of structured ones with
+single spins in turn: all at once, a recall that fails ends in a 2-cycle, and what has come back
+depends on the parity of the sweep. Entropies are those of ψ(s_i | s) on the patterns themselves.
 """
 
+from argparse import Namespace
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from experiments import commandline
-from experiments.jobs import Found, each, generator
-from experiments.record import Run, claim, show
+from experiments.kit.cells import Found, grouped
+from experiments.kit.draws import generator
+from experiments.kit.experiment import Experiment, Findings, Run, Verdict
+from experiments.kit.figures import COLOURS, both, plt
+from experiments.kit.intervals import columns, headers, show
+from experiments.kit.patterns import repaired, source
+from experiments.kit.readings import means_cross
+from experiments.kit.record import Record
 from hopfield import PseudoLikelihood
 from hopfield.pseudolikelihood import gardner_load, gardner_margin, repaired_share
 from minuddm.probes import Curve, Interval, bootstrap_mean, curves_meet, plateau_left
-from minuddm.probes.transition import falls_below
 
 L, HIDDEN = 300, 30
 FEWEST = 0.1  # load from which the smallest margin speaks for the others
@@ -40,22 +44,17 @@ RHO = 0.05  # share of flipped spins from which structured patterns are recovere
 GRID = np.arange(0.01, 0.45, 0.01)  # shares of flips tried, until fewer than .99 come back
 REPAIRED = 0.99
 MEASURED = 300  # patterns recovered per split
-CLAIMED = {
-    "kappa": {0.1: 1.61, 0.3: 1.22, 0.6: 0.625, 1.0: 0.29},
-    "rho": {0.1: 0.24, 0.3: 0.21, 0.6: 0.06, 1.0: 0.0},
-}
-"""The numbers of [T24], by load."""
-RECOVERIES = {
-    "train": {10: 1.0, 60: 1.0, 300: 1.0, 600: 0.81, 1500: 0.70, 3000: 0.695},
-    "test": {10: 0.56, 60: 0.65, 300: 0.71, 3000: 0.71},
-}
-"""Those of [T25], by P; of .80 to .82 and .67 to .72 the middle."""
-COLUMNS = [
-    *("part", "patterns", "P", "load", "seeds", "kappa", "kappa_sd", "gardner", "rho", "rho_sd"),
-    *("rho_symmetric", "root", "asymmetry", "split", "recovery", "recovery_lo", "recovery_hi"),
-    *("entropy", "entropy_lo", "entropy_hi"),
-]
-_SPINS = np.array([-1, 1], np.int8)
+NEAR = 0.03  # to the numbers and the root of [T24], which have two digits, and those of [T25]
+CLAIMED = {"kappa": {0.1: 1.61, 0.3: 1.22, 0.6: 0.625, 1.0: 0.29},
+           "rho": {0.1: 0.24, 0.3: 0.21, 0.6: 0.06, 1.0: 0.0},
+           "train": {10: 1.0, 60: 1.0, 300: 1.0, 600: 0.81, 1500: 0.70, 3000: 0.695},
+           "test": {10: 0.56, 60: 0.65, 300: 0.71, 3000: 0.71}}  # fmt: skip
+"""The numbers of [T24] by load and of [T25] by P; of .80 to .82 and .67 to .72 the middle."""
+COLUMNS = ["part", "patterns", "P", "load", "seeds", "kappa", "kappa_sd", "gardner", "rho",
+           "rho_sd", "rho_symmetric", "root", "asymmetry", "split",
+           *headers(["recovery", "entropy"])]  # fmt: skip
+Rows = list[dict[str, Any]]
+Splits = dict[tuple[str, int, str], NDArray[np.float64]]
 
 
 @dataclass(frozen=True)
@@ -77,17 +76,13 @@ class Meeting:
     seed: int
 
 
-def margin(task: Margin) -> Found:
-    """Return κ, the repaired share of flips, and the asymmetry of the couplings.
-
-    `rho_symmetric` is what ½(W + Wᵀ) repairs: couplings with an energy, as near as can be.
-    """
-    rng = generator(task.seed, f"margin {task.P}")
-    xi = rng.choice(_SPINS, size=(task.P, L))
+def margin(task: Margin) -> dict[str, Any]:
+    """Return κ, the asymmetry, and the shares of flips repaired, by W and by its symmetric part."""
+    xi = source("random", 0, L, generator(task.seed, f"margin {task.P}"))(task.P)
     memory = PseudoLikelihood.fit(xi, steps=task.steps, lr=1.0)
-    symmetric = PseudoLikelihood(0.5 * (memory.W + memory.W.T))
+    symmetric = PseudoLikelihood(0.5 * (memory.W + memory.W.T))  # has an energy
     return {
-        "kappa": float(memory.margins(xi).min()),
+        "kappa": memory.margins(xi).min(),
         "rho": _repaired_share(memory, xi, generator(task.seed, f"flips {task.P}")),
         "rho_symmetric": _repaired_share(symmetric, xi, generator(task.seed, f"flips {task.P}")),
         "asymmetry": memory.asymmetry,
@@ -98,108 +93,71 @@ def _repaired_share(memory: PseudoLikelihood, xi: NDArray[np.int8], rng: Generat
     """Return the largest share of flips of the grid from which the mean overlap is .99."""
     rho = 0.0
     for share in GRID:
-        if _recall(memory, xi, share, rng, synchronous=True)[0] < REPAIRED:
+        back = memory.recall(_flipped(xi, share, rng), synchronous=True, max_sweeps=200).state
+        if (back * xi).mean() < REPAIRED:
             break
         rho = float(share)
     return rho
 
 
-def meeting(task: Meeting) -> Found:
+def _flipped(xi: NDArray[np.int8], share: float, rng: Generator) -> NDArray[np.int8]:
+    return np.where(rng.random(xi.shape) < share, -xi, xi)
+
+
+def meeting(task: Meeting) -> dict[str, Any]:
     """Return recovery and entropy of each pattern, trained on and unseen."""
     rng = generator(task.seed, f"meeting {task.patterns}")  # the same source at every P
-    features = rng.normal(size=(HIDDEN, L))
-
-    def sample(n: int) -> NDArray[np.int8]:
-        if task.patterns == "random":
-            return rng.choice(_SPINS, size=(n, L))
-        return np.where(rng.normal(size=(n, HIDDEN)) @ features > 0, 1, -1).astype(np.int8)
-
+    sample = source(task.patterns, HIDDEN, L, rng)
     unseen, training = sample(MEASURED), sample(task.P)
     memory = PseudoLikelihood.fit(training, steps=task.steps, lr=0.3)
     flips = generator(task.seed, f"flips {task.patterns} {task.P}")
-    found: Found = {"asymmetry": memory.asymmetry}
+    found: dict[str, Any] = {"asymmetry": memory.asymmetry}
     for split, x in (("train", training[:MEASURED]), ("test", unseen)):
         many = np.repeat(x, max(1, MEASURED // len(x)), axis=0)  # few patterns, many flips
-        recovery = _recall(memory, many, RHO, flips, synchronous=False)[1].reshape(len(x), -1)
-        found[f"{split} recovery"] = recovery.mean(axis=1).tolist()
-        found[f"{split} entropy"] = memory.entropies(x).mean(axis=1).tolist()
+        share, _ = repaired(memory, many, _flipped(many, RHO, flips), max_sweeps=200)
+        found[f"{split} recovery"] = share.reshape(len(x), -1).mean(axis=1)
+        found[f"{split} entropy"] = memory.entropies(x).mean(axis=1)
     return found
 
 
-def _recall(
-    memory: PseudoLikelihood,
-    xi: NDArray[np.int8],
-    share: float,
-    rng: Generator,
-    *,
-    synchronous: bool,
-) -> tuple[float, NDArray[np.float64]]:
-    """Flip spins with chance `share` and recall: the mean overlap, and each one's repaired share.
-
-    A pattern none of whose spins was flipped counts as repaired if it stays.
-    """
-    flipped = rng.random(xi.shape) < share
-    noisy = np.where(flipped, -xi, xi)
-    back = memory.recall(noisy, synchronous=synchronous, max_sweeps=200).state
-    number = flipped.sum(axis=1)
-    good = ((back == xi) & flipped).sum(axis=1)
-    whole = (back == xi).all(axis=1)
-    repaired = np.divide(good, number, out=whole.astype(float), where=number > 0)
-    return float((back * xi).mean()), repaired
-
-
-def plan(quick: bool, seed: int) -> tuple[list[Margin], list[Meeting]]:
-    """Return what is trained, the long pieces last; each seed is a network of its own."""
-    seeds = range(2 if quick else 4)
+def plan(args: Namespace) -> tuple[list[Margin], list[Meeting]]:
+    """Return what is trained, the long cells last; margins, which are cheap, by twice the seeds."""
+    quick, seed, seeds = args.quick, 1000 * args.seed, 2 if args.quick else 4
     loads = (0.1, 0.3, 0.6, 1.0) if quick else (0.05, 0.1, 0.2, 0.3, 0.45, 0.6, 0.8, 1.0, 1.3)
-    twice = range(2 * len(seeds))  # they are cheap, and spread more
-    margins = [Margin(round(g * L), 1500, 1000 * seed + s) for g in loads for s in twice]
-    sizes = (
-        (10, 60, 300, 600) if quick else (10, 30, 60, 150, 300, 450, 600, 1000, 1500, 2000, 3000)
-    )
+    margins = [Margin(round(g * L), 1500, seed + s) for g in loads for s in range(2 * seeds)]
+    sizes = (10, 30, 60, 150, 300, 450, 600, 1000, 1500, 2000, 3000)
     meetings = [
-        Meeting(patterns, P, 600, 1000 * seed + s)
-        for P in sizes
+        Meeting(patterns, P, 600, seed + s)
+        for P in ((10, 60, 300, 600) if quick else sizes)
         for patterns in ("random", "structured")
-        for s in seeds
+        for s in range(seeds)
     ]
     return margins, meetings
 
 
-def margin_rows(tasks: Sequence[Margin], found: Sequence[Found]) -> list[dict[str, Any]]:
+def margin_rows(tasks: Sequence[Margin], found: Sequence[Found]) -> Rows:
     """Return one row a load: means and standard deviations over seeds, beside the theory."""
     rows = []
-    for P in dict.fromkeys(task.P for task in tasks):
-        pieces = [f for task, f in zip(tasks, found, strict=True) if task.P == P]
-        kappa, rho, symmetric, asymmetry = (
-            np.array([f[name] for f in pieces])
-            for name in ("kappa", "rho", "rho_symmetric", "asymmetry")
-        )
-        rows.append({
-            "part": "margins", "patterns": "random", "P": P, "load": P / L, "seeds": len(pieces),
-            "kappa": float(kappa.mean()), "kappa_sd": float(kappa.std(ddof=1)),
-            "gardner": gardner_margin(P / L), "rho": float(rho.mean()),
-            "rho_sd": float(rho.std(ddof=1)),
-            "rho_symmetric": float(symmetric.mean()),
-            "root": repaired_share(max(0.0, float(kappa.mean()))),
-            "asymmetry": float(asymmetry.mean()),
-        })  # fmt: skip
+    for P, pieces in grouped(tasks, found, "P").items():
+        of = {name: np.array([f[name] for f in pieces]) for name in pieces[0]}
+        mean = {name: float(values.mean()) for name, values in of.items()}
+        spread = {f"{name}_sd": float(of[name].std(ddof=1)) for name in ("kappa", "rho")}
+        row = {"part": "margins", "patterns": "random", "P": P, "load": P / L, "seeds": len(pieces)}
+        theory = {"gardner": gardner_margin(P / L), "root": repaired_share(max(0.0, mean["kappa"]))}
+        rows.append(row | mean | spread | theory)
     return rows
-
-
-Splits = dict[tuple[str, int, str], NDArray[np.float64]]
 
 
 def pooled(tasks: Sequence[Meeting], found: Sequence[Found]) -> Splits:
     """Return the values of all patterns of all seeds, by patterns, P and split + quantity."""
-    together: dict[tuple[str, int, str], list[float]] = {}
-    for task, piece in zip(tasks, found, strict=True):
-        for name, values in piece.items():
-            together.setdefault((task.patterns, task.P, name), []).extend(np.atleast_1d(values))
-    return {key: np.array(values) for key, values in together.items()}
+    return {
+        (*key, name): np.concatenate([np.atleast_1d(f[name]) for f in pieces])
+        for key, pieces in grouped(tasks, found, "patterns", "P").items()
+        for name in pieces[0]
+    }
 
 
-def meeting_rows(splits: Splits, seeds: int, seed: int) -> list[dict[str, Any]]:
+def meeting_rows(splits: Splits, seeds: int, seed: int) -> Rows:
     """Return one row per kind of patterns, P and split."""
     rows = []
     for patterns, P in dict.fromkeys(key[:2] for key in splits):
@@ -208,173 +166,135 @@ def meeting_rows(splits: Splits, seeds: int, seed: int) -> list[dict[str, Any]]:
             row |= {"split": split, "asymmetry": float(splits[patterns, P, "asymmetry"].mean())}
             for name in ("recovery", "entropy"):
                 rng = generator(seed, f"bootstrap {patterns} {P} {split} {name}")
-                interval = bootstrap_mean(splits[patterns, P, f"{split} {name}"], rng)
-                row |= {name: interval.value, f"{name}_lo": interval.low,
-                        f"{name}_hi": interval.high}  # fmt: skip
+                row |= columns(name, bootstrap_mean(splits[patterns, P, f"{split} {name}"], rng))
             rows.append(row)
     return rows
 
 
 def estimates(splits: Splits, seed: int) -> dict[str, Interval]:
-    """Return where recovery leaves .95, recoveries meet and entropies cross, structured.
-
-    Entropies of patterns spread so little that their curves cross between two P of the grid
-    without overlapping at either.
-    """
+    """Return where recovery leaves .95, recoveries meet and entropies cross, structured."""
     sizes = sorted({P for patterns, P, _ in splits if patterns == "structured"})
-
-    def curve(name: str) -> Curve:
-        return Curve(sizes, *(
-            [splits["structured", P, f"{split} {name}"] for P in sizes]
-            for split in ("train", "test")
-        ))  # fmt: skip
-
+    recovered, entropy = (
+        Curve(sizes, *([splits["structured", P, f"{split} {name}"] for P in sizes]
+                       for split in ("train", "test")))
+        for name in ("recovery", "entropy")
+    )  # fmt: skip
     rng = generator(seed, "estimates")
+    return {"leaves": plateau_left(recovered, rng), "recoveries_meet": curves_meet(recovered, rng),
+            "entropies_cross": means_cross(entropy, rng)}  # fmt: skip
+
+
+def distances(loads: Rows, table: Rows) -> dict[str, float]:
+    """Return how far measurements are, at most, from [T24], [T25] and the root law."""
+    measured = {name: {row["load"]: row[name] for row in loads} for name in ("kappa", "rho")}
+    for row in table:
+        if row["patterns"] == "structured":
+            measured.setdefault(row["split"], {})[row["P"]] = row["recovery"]
+    off = {
+        name: max(abs(values[x] - claimed) for x, claimed in CLAIMED[name].items() if x in values)
+        for name, values in measured.items()
+    }
+    root = {row["load"]: abs(row["rho"] - row["root"]) for row in loads}
     return {
-        "leaves": plateau_left(curve("recovery"), rng),
-        "recoveries_meet": curves_meet(curve("recovery"), rng),
-        "entropies_cross": crossing(curve("entropy"), rng),
+        "largest_distance_to_T24": max(off["kappa"], off["rho"]),
+        "largest_distance_to_T25": max(off["train"], off["test"]),
+        "largest_distance_to_the_root": max(x for load, x in root.items() if load >= FEWEST),
+        "distance_at_lower_loads": max([0.0, *(x for load, x in root.items() if load < FEWEST)]),
+        "symmetric_part_repairs_more_by": max(0.0, *(r["rho_symmetric"] - r["rho"] for r in loads)),
     }
 
 
-def crossing(curve: Curve, rng: Generator) -> Interval:
-    """Return the P at which the mean over unseen patterns falls below that over training ones."""
-
-    def read(training: Any, test: Any) -> float:
-        gaps = [b.mean() - a.mean() for a, b in zip(training, test, strict=True)]
-        return falls_below(curve.sequences, gaps, 0.0)
-
-    again = [
-        read(*([rng.choice(x, len(x)) for x in values] for values in (curve.training, curve.test)))
-        for _ in range(1000)
-    ]
-    low, high = np.quantile(np.nan_to_num(again, nan=np.inf), [0.025, 0.975], method="nearest")
-    return Interval(read(curve.training, curve.test), float(low), float(high))
-
-
-def draw(out: Path, margins: list[dict[str, Any]], meetings: list[dict[str, Any]]) -> None:
+def draw(margins: Rows, meetings: Rows) -> Figure:
     """Draw margins and basins beside theory; recovery and entropy against P."""
-    from experiments.figures import DASH, band, plt, save
-
-    blue, red, green, grey = "#0072B2", "#D55E00", "#009E73", "0.45"
-    figure, panels = plt.subplots(2, 2, figsize=(10, 7.4))
-    (a, b), (c, d) = panels
-    load = [row["load"] for row in margins]
+    blue, red, green = COLOURS[:3]
+    figure, ((a, b), (c, d)) = plt.subplots(2, 2, figsize=(10, 7.4))
+    load, root = ([row[name] for row in margins] for name in ("load", "root"))
     kappa = np.linspace(0, 4, 200)
-    a.plot(
-        [gardner_load(k) for k in kappa], kappa, color="0.3", label="Gardner: no couplings beyond"
-    )
-    for axes, name, colour, label in (
-        (a, "kappa", blue, "trained by likelihood"),
-        (b, "rho", blue, "repaired to overlap 0.99"),
-    ):
-        values, spread = ([row[key] for row in margins] for key in (name, f"{name}_sd"))
-        axes.errorbar(load, values, 2 * np.array(spread), fmt="o", ms=5, color=colour, label=label)
-        claimed = CLAIMED[name]
-        axes.plot(list(claimed), list(claimed.values()), "x", ms=8, color=red, label="[T24]")
-        axes.set_xlabel("load P / L")
-        axes.set_xlim(0, 1.4)
-    a.set_ylim(0, 3.6)
-    a.set_ylabel("smallest margin κ")
-    a.set_title("Margins of random patterns")
-    b.plot(
-        load,
-        [row["root"] for row in margins],
-        color="0.3",
-        label="root of (1 − 2ρ)κ = 2√(ρ(1 − ρ))",
-    )
-    b.set_ylabel("share of flips repaired, ρ")
-    b.set_title("Basins of random patterns")
-    for axes, name, label in (
-        (c, "recovery", f"flipped spins recovered, from ρ = {RHO:g}"),
-        (d, "entropy", "conditional entropy (nats per spin)"),
-    ):
-        for patterns, colour in (("structured", green), ("random", grey)):
-            for split in ("train", "test"):
-                line = [r for r in meetings if (r["patterns"], r["split"]) == (patterns, split)]
-                band(axes, line, "P", name, color=colour, ls=DASH[split], marker=".",
-                     label=f"{patterns}, {split}")  # fmt: skip
-        axes.set_xscale("log")
-        axes.set_xlabel("training patterns P")
-        axes.set_ylabel(label)
-    c.set_ylim(0, 1.05)
-    c.set_title("Few are remembered, many teach")
-    d.set_ylim(bottom=0)
+    bound = [gardner_load(k) for k in kappa]
+    a.plot(bound, kappa, color="0.3", label="Gardner: no couplings beyond")
+    labels = "trained by likelihood", "repaired to overlap 0.99"
+    for axes, name, label in zip((a, b), ("kappa", "rho"), labels, strict=True):
+        values, spread = (np.array([row[key] for row in margins]) for key in (name, f"{name}_sd"))
+        axes.errorbar(load, values, 2 * spread, fmt="o", ms=5, color=blue, label=label)
+        axes.plot(*zip(*CLAIMED[name].items(), strict=True), "x", ms=8, color=red, label="[T24]")
+        axes.set(xlabel="load P / L", xlim=(0, 1.4))
+    a.set(title="Margins of random patterns", ylabel="smallest margin κ", ylim=(0, 3.6))
+    b.plot(load, root, color="0.3", label="root of (1 − 2ρ)κ = 2√(ρ(1 − ρ))")
+    b.set(title="Basins of random patterns", ylabel="share of flips repaired, ρ")
+    for axes, name in ((c, "recovery"), (d, "entropy")):
+        for patterns, colour in (("structured", green), ("random", "0.45")):
+            line = [row for row in meetings if row["patterns"] == patterns]
+            both(axes, line, "P", name, patterns, color=colour, marker=".")
+        axes.set(xscale="log", xlabel="training patterns P", ylim=(0, None))
+    c.set(title="Few are remembered, many teach", ylim=(0, 1.05))
+    c.set_ylabel(f"flipped spins recovered, from ρ = {RHO:g}")
     d.set_title("Conditional entropies of the patterns themselves")
-    for axes in panels.flat:
+    d.set_ylabel("conditional entropy (nats per spin)")
+    for axes in (a, b, c, d):
         axes.legend(fontsize=8.5, handlelength=3.2)
-    save(out, figure)
+    return figure
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """Run the experiment; see `--help`."""
-    p = commandline.CommandLine("spin_transition", claim(__doc__))
-    args = p.parse_args(argv)
-    run, out = Run("spin_transition", __doc__, argv), p.folder(args)
-    margins, meetings = plan(args.quick, args.seed)
-    splits = pooled(meetings, each(meeting, meetings, out, args.workers, quiet=args.quick))
-    loads = margin_rows(margins, each(margin, margins, out, args.workers, quiet=args.quick))
+def measure(plan: tuple[list[Margin], list[Meeting]], run: Run) -> Findings:
+    """Train all couplings; measure margins and basins beside theory, and where curves meet."""
+    (margins, meetings), seed = plan, run.args.seed
+    splits = pooled(meetings, run.each(meeting, meetings))
+    loads = margin_rows(margins, run.each(margin, margins))
     seeds = len({task.seed for task in meetings})
-    table = meeting_rows(splits, seeds, args.seed)
-    found = estimates(splits, args.seed)
-    of = {(r["patterns"], r["P"], r["split"]): r for r in table}
-    sizes = sorted({P for _, P, _ in of})
-    first, last = sizes[0], sizes[-1]
-    off = max(
-        abs(row[name] - CLAIMED[name][row["load"]])
-        for row in loads
-        for name in CLAIMED
-        if row["load"] in CLAIMED[name]
+    table = meeting_rows(splits, seeds, seed)
+    found = distances(loads, table)
+    falls, rises, chance = (
+        [r["recovery"] for r in table if (r["patterns"], r["split"]) == which]
+        for which in (("structured", "train"), ("structured", "test"), ("random", "test"))
     )
-    gap = max(abs(row["rho"] - row["root"]) for row in loads if row["load"] >= FEWEST)
-    few = max((abs(row["rho"] - row["root"]) for row in loads if row["load"] < FEWEST), default=0.0)
-    harm = max(0.0, *(row["rho_symmetric"] - row["rho"] for row in loads))
-    off_25 = max(
-        abs(of["structured", P, split]["recovery"] - claimed)
-        for split, numbers in RECOVERIES.items()
-        for P, claimed in numbers.items()
-        if P in sizes
-    )
-
-    def structured(split: str, P: int) -> str:
-        return f"{of['structured', P, split]['recovery']:.2f}"
-
+    first, last = loads[0], loads[-1]
     text = (
-        f"Couplings trained on likelihood alone, which are not symmetric (‖W − Wᵀ‖/‖W‖ = "
-        f"{loads[0]['asymmetry']:.2f} to {loads[-1]['asymmetry']:.2f}), hold random patterns with "
-        f"margins below Gardner's bound at every load, κ = {loads[0]['kappa']:.2f} at P/L = "
-        f"{loads[0]['load']:g} to {loads[-1]['kappa']:.2f} at {loads[-1]['load']:g}, and repair a "
-        f"share of flips within {gap:.3f} of what the margins predict (from a load of {FEWEST:g} "
-        f"on; {few:.3f} below, where the smallest margin of few patterns says too little); at no "
-        f"load does their "
-        f"symmetric part repair more by more than {harm:.3f}. On structured patterns the recovery "
-        f"of training patterns falls from {structured('train', first)} at P = {first} to "
-        f"{structured('train', last)} at P = {last}, that of unseen ones rises from "
-        f"{structured('test', first)} to {structured('test', last)}; training recovery leaves "
-        f"0.95 at P = {show(found['leaves'])}, the two first overlap at P = "
-        f"{show(found['recoveries_meet'])}, the entropies cross at P = "
-        f"{show(found['entropies_cross'])}. On random patterns unseen recovery is "
-        f"{of['random', first, 'test']['recovery']:.2f} at P = {first} and at most "
-        f"{max(of['random', P, 'test']['recovery'] for P in sizes[1:]):.2f} above: never more than "
-        f"the half that forgetting the pattern would give. The numbers of [T24] are met within "
-        f"{off:.3f}, those of [T25] within {off_25:.3f}."
+        f"Couplings trained on likelihood alone are not symmetric (‖W − Wᵀ‖/‖W‖ = "
+        f"{first['asymmetry']:.2f} to {last['asymmetry']:.2f}). From P/L = {first['load']:g} to "
+        f"{last['load']:g} they hold random patterns with margins of κ = {first['kappa']:.2f} to "
+        f"{last['kappa']:.2f} and repair a share of flips of {first['rho']:.2f} to "
+        f"{last['rho']:.2f}; their symmetric part repairs at most "
+        f"{found['symmetric_part_repairs_more_by']:.3f} more. On structured patterns, from P = "
+        f"{meetings[0].P} to {meetings[-1].P}, recovery of training patterns goes from "
+        f"{falls[0]:.2f} to {falls[-1]:.2f}, that of unseen ones from {rises[0]:.2f} to "
+        f"{rises[-1]:.2f}; on random ones unseen recovery is at most {max(chance):.2f}."
     )
-    draw(out, loads, table)
-    run.leave(
-        out,
-        COLUMNS,
+    return Findings(
         loads + table,
-        {"L": L, "hidden": HIDDEN, "rho": RHO, "seeds": seeds, "seed": args.seed,
-         "margin_steps": margins[0].steps, "margin_lr": 1.0, "steps": meetings[0].steps, "lr": 0.3},
-        {"largest_distance_to_T24": off, "largest_distance_to_T25": off_25,
-         "largest_distance_to_the_root": gap, "distance_at_lower_loads": few,
-         "symmetric_part_repairs_more_by": harm,
-         **{name: x._asdict() for name, x in found.items()}},
+        found | estimates(splits, seed),
         text,
-        intervals="95 %, percentile bootstrap over patterns of all seeds, 1000 draws; margins: "
-        "standard deviations over seeds",
+        draw(loads, table),
+        {"L": L, "hidden": HIDDEN, "rho": RHO, "seeds": seeds, "seed": seed,
+         "margin_steps": margins[0].steps, "margin_lr": 1.0, "steps": meetings[0].steps, "lr": 0.3},
+        {"intervals": "95 %, percentile bootstrap over patterns of all seeds, 1000 draws; margins: "
+         "standard deviations over seeds"},
     )  # fmt: skip
 
 
+def verdicts(record: Record) -> list[Verdict]:
+    """Judge margins and basins by the theory, and where the curves of structured patterns meet."""
+    names = (f"largest_distance_to_{name}" for name in ("T24", "T25", "the_root"))
+    near, near_25, root = map(record.number, names)
+    leaves, meet, cross = map(record.interval, ("leaves", "recoveries_meet", "entropies_cross"))
+    known, crossed = np.isfinite(leaves.value + meet.value), bool(np.isfinite(cross.value))
+    below = [float(r["kappa"]) < float(r["gardner"]) for r in record.rows(part="margins")]
+    return [
+        Verdict(
+            "no energy: margins and basins are those of the theory",
+            f"[T24] within {near:.3f}, root law within {root:.3f}, Gardner's bound kept at "
+            f"{sum(below)} of {len(below)} loads",
+            (round(near, 2) <= NEAR, round(root, 2) <= NEAR, all(below)),
+        ),
+        Verdict(
+            "no energy, structured patterns: training recovery leaves 0.95, meets unseen recovery, "
+            "and the entropies cross",
+            f"P = {show(leaves)}, {show(meet)} and {show(cross)}; [T25] within {near_25:.3f}",
+            (leaves.value < meet.value, crossed, near_25 <= NEAR) if known else (None,),
+        ),
+    ]
+
+
+EXPERIMENT = Experiment("spin_transition", __doc__, COLUMNS, measure, verdicts, plan)
+
 if __name__ == "__main__":
-    commandline.run(main)
+    EXPERIMENT.command()

@@ -60,6 +60,15 @@ def band(axes: Any, rows: Sequence[Mapping[str, Any]], x: str, name: str, **styl
     axes.fill_between(at, low, high, color=style["color"], alpha=0.15, lw=0)
 
 
+def both(
+    axes: Any, rows: Sequence[Mapping[str, Any]], x: str, name: str, label: str, **style: Any
+) -> None:
+    """Draw column `name` of the rows of both splits, training solid, test dashed."""
+    for split, dash in DASH.items():
+        line = [row for row in rows if row["split"] == split]
+        band(axes, line, x, name, ls=dash, label=f"{label}, {split}", **style)
+
+
 def save(out: Path, figure: Figure) -> None:
     """Write figure.png, with a palette of 128 colours to keep it small, and figure.svg."""
     drawn, small, vector = io.BytesIO(), io.BytesIO(), io.BytesIO()

@@ -5,11 +5,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
+from numpy.random import Generator
 
 from experiments.kit.draws import generator
-from experiments.kit.figures import COLOUR, DASH, NAME, band, plt
-from experiments.kit.networks import SPLITS, Arrays, Settings
+from experiments.kit.figures import COLOUR, NAME, both, plt
+from experiments.kit.networks import Arrays, Settings
 from minuddm.probes import Curve, Interval, curves_cross, curves_meet, plateau_left
+from minuddm.probes.intervals import DRAWS
+from minuddm.probes.transition import falls_below
 
 
 class Estimates(NamedTuple):
@@ -40,6 +43,25 @@ def estimate(cells: dict[int, Arrays], settings: Settings, t: float) -> Estimate
     if generaliser[0] is not None and memoriser[0] is not None:
         cross = curves_cross(list(cells), generaliser, memoriser, rng)
     return Estimates(leaves, meets, entropies_meet, cross)
+
+
+def means_cross(curve: Curve, rng: Generator) -> Interval:
+    """Return the P at which the mean over test sequences falls below that over training ones.
+
+    For quantities that spread so little that their curves cross between two P of the grid without
+    overlapping at either.
+    """
+
+    def read(training: Any, test: Any) -> float:
+        gaps = [b.mean() - a.mean() for a, b in zip(training, test, strict=True)]
+        return falls_below(curve.sequences, gaps, 0.0)
+
+    both = curve.training, curve.test
+    again = [
+        read(*([rng.choice(x, len(x)) for x in values] for values in both)) for _ in range(DRAWS)
+    ]
+    low, high = np.quantile(np.nan_to_num(again, nan=np.inf), [0.025, 0.975], method="nearest")
+    return Interval(read(*both), float(low), float(high))
 
 
 def draw(table: list[dict[str, Any]], found: Estimates, t: float, model: str) -> Figure:
@@ -79,9 +101,7 @@ def draw(table: list[dict[str, Any]], found: Estimates, t: float, model: str) ->
 def _curves(axes: Any, table: list[dict[str, Any]], name: str, models: Sequence[str]) -> None:
     """Draw one quantity of several models, training solid and test dashed, with intervals."""
     for model in models:
-        for split in SPLITS:
-            line = [row for row in table if (row["model"], row["split"]) == (model, split)]
-            band(axes, line, "P", name, color=COLOUR[model], ls=DASH[split],
-                 lw=3.6 if model == "dataset_ideal" else 1.6,  # shows beneath a line on top of it
-                 label=f"{NAME[model]}, {split}")  # fmt: skip
+        line = [row for row in table if row["model"] == model]
+        wide = 3.6 if model == "dataset_ideal" else 1.6  # shows beneath a line on top of it
+        both(axes, line, "P", name, NAME[model], color=COLOUR[model], lw=wide)
     axes.set(xscale="log", xlabel="training sequences P")
