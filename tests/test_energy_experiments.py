@@ -1,19 +1,25 @@
-"""The experiments of the energy side: small plans, known answers, records, repeats, bad input."""
+"""The experiments of the energy side: small plans, known answers, verdicts, bad input."""
 
 import csv
+import dataclasses
 import json
 
 import numpy as np
 import pytest
-from experiments.workers import Workers
 
-from experiments import basins, capacity, gallery, jobs, spin_transition, spurious
+from experiments import basins, capacity, gallery, spin_transition, spurious
 from experiments.basins import Stored
 from experiments.capacity import Growth, Load
+from experiments.kit import cells, circle
+from experiments.kit.patterns import SPINS, plane, repaired, source
+from experiments.kit.readings import means_cross
+from experiments.kit.record import RESULTS, Record
+from experiments.kit.workers import Workers
 from experiments.spin_transition import Margin, Meeting
 from experiments.spurious import Overload, Reach
 from hopfield import hebbian
 from hopfield.landscape import CapacityCurve
+from minuddm.probes import Curve
 
 PLANS = {
     capacity: (
@@ -64,60 +70,70 @@ PLANS = {
 
 
 @pytest.fixture
-def small(monkeypatch):
-    """Plans of seconds, and no timing."""
-    for experiment, plan in PLANS.items():
-        monkeypatch.setattr(experiment, "plan", lambda quick, seed, plan=plan: plan)
-    times = {"recall_over_products": 1.0, "token_recall_seconds": 1.0}
-    monkeypatch.setattr(capacity, "speed", lambda: times)
+def run(tmp_path, capsys, monkeypatch):
+    """Runs an experiment, by a plan of seconds where it has a plan; returns what it printed."""
     monkeypatch.setattr(basins, "STEPS", 20)
 
+    def act(module):
+        small = module.EXPERIMENT
+        if module in PLANS:
+            small = dataclasses.replace(small, plan=lambda args: PLANS[module])
+        small.main(["--quick", "--out", str(tmp_path), "--jobs", "1"])
+        return capsys.readouterr().out.strip()
 
-@pytest.mark.parametrize("experiment", [*PLANS, gallery])
-def test_an_experiment_leaves_its_record_table_and_figure(experiment, small, tmp_path, capsys):
-    experiment.main(["--quick", "--out", str(tmp_path), "--jobs", "1"])
-    paragraph = capsys.readouterr().out.strip()
-    assert "\n" not in paragraph
+    return act
+
+
+@pytest.mark.parametrize("module", [*PLANS, gallery])
+def test_an_experiment_leaves_its_record_table_and_figure(module, run, tmp_path):
+    printed = run(module)
+    assert "\n" not in printed
     record = json.loads((tmp_path / "record.json").read_text())
-    assert record["headline"]["paragraph"] == paragraph
-    assert record["claim"] == " ".join(experiment.__doc__.split("\n\n")[0].split())
+    assert printed.startswith(record["headline"]["paragraph"])
+    assert record["verdicts"]
+    for verdict in record["verdicts"]:
+        assert f"{verdict['claim']} ({verdict['number']})." in printed
+    assert record["claim"] == " ".join(module.__doc__.split("\n\n")[0].split())
     assert record["environment"]["numpy"]
     with (tmp_path / "table.csv").open() as file:
         rows = list(csv.DictReader(file))
-    assert list(rows[0]) == experiment.COLUMNS
+    assert list(rows[0]) == module.COLUMNS
     assert (tmp_path / "figure.svg").read_bytes().rstrip().endswith(b"</svg>")
 
 
-def test_what_is_finished_is_not_computed_again(small, tmp_path, capsys, monkeypatch):
-    basins.main(["--quick", "--out", str(tmp_path), "--jobs", "1"])
+def test_what_is_finished_is_not_computed_again(run, tmp_path, monkeypatch):
+    first = run(basins)
     before = (tmp_path / "table.csv").read_bytes()
-    monkeypatch.setattr(jobs, "_keep", None)
-    basins.main(["--quick", "--out", str(tmp_path), "--jobs", "1"])
+    monkeypatch.setattr(cells, "_keep", None)
+    assert run(basins) == first
     assert (tmp_path / "table.csv").read_bytes() == before
-    first, second = capsys.readouterr().out.strip().split("\n")
-    assert first == second
 
 
 def test_neither_the_number_of_jobs_nor_the_company_changes_a_bit(tmp_path):
     tasks = [Load("n = 2", 50, P, 2, 10, 3) for P in (5, 9, 12)]
-    alone = [
-        jobs.each(capacity.load, [task], tmp_path / "alone", Workers(), quiet=True)[0]
-        for task in tasks
-    ]
-    together = jobs.each(capacity.load, tasks, tmp_path / "together", Workers(2), quiet=True)
-    assert alone == together
-    other = jobs.each(
-        capacity.load, [Load("n = 2", 50, 12, 2, 10, 4)], tmp_path, Workers(), quiet=True
-    )
-    assert other[0] != together[2]
+
+    def sets(tasks, folder, jobs=1):
+        found = cells.each(capacity.load, tasks, tmp_path / folder, Workers(jobs))
+        return [piece["sets"].tolist() for piece in found]
+
+    alone = [sets([task], "alone")[0] for task in tasks]
+    assert sets(tasks, "together", 2) == alone
+    assert sets([Load("n = 2", 50, 12, 2, 10, 4)], "together")[0] != alone[2]
 
 
-def test_what_another_code_found_is_not_taken_for_found(tmp_path, monkeypatch):
-    task = Load("n = 2", 20, 2, 2, 2, 0)
-    jobs.each(capacity.load, [task], tmp_path, Workers(), quiet=True)
-    monkeypatch.setattr(jobs, "_code", lambda: "other")
-    jobs.each(capacity.load, [task], tmp_path, Workers(), quiet=True)
-    assert len(list((tmp_path / "cells").iterdir())) == 2
+@pytest.mark.parametrize("module", [*PLANS, gallery])
+def test_bad_input_gets_one_line_and_status_two(module, capsys):
+    for words, message in ((["--jobs", "0"], "must be at least 1"), (["--what"], "unrecognized")):
+        with pytest.raises(SystemExit) as stop:
+            module.EXPERIMENT.main(words)
+        assert stop.value.code == 2
+        errors = capsys.readouterr().err.strip()
+        assert message in errors
+        assert "\n" not in errors
+    with pytest.raises(SystemExit) as stop:
+        module.EXPERIMENT.main(["--help"])
+    assert stop.value.code == 0
+    assert module.EXPERIMENT.claim[:40] in " ".join(capsys.readouterr().out.split())
 
 
 # ---- known answers ------------------------------------------------------------------------------
@@ -151,11 +167,11 @@ def test_the_known_basin_of_a_single_pattern_is_half_the_cube():
     """One pattern under Hebb's rule: everything nearer to it than to its negative comes back."""
     task = Stored("Hopfield", "random", 1, 1, 20, 0)
     found = basins.basin(task)
-    assert found["stays"] == [1.0]
+    np.testing.assert_array_equal(found["stays"], [1.0])
     # up to 99 of 200 flips come back; at 100 the first spin visited decides
     assert found["radius"][0] == pytest.approx(0.495, abs=0.011)
     assert found["log_volume"] == pytest.approx(np.log(0.5) / 200, abs=2e-3)
-    assert found["train_recovery"] == [1.0]
+    np.testing.assert_array_equal(found["train_recovery"], [1.0])
 
 
 def test_overloads_of_one_and_of_two_patterns():
@@ -165,16 +181,18 @@ def test_overloads_of_one_and_of_two_patterns():
 
 
 def test_minima_that_nothing_pulls_are_none():
-    memory = spurious.on_circle(2, np.random.default_rng(0))
+    memory = circle.memory(np.array([0.3, 0.3 + np.pi]))
     ends = spurious.minima(memory, memory.patterns + 0.1)
     assert len(ends) == 2
+    assert spurious.counts(ends, memory.patterns, 0.01) == {"stored": 2, "emergent": 0}
+    assert spurious.counts(ends, memory.patterns[:1], 0.01) == {"stored": 1, "emergent": 1}
     np.testing.assert_allclose(np.linalg.norm(ends - memory.patterns, axis=1).max(), 0, atol=0.01)
     reach = spurious.reach(Reach("Epanechnikov", 0.3, 5, 3, 100, 0))
     assert reach["stored"] == 5  # kernels that hardly overlap keep every pattern exactly
 
 
 def test_the_ring_is_bessels_curve():
-    assert spurious.exactness() < 1e-6
+    assert circle.exactness() < 1e-6
 
 
 def test_letters_are_letters():
@@ -188,30 +206,84 @@ def test_letters_are_letters():
     assert (letter_o[gallery.SIZE // 2] == 1).sum() >= 4
 
 
-def test_a_flipped_spin_that_comes_back_is_recovered_and_nothing_else_counts():
-    xi = np.ones((2, spin_transition.L), np.int8)
+def test_a_damaged_spin_that_comes_back_is_recovered_and_nothing_else_counts():
+    xi = np.ones((2, 300), np.int8)
     memory = hebbian(xi)
-    overlap, repaired = spin_transition._recall(
-        memory, xi, 0.1, np.random.default_rng(0), synchronous=True
-    )
-    assert overlap == 1.0
-    np.testing.assert_array_equal(repaired, 1.0)
-    _, kept = spin_transition._recall(memory, xi, 0.0, np.random.default_rng(0), synchronous=False)
-    np.testing.assert_array_equal(kept, 1.0)  # nothing flipped, nothing moved
+    damaged = xi.copy()
+    damaged[0, :30] = -1
+    for how in ({}, {"synchronous": True, "max_sweeps": 200}):
+        recovered, overlap = repaired(memory, xi, damaged, **how)
+        np.testing.assert_array_equal(recovered, 1.0)  # in the second one nothing moved
+        np.testing.assert_array_equal(overlap, 1.0)
+    flipped = np.where(np.arange(300) < 200, -1, 1)[None].astype(np.int8)  # ends at -ξ
+    recovered, overlap = repaired(memory, xi[:1], flipped)
+    assert (recovered[0], overlap[0]) == (0.0, -1.0)
+    other = np.where(np.arange(300) < 250, -1, 1)[None].astype(np.int8)  # is not stored
+    assert repaired(memory, other, other)[0] == 0.0  # nothing damaged, and it does not stay
 
 
-@pytest.mark.parametrize("experiment", [*PLANS, gallery])
-def test_bad_input_gets_one_line_and_status_two(experiment, capsys):
-    for words, message in ((["--jobs", "0"], "must be at least 1"), (["--what"], "unrecognized")):
-        with pytest.raises(SystemExit) as stop:
-            experiment.main(words)
-        assert stop.value.code == 2
-        errors = capsys.readouterr().err.strip()
-        assert message in errors
-        assert "\n" not in errors
-    with pytest.raises(SystemExit) as stop:
-        experiment.main(["--help"])
-    assert stop.value.code == 0
-    assert " ".join(experiment.__doc__.split("\n\n")[0].split())[:40] in " ".join(
-        capsys.readouterr().out.split()
-    )
+def test_structured_patterns_have_few_numbers_behind_them_and_random_ones_have_none():
+    """Signs of a 3-dimensional source: the correlations have rank 3, near enough."""
+    for kind, share in (("structured", 0.7), ("random", 0.02)):
+        x = source(kind, 3, 100, np.random.default_rng(0))(2000)
+        assert set(np.unique(x)) == set(SPINS)
+        values = np.linalg.eigvalsh(x.T.astype(float) @ x / 2000)[::-1]
+        assert values[:3].sum() / 100 > share
+        assert (values[:3].sum() / 100 < 0.1) == (kind == "random")
+
+
+def test_pieces_are_grouped_by_fields_of_their_tasks():
+    tasks = [Overload(P, 5, 5, seed) for P in (2, 3) for seed in (0, 1)]
+    found = [{"x": k} for k in range(4)]
+    assert cells.grouped(tasks, found, "P") == {2: found[:2], 3: found[2:]}
+    assert cells.grouped(tasks, found, "seed", "L")[1, 5] == found[1::2]
+
+
+def test_a_plane_is_a_square_of_points():
+    np.testing.assert_array_equal(plane(1.0, 2), [[-1, -1], [1, -1], [-1, 1], [1, 1]])
+
+
+def test_means_cross_where_lines_in_log_p_do():
+    """Training falls from 1 to 0 and test rises from 0 to 1 over two decades: in the middle."""
+    P = [1, 10, 100]
+    down, up = ([np.full(5, value) for value in line] for line in ((1, 0.5, 0.0), (0, 0.4, 1.0)))
+    found = means_cross(Curve(P, up, down), np.random.default_rng(0))
+    assert found.value == found.low == found.high == pytest.approx(10 ** (1 + 0.1 / 1.1))
+    never = means_cross(Curve(P, down, [x + 2 for x in down]), np.random.default_rng(0))
+    assert np.isnan(never.value)
+    assert never.low == np.inf
+
+
+# ---- verdicts -----------------------------------------------------------------------------------
+
+
+def words(module, **headline):
+    """What is said of the committed record if some of its numbers were others."""
+    record = Record.read(RESULTS / module.EXPERIMENT.name)
+    record.headline.update(headline)
+    return [verdict.word for verdict in module.EXPERIMENT.verdicts(record)]
+
+
+def test_verdicts_follow_the_numbers():
+    assert words(spurious) == ["holds", "holds"]
+    assert words(spurious, spurious_outnumber_stored_at=3)[0] == "does not hold"
+    few = {"reach": 0.8, "stored": 50.0, "emergent": 9.0, "P": 60}
+    assert words(spurious, epanechnikov=few)[1] == "holds in part"
+    assert words(spin_transition) == ["holds", "holds"]
+    assert words(spin_transition, largest_distance_to_T24=0.04)[0] == "holds in part"
+    unknown = {"value": None, "low": "inf", "high": "inf"}
+    assert words(spin_transition, recoveries_meet=unknown)[1] == "open"
+    assert words(spin_transition, entropies_cross=unknown)[1] == "holds in part"
+    learned = {"pseudo-likelihood": {"test_recovery": 0.6}, "Hopfield": {"test_recovery": 0.7}}
+    assert words(basins) == ["holds"]
+    assert words(basins, structured=learned) == ["does not hold"]
+
+
+def test_the_verdict_on_letters_names_every_memory():
+    record = Record.read(RESULTS / "gallery")
+    _, verdict = gallery.EXPERIMENT.verdicts(record)
+    for name, whole in record.headline["letters_repaired"].items():
+        assert f"{name} {whole}" in verdict.number
+    all_but_one = record.headline["letters_repaired"] | {"exponential": 25}
+    assert words(gallery, letters_repaired=all_but_one) == ["holds", "holds in part"]
+    assert words(gallery, largest_rise=1e-6)[0] == "does not hold"
