@@ -43,7 +43,7 @@ class DatasetIdeal:
     def __call__(self, tokens: ArrayLike, alpha: ArrayLike) -> NDArray[np.float64]:
         """Tokens (B, L), alpha (B,) or a number → LOO log-probabilities (B, L, V).
 
-        A value that no pattern has gets minus infinity. At α = 1 the patterns that match best count.
+        A value that no pattern has gets -∞. At α = 1 the patterns that match best count.
         """
         z = checks.tokens(tokens, self.process.states, "tokens", 2, self.patterns.shape[1])
         beta = self.process.inverse_temperature(checks.alphas(alpha, len(z)))
