@@ -1,29 +1,25 @@
 """minuddm: the uniform-state discrete diffusion language model, from scratch, to be read.
 
-Everything here is *the conditional of one token given the rest*. Reading order:
+Everything here is *the conditional of one token given the rest*. The first evening:
 
-    schedule, transition      how tokens are forgotten, and the way back: plain functions
-    denoiser                  the one interface
+    transition, denoiser      how tokens are forgotten, and the way back; the one interface
     ideal/dataset             perfect memory, which is an associative memory (tests/test_keystone)
-    process/                  the process as a value, which everything below asks
-    nelbo/                    the objective, and what it teaches: the leave-one-out conditional
+    schedule, process/        how fast they are forgotten; the process as a value
+    nelbo/integrand           the objective, and what it teaches: the leave-one-out conditional
     network                   the transformer, forward and backward
     reverse                   the chain back
     adamw, train              how it learns; checkpoint: and loses nothing
     probes/                   measuring what came back
 
-A second evening:
-
-    sources, text             toy sources whose law is known; tokens from text
-    ideal/                    perfect generalisation
-    weights, transformer      the table of tensors; checks, threads and engine around the network
-    machine/, draws           what the network and the draws compute, faster
+A second one: sources and text (tokens with a known law, and from text), ideal/ (perfect
+generalisation), weights and transformer (the table of tensors; checks and engines), machine/ and
+draws (the same, faster).
 
 One alphabet, everywhere: V vocabulary size; L sequence length, i a position; B batch, D width, H
 heads; P number of training sequences = stored patterns ξ^μ; x0 clean and xt (z) corrupted tokens
 (B, L); s < t diffusion times in [0, 1]; α_t the chance that a token was never resampled by time
 t; β inverse temperature. Entropies and bounds are in nats per token. Labels such as [T8] number
-the equations; README lists them with their sources.
+the equations; THEORY.md derives them.
 """
 
 from minuddm.checkpoint import checkpoint_metadata, load_about, load_model

@@ -30,10 +30,7 @@ _FROZEN = 1e4  # stands for β = ∞ at α = 1: e^{-β} is 0 in float64
 
 
 class DatasetIdeal:
-    """The ideal memoriser of patterns (P, L) over V values: a `Denoiser` [T14].
-
-    The process is uniform if not given.
-    """
+    """A `Denoiser` [T14] of patterns (P, L) over V values; the process is uniform if not given."""
 
     def __init__(self, patterns: ArrayLike, V: int, process: Process | None = None) -> None:
         self.V = checks.vocabulary(V)
