@@ -244,17 +244,10 @@ def measure(plan: tuple[list[Load], list[Growth]], run: Run) -> Findings:
     critical, slopes = found["falls"]["n = 2", largest], found["slopes"]
     pairs = np.polyfit(list(grown), [np.log2(neighbours(L)) for L in grown], 1)[0]
     text = (
-        f"Recalled from themselves, patterns of L = {largest} spins fall through an overlap of "
-        f"{LEVEL:g} at a load of {critical[0]:.4f} (95 % interval {critical[1]:.4f} to "
-        f"{critical[2]:.4f}) for n = 2, where theory has 0.138 for large L. For n = 3 and 4 the "
-        f"number of patterns grows like L to the power {spread(slopes['n = 3'])} and "
-        f"{spread(slopes['n = 4'])}, theory 2 and 3 for large L. In the exponential memory all "
-        f"patterns stay up to a number that doubles with every "
-        f"{1 / slopes['all stay'][0]:.1f} spins, 2^(cL) with c = {spread(slopes['all stay'])}, "
-        f"theory 1/2 for large L and {pairs:.2f} for these; an overlap of {LEVEL:g} is kept up to "
-        f"c = {spread(slopes['exponential'])}, by log-sum-exp at β = {BETA:g} up to "
-        f"{spread(slopes['log-sum-exp'])}, by the Epanechnikov kernel up to "
-        f"{spread(slopes['Epanechnikov'])}.."
+        f"For finite L the number of patterns that all stay should grow like 2^(cL) with c = "
+        f"{pairs:.2f}. An overlap of {LEVEL:g} is kept up to c = {spread(slopes['exponential'])} "
+        f"by the exponential, {spread(slopes['log-sum-exp'])} by log-sum-exp at β = {BETA:g}, and "
+        f"{spread(slopes['Epanechnikov'])} by the Epanechnikov kernel."
     )
     return Findings(
         rows(shapes, grown),

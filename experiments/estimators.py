@@ -178,9 +178,7 @@ def measure(plan: grid.Plan, run: Run) -> Findings:
     text = (
         f"For a {size} network, {len(found.seeds)} seeds: {listed}. The entropy of the model's own "
         f"samples, which needs no training data, puts the transition at "
-        f"{np.exp(alone['shift']):.2f} times the P at which training recovery leaves its plateau "
-        f"(mean distance {alone['distance']:.2f} in log P), with a rank correlation of "
-        f"{alone['rank_correlation']:.2f} over {alone['pairs']} networks' sizes and seeds."
+        f"{np.exp(alone['shift']):.2f} times the P at which training recovery leaves its plateau."
     )
     return Findings(
         rows(found.name, {(size, "all"): x for size, x in pooled.items()} | single),

@@ -155,12 +155,10 @@ def measure(plan: grid.Plan, run: Run) -> Findings:
     text = (
         f"Of the samples of a {size} network, {first['memorised']:.2f} are memorised at P = "
         f"{first['P']} and {last['memorised']:.2f} at P = {last['P']}, {first['generalised']:.2f} "
-        f"and {last['generalised']:.2f} are new; spurious ones have their largest share, "
-        f"{share:.2f}, at P = {show(spurious)}. Training recovery leaves 0.95 at P = "
-        f"{show(leaves, first['P'])}. Under {critic}, the samples cost most, "
-        f"{max(row['critic'] for row in table):.2f} nats per token (unseen data: {reference:.2f}), "
-        f"at P = {show(perplexity)}. Unseen sequences differ from the nearest of all training "
-        f"sequences in {far:.2f} of their tokens."
+        f"and {last['generalised']:.2f} are new. Under {critic}, they cost at most "
+        f"{max(row['critic'] for row in table):.2f} nats per token (unseen data: {reference:.2f}). "
+        f"Unseen sequences differ from the nearest of all training sequences in {far:.2f} of their "
+        "tokens."
     )
     return Findings(
         table,

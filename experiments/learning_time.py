@@ -252,10 +252,8 @@ def measure(plan: Plan, run: Run) -> Findings:
               if np.isfinite(tau[n == P, 1]).any()}  # fmt: skip
     listed = ", ".join(f"{steps:.0f} at P = {n}" for n, steps in memory.items())
     text = (
-        f"Memory sets in after {listed or 'no'} steps: τ_mem grows like P to the power "
-        f"{spread(fit[end] for end in ENDS)} over {fit['sizes']} sizes. Two networks on disjoint "
-        f"sets name the same value for {settled:.2f} of the tokens at τ_mem, and for {last:.2f} at "
-        f"the end of training."
+        f"Memory sets in after {listed or 'no'} steps. Two networks on disjoint sets name the same "
+        f"value for {settled:.2f} of the tokens at τ_mem, and for {last:.2f} at the end."
     )
     return Findings(
         table,

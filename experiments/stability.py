@@ -228,23 +228,17 @@ def paragraph(
 ) -> str:
     """Say how the basins of the smallest and of the largest P differ."""
 
-    def radius(P: int, mode: str) -> str:
-        return f"{of[P, mode, 1.0]['radius']:.1f}"
-
     def share(P: int, mode: str, name: str) -> str:
         return f"{of[P, mode, 0.1][name]:.2f}"
 
+    random = of[last, "random", 1.0]["radius"]
     return (
-        f"A {size} network trained on P = {first} sequences of {L} tokens brings back "
-        f"{radius(first, 'train')} changed tokens of a training sequence (radius of the basin, "
-        f"mean), {radius(first, 'test')} of an unseen and {radius(first, 'random')} of a random "
-        f"one; on P = {last}, {radius(last, 'train')}, {radius(last, 'test')} and "
-        f"{radius(last, 'random')}. Fixed points at t = 0.1 are "
-        f"{share(first, 'train', 'fixed_point')} of the training and "
-        f"{share(first, 'test', 'fixed_point')} of unseen sequences at P = {first}, "
-        f"{share(last, 'train', 'fixed_point')} and {share(last, 'test', 'fixed_point')} at P = "
-        f"{last}. From t = 0.1, {share(first, 'test', 'recovery')} of unseen tokens come back at P "
-        f"= {first} and {share(last, 'test', 'recovery')} at P = {last}, of random ones "
+        f"Of random sequences of {L} tokens a {size} network trained on P = {last} brings back "
+        f"{random:.1f} changed tokens (radius of the basin, mean). Fixed points at t = 0.1 are "
+        f"{share(first, 'train', 'fixed_point')} of the training sequences at P = {first} and "
+        f"{share(last, 'train', 'fixed_point')} at P = {last}. From t = 0.1, "
+        f"{share(first, 'test', 'recovery')} of unseen tokens come back at P = {first} and "
+        f"{share(last, 'test', 'recovery')} at P = {last}, of random ones "
         f"{share(last, 'random', 'recovery')}. Failed tokens have entropies of "
         f"{share(last, 'test', 'entropy_failed')} nats at P = {last}, recovered ones of "
         f"{share(last, 'test', 'entropy_recovered')}."

@@ -31,55 +31,35 @@ from minuddm import Corpus
 NEAR_BOUND, NEAR_RECOVERY = 0.06, 0.9  # of the ideal: nats per token, share of its recovery
 
 
-def paragraph(table: list[dict[str, Any]], found: Estimates, t: float, subject: str) -> str:
-    """Say in one paragraph where the memory of the subject turns into generalisation."""
+def paragraph(table: list[dict[str, Any]], t: float, subject: str) -> str:
+    """Say what the smallest and the largest P recover, beside the ideals."""
     of = {(r["model"], r["P"], r["split"]): r for r in table if r["t"] == t}
     counts = sorted({P for _, P, _ in of})
     first, last = counts[0], counts[-1]
 
-    def value(split: str, P: int, name: str = "recovery", model: str = subject) -> str:
-        return f"{of[model, P, split][name]:.2f}"
+    def both(P: int, name: str, model: str = subject) -> str:
+        return " and ".join(f"{of[model, P, split][name]:.2f}" for split in SPLITS)
 
     kind = "network" if subject == "network" else "linear network of the pseudo-likelihood"
-    said = [
-        f"At t = {t:g} a {kind} trained on P = {first} sequences recovers {value('train', first)} "
-        f"of the corrupted tokens of those and {value('test', first)} of unseen ones, with a "
-        f"leave-one-out entropy of {value('train', first, 'entropy_loo')} and "
-        f"{value('test', first, 'entropy_loo')} nats per token."
+    said = [f"From t = {t:g} a {kind} recovers of the corrupted tokens of training and of unseen "
+            "sequences"]  # fmt: skip
+    said += [
+        f"{both(P, 'recovery')} after P = {P}, with leave-one-out entropies of "
+        f"{both(P, 'entropy_loo')} nats per token{';' if last > P else '.'}"
+        for P in dict.fromkeys((first, last))
     ]
-    if first < last:
-        said.append(
-            f"Trained on P = {last} it recovers {value('train', last)} and {value('test', last)}, "
-            f"with entropies of {value('train', last, 'entropy_loo')} and "
-            f"{value('test', last, 'entropy_loo')}. Training recovery leaves 0.95 at "
-            f"P = {show(found.leaves, first)}; training and test intervals first overlap at "
-            f"P = {show(found.recoveries_meet, first)}, those of the entropies at "
-            f"P = {show(found.entropies_meet, first)}"
-            + (
-                ": between leaving and meeting, memory turns into generalisation."
-                if first < found.leaves.value < found.recoveries_meet.value
-                else "."
-            )
-        )
     if ("dataset_ideal", last, "train") in of:
-        memoriser = min(of["dataset_ideal", P, "train"]["recovery"] for P in counts)
+        least = min(of["dataset_ideal", P, "train"]["recovery"] for P in counts)
         said.append(
-            f"The ideal memoriser recovers at least {memoriser:.3f} of its training tokens at "
-            f"every P, and {value('test', last, model='dataset_ideal')} of unseen ones at P = "
-            f"{last}."
+            f"The ideal memoriser recovers at least {least:.3f} of its training tokens at every P, "
+            f"and {of['dataset_ideal', last, 'test']['recovery']:.2f} of unseen ones at P = {last}."
         )
-    if found.ideals_cross is not None:
-        if first < last:
-            said.append(
-                "The network's conditionals come closer to the ideal generaliser's than to the "
-                f"memoriser's at P = {show(found.ideals_cross, first)}."
-            )
+    if ("source_ideal", last, "test") in of:
         row = of[subject, last, "test"]
         said.append(
-            f"At P = {last} its bound on unseen sequences is {row['excess']:.4f} "
-            f"± {2 * row['excess_se']:.4f} nats per token above the source's entropy, and it "
-            f"recovers {value('test', last)} where the ideal generaliser recovers "
-            f"{value('test', last, model='source_ideal')}."
+            f"The ideal generaliser recovers {both(last, 'recovery', 'source_ideal')}; the bound "
+            f"on unseen sequences lies {row['excess']:.4f} ± {2 * row['excess_se']:.4f} nats per "
+            "token above the source's entropy."
         )
     return " ".join(said)
 
@@ -260,7 +240,7 @@ def measure(plan: Plan, run: Run) -> Findings:
     return Findings(
         table,
         {"t": t, **found._asdict()},
-        paragraph(table, found, t, settings.subject),
+        paragraph(table, t, settings.subject),
         draw(table, found, t, settings.subject),
         plan.described["settings"],
         {

@@ -205,16 +205,15 @@ def measure(plan: grid.Plan, run: Run) -> Findings:
     posteriors = [of["gap", P, split, "entropy_posterior"]
                   for P in found.subsets for split in ("samples", "train")]  # fmt: skip
     recovered, failed = (of["density", many, "test", name] for name in ("recovered", "failed"))
+    loo = [
+        of["gap", P, split, "entropy_loo"] for split in ("samples", "train") for P in (few, many)
+    ]
     text = (
-        f"Of a {size} network at P = {many}, recovered tokens of unseen sequences have a mean "
-        f"entropy of {recovered:.2f} nats and lost ones of {failed:.2f}. At t = 1e-5 the "
-        f"leave-one-out entropy of its samples rises from "
-        f"{of['gap', few, 'samples', 'entropy_loo']:.2f} nats per token at P = {few} to "
-        f"{of['gap', many, 'samples', 'entropy_loo']:.2f} at P = {many}, beside "
-        f"{of['gap', few, 'train', 'entropy_loo']:.2f} and "
-        f"{of['gap', many, 'train', 'entropy_loo']:.2f} on training data: the gap closes at P = "
-        f"{show(closes)}. The posterior's entropy is at most {max(posteriors):.3f} throughout. Of "
-        f"the frequent words of unseen text the most certain are {short or 'none'}."
+        f"At t = 1e-5 the leave-one-out entropy of a {size} network's samples rises from "
+        f"{loo[0]:.2f} nats per token at P = {few} to {loo[1]:.2f} at P = {many}, beside "
+        f"{loo[2]:.2f} and {loo[3]:.2f} on training data. The posterior's is at most "
+        f"{max(posteriors):.3f} throughout. Of the frequent words of unseen text the most certain "
+        f"are {short or 'none'}."
     )
     return Findings(
         table,
