@@ -19,7 +19,7 @@ One alphabet, everywhere: V vocabulary size; L sequence length, i a position; B 
 heads; P number of training sequences = stored patterns ξ^μ; x0 clean and xt (z) corrupted tokens
 (B, L); s < t diffusion times in [0, 1]; α_t the chance that a token was never resampled by time
 t; β inverse temperature. Entropies and bounds are in nats per token. Labels such as [T8] number
-the equations; THEORY.md derives them.
+the equations; `THEORY.md` derives them and names their sources.
 """
 
 from minuddm.checkpoint import checkpoint_metadata, load_about, load_model
@@ -37,28 +37,8 @@ from minuddm.weights import ModelConfig
 # Functions named after their module keep their address: `minuddm.transition.transition`,
 # `minuddm.nelbo.nelbo`, `minuddm.train.train`.
 __all__ = [
-    "Corpus",
-    "Cosine",
-    "DatasetIdeal",
-    "Denoiser",
-    "Linear",
-    "LogLinear",
-    "ModelConfig",
-    "Process",
-    "Schedule",
-    "TrainConfig",
-    "Transformer",
-    "Uniform",
-    "bridge",
-    "checkpoint_metadata",
-    "corrupt",
-    "generate",
-    "inverse_temperature",
-    "load",
-    "load_about",
-    "load_model",
-    "load_text",
-    "posterior",
-    "restore",
-    "score_ratios",
-]
+    "Corpus", "Cosine", "DatasetIdeal", "Denoiser", "Linear", "LogLinear", "ModelConfig", "Process",
+    "Schedule", "TrainConfig", "Transformer", "Uniform", "bridge", "checkpoint_metadata", "corrupt",
+    "generate", "inverse_temperature", "load", "load_about", "load_model", "load_text", "posterior",
+    "restore", "score_ratios",
+]  # fmt: skip

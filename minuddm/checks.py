@@ -35,6 +35,7 @@ __all__ = [
     "positive",
     "stored",
     "tokens",
+    "two_alphas",
     "uniforms",
     "vocabulary",
     "writeable",
@@ -69,6 +70,19 @@ def against(alpha: NDArray[np.float64], x: NDArray[Any]) -> NDArray[np.float64]:
     if alpha.ndim and (x.ndim == 0 or alpha.shape[0] != x.shape[0]):
         raise ValueError(f"one alpha per sequence needs {alpha.shape} sequences, got {x.shape}")
     return alpha.reshape(alpha.shape + (1,) * (x.ndim - alpha.ndim))
+
+
+def two_alphas(
+    alpha_s: ArrayLike, alpha_t: ArrayLike
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Return α_s, α_t of two times s ≤ t, and α_ts = α_t / α_s, 1 where no time passes (0/0)."""
+    a_s, a_t = alphas(alpha_s, name="alpha_s"), alphas(alpha_t, name="alpha_t")
+    if a_s.ndim and a_t.ndim and a_s.shape != a_t.shape:
+        raise ValueError(f"alpha_s and alpha_t must have one shape, got {a_s.shape}, {a_t.shape}")
+    if (a_s < a_t).any():
+        raise ValueError("s > t: alpha_s must not be smaller than alpha_t")
+    a_s, a_t = np.broadcast_arrays(a_s, a_t)
+    return a_s, a_t, np.divide(a_t, a_s, out=np.ones_like(a_t), where=a_s > a_t)
 
 
 def fraction(value: float, name: str) -> float:

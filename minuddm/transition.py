@@ -16,17 +16,21 @@ x_s is a mixture of three simple ones. Written with their weights, which sum to 
     the clean value, ~ p    α_s - α_t
     a uniform value         (1 - α_ts)(1 - α_s)
 
-This form is what `minuddm.draws` samples. All functions here take alphas, never a schedule; an
-alpha is one number, or one per sequence (the leading axis of the tokens). Randomness comes in as a
-`numpy.random.Generator` or as uniforms. `minuddm.process.Uniform` has these laws as one value.
+This form is what `minuddm.draws` samples; its functions have their names here too. All take alphas,
+never a schedule; an alpha is one number, or one per sequence (the leading axis of the tokens).
+`minuddm.process.Uniform` has these laws as one value.
 """
 
 import numpy as np
-from numpy.random import Generator
 from numpy.typing import ArrayLike, NDArray
 
-from minuddm import checks, draws
-from minuddm.checks import Floats, Tokens
+from minuddm import checks
+from minuddm.draws import bridge_quantile, corrupt, mode_of_bridge, sample_bridge
+
+__all__ = [
+    "bridge", "bridge_quantile", "corrupt", "inverse_temperature", "log_evidence", "marginal",
+    "mode_of_bridge", "propagate", "rate", "sample_bridge", "transition",
+]  # fmt: skip
 
 
 def transition(alpha_ts: float, V: int) -> NDArray[np.float64]:
@@ -102,97 +106,10 @@ def bridge(
         raise ValueError(f"p must have shape {z.shape} + (V,), got {p.shape}")
     if not ((p >= 0).all() and np.allclose(p.sum(axis=-1), 1, rtol=0, atol=1e-3)):
         raise ValueError("p must hold distributions: non-negative, each summing to one")
-    V = p.shape[-1]
-    stay, clean, noise = _weights(z, np.take_along_axis(p, z[..., None], -1), alpha_s, alpha_t, V)
-    at_z = np.arange(V) == z[..., None]
-    q = np.where(at_z, stay, 0.0) + clean * p + noise / V
-    return np.asarray(q / (stay + clean + noise))
-
-
-def _weights(
-    z: Tokens, p_z: NDArray[np.float64], alpha_s: ArrayLike, alpha_t: ArrayLike, V: int
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Return the three mixture weights of [T7], each (..., 1); an impossible z stays."""
-    a_s, a_t, a_ts = _two_times(alpha_s, alpha_t)
-    a_s, a_t, a_ts = (checks.against(a, z)[..., None] for a in (a_s, a_t, a_ts))
+    V, p_z = p.shape[-1], np.take_along_axis(p, z[..., None], -1)
+    a_s, a_t, a_ts = (checks.against(a, z)[..., None] for a in checks.two_alphas(alpha_s, alpha_t))
     stay = V * a_t * p_z + a_ts - a_t
     clean, noise = a_s - a_t, (1 - a_ts) * (1 - a_s)
-    impossible = stay + clean + noise == 0
-    return np.where(impossible, 1.0, stay), clean, noise
-
-
-def _two_times(
-    alpha_s: ArrayLike, alpha_t: ArrayLike
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Return α_s, α_t and α_ts = α_t / α_s, with α_ts = 1 where no time passes (0/0 included)."""
-    a_s, a_t = checks.alphas(alpha_s, name="alpha_s"), checks.alphas(alpha_t, name="alpha_t")
-    if a_s.ndim and a_t.ndim and a_s.shape != a_t.shape:
-        raise ValueError(f"alpha_s and alpha_t must have one shape, got {a_s.shape}, {a_t.shape}")
-    if (a_s < a_t).any():
-        raise ValueError("s > t: alpha_s must not be smaller than alpha_t")
-    a_s, a_t = np.broadcast_arrays(a_s, a_t)
-    return a_s, a_t, np.divide(a_t, a_s, out=np.ones_like(a_t), where=a_s > a_t)
-
-
-def corrupt(x0: ArrayLike, alpha: ArrayLike, V: int, rng: Generator) -> Tokens:
-    """Return x_t ~ q(x_t | x_0) [T5] for tokens x0 (B, L) and alpha () or (B,).
-
-    With one set of uniforms the tokens that are kept at a small α are kept at every larger one.
-    """
-    V = checks.vocabulary(V)
-    x = checks.tokens(x0, V, "x0", ndim=2)
-    out = np.empty_like(x)
-    draws.corrupt(out, x, checks.alphas(alpha, len(x)), V, rng.random(x.shape))
-    return out
-
-
-def sample_bridge(
-    xt: ArrayLike, log_p: ArrayLike, alpha_s: ArrayLike, alpha_t: ArrayLike, rng: Generator
-) -> Tokens:
-    """Return x_s ~ q(x_s | x_t, p) [T7] for tokens xt (B, L) and log p (B, L, V), s ≤ t.
-
-    The same law as `bridge`, drawn without forming it.
-    """
-    given = _bridge_arguments(xt, log_p, alpha_s, alpha_t)
-    out = np.empty_like(given[0])
-    draws.sample_bridge(out, *given, rng.random(out.shape))
-    return out
-
-
-def bridge_quantile(
-    xt: ArrayLike, log_p: ArrayLike, alpha_s: ArrayLike, alpha_t: ArrayLike, u: ArrayLike
-) -> Tokens:
-    """Return the tokens (B, L) that uniforms u (B, L) in [0, 1) select from q(x_s | x_t, p) [T7].
-
-    All the chance of a draw is in u, so that parts of a batch can be drawn in any order. Raises
-    `ValueError` for another shape, and for numbers outside [0, 1).
-    """
-    given = _bridge_arguments(xt, log_p, alpha_s, alpha_t)
-    out = np.empty_like(given[0])
-    draws.sample_bridge(out, *given, checks.uniforms(u, out.shape))
-    return out
-
-
-def mode_of_bridge(
-    xt: ArrayLike, log_p: ArrayLike, alpha_s: ArrayLike, alpha_t: ArrayLike
-) -> Tokens:
-    """Return argmax of q(x_s | x_t, p) [T7], shape (B, L); a tie keeps the present token."""
-    given = _bridge_arguments(xt, log_p, alpha_s, alpha_t)
-    out = np.empty_like(given[0])
-    draws.mode_of_bridge(out, *given)
-    return out
-
-
-def _bridge_arguments(
-    xt: ArrayLike, log_p: ArrayLike, alpha_s: ArrayLike, alpha_t: ArrayLike
-) -> tuple[Tokens, Floats, NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    log_p = np.asarray(log_p)
-    z = checks.tokens(xt, checks.vocabulary(log_p.shape[-1] if log_p.ndim else 0), "xt", ndim=2)
-    a_s, a_t, a_ts = _two_times(alpha_s, alpha_t)
-    return (
-        z,
-        checks.log_probabilities(log_p, z),
-        checks.alphas(a_s, len(z)),
-        checks.alphas(a_t, len(z)),
-        checks.alphas(a_ts, len(z)),
-    )
+    stay = np.where(stay + clean + noise == 0, 1.0, stay)
+    q = np.where(np.arange(V) == z[..., None], stay, 0.0) + clean * p + noise / V
+    return np.asarray(q / (stay + clean + noise))

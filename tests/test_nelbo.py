@@ -23,7 +23,7 @@ def test_the_bound_is_its_definition(case):
     with np.errstate(divide="ignore"):
         value = float(nelbo(np.log(p)[None, None], [[x0]], [[z]], alpha, -0.7)[0, 0])
     wanted = oracle.nelbo(p, x0, z, alpha, -0.7)
-    # the oracle cancels: numbers as large as V/(1 - α) in extended precision, times the rate
+    # the oracle cancels: numbers as large as V/(1 - α) in extended precision, times the weight
     size = 0.7 / (V * alpha) * V / (1 - alpha)
     assert value == pytest.approx(wanted, rel=1e-9, abs=1e-18 * V * size / (1 - alpha) + 1e-15)
 
@@ -106,7 +106,7 @@ def test_float32_stays_finite_and_right_at_the_extremes(V, alpha, size):
     assert (loss >= 0).all()
     exact, slope = nelbo_grad(logits.astype(float), x0, xt, alpha, -1.0)
     # float32: p, and so p_j - p_z, is right to a few 1e-7 of 1. It enters each term of the gradient
-    # times rate · a κ ≤ rate · (a/b)², or, shifted, as a term of at most rate; the loss likewise
+    # times weight · a g ≤ weight · (a/b)², or, shifted, as one of at most weight; the loss likewise
     a, b = V * alpha, 1 - alpha
     rounding = 1e-6 / a * min(1.0, (a / b) ** 2)
     np.testing.assert_allclose(loss, exact, rtol=1e-4, atol=rounding)

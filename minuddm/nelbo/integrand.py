@@ -9,12 +9,12 @@ leave-one-out conditional [T11]. Write δ_j = r_j/r⁰_j - 1: each term is r⁰_
 so no term is negative and none cancels another. r⁰ is constant but for one index, the clean value
 x0, and so
 
-    x0 = z   r⁰_j = c = b/(a + b)   δ_j = κ (p_j + c q),  κ = a (a + b)/(b x̄_z);   none at z
-    x0 ≠ z   r⁰_j = 1               δ_j = κ (p_j - p_z),  κ = a/x̄_z;   and at j = x0, r⁰ = 1/c,
+    x0 = z   r⁰_j = c = b/(a + b)   δ_j = g (p_j + c q),  g = a (a + b)/(b x̄_z);   none at z
+    x0 ≠ z   r⁰_j = 1               δ_j = g (p_j - p_z),  g = a/x̄_z;   and at j = x0, r⁰ = 1/c,
              δ = -a (b q + (a + b) p_z) / ((a + b) x̄_z)
 
 where q = 1 - p_{x0}, summed over the other values rather than subtracted from one. Both cases are
-*one* formula over V, δ_j = κ (p_j - n); the clean value takes part as p = n, which makes it
+*one* formula over V, δ_j = g (p_j - n); the clean value takes part as p = n, which makes it
 silent there.
 
 Gradient in the logits, p = softmax. From dr: ∂ℓ/∂x̄_j = r⁰_j δ_j / x̄_j for j ≠ z, and ∂ℓ/∂x̄_z =
@@ -125,13 +125,13 @@ def _integrand(
         p_clean, p_z = p[clean], p[z]
         x_z = a * p_z + b
         if clean == z:
-            r0, kappa, neutral = b / (a + b), a * (a + b) / (b * x_z), -b / (a + b) * q
+            r0, gain, neutral = b / (a + b), a * (a + b) / (b * x_z), -b / (a + b) * q
         else:
-            r0, kappa, neutral = one + 0 * b, a / x_z, p_z + 0 * b
+            r0, gain, neutral = one + 0 * b, a / x_z, p_z + 0 * b
         p[clean] = real(neutral)
         G = logits[n]  # read for the last time above
         shift = one if x_z < a else one - one  # times a/x̄_z, subtracted from G
-        ratio, deltas = _terms(G, p, real(a), real(b), real(r0), real(kappa), real(neutral), shift)
+        ratio, deltas = _terms(G, p, real(a), real(b), real(r0), real(gain), real(neutral), shift)
         p[clean] = p_clean
         pull = r0 * deltas  # Σ_j r⁰_j δ_j
         value = r0 * ratio
@@ -173,7 +173,7 @@ def _terms(
     a: float,
     b: float,
     r0: float,
-    kappa: float,
+    gain: float,
     neutral: float,
     shift: float,
 ) -> tuple[float, float]:
@@ -183,13 +183,13 @@ def _terms(
     """
     keep = p.dtype.type(1) - shift
     value, deltas = a - a, a - a
-    slope = kappa / a  # 1 + δ_j = x̄_j κ/a, without the cancellation in 1 + δ
+    slope = gain / a  # 1 + δ_j = x̄_j g/a, without the cancellation in 1 + δ
     for j in range(p.shape[0]):
-        delta = kappa * (p[j] - neutral)
+        delta = gain * (p[j] - neutral)
         value += x_minus_log1p(delta, (a * p[j] + b) * slope)
         deltas += delta
     for j in range(p.shape[0]):
-        delta = kappa * (p[j] - neutral)
+        delta = gain * (p[j] - neutral)
         G[j] = a * r0 * (keep * delta - shift) / (a * p[j] + b)
     return value, deltas
 

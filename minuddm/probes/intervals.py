@@ -1,10 +1,10 @@
 """Intervals by bootstrap over sequences: sequences are the independent draws, tokens are not.
 
-The percentile interval of the mean: draw N of the N sequences with replacement, many times; take
-the 2.5 % and 97.5 % quantiles of the means (Efron & Tibshirani 1993, ch. 13).
+The percentile interval of an estimate: draw N of the N sequences with replacement, many times, and
+estimate anew; take the 2.5 % and 97.5 % quantiles (Efron & Tibshirani 1993, ch. 13).
 """
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.random import Generator
@@ -33,5 +33,15 @@ def bootstrap_mean(values: ArrayLike, rng: Generator, draws: int = DRAWS) -> Int
     for start in range(0, draws, block):
         stop = min(draws, start + block)
         means[start:stop] = x[rng.integers(len(x), size=(stop - start, len(x)))].mean(axis=1)
-    low, high = np.quantile(means, [0.025, 0.975])
-    return Interval(float(x.mean()), float(low), float(high))
+    return percentile_interval(float(x.mean()), means)
+
+
+def percentile_interval(
+    value: float, replicates: ArrayLike, method: Literal["linear", "nearest"] = "linear"
+) -> Interval:
+    """Return an estimate and the quantiles of its replicates (draws,) that enclose 95 % of them.
+
+    Where replicates may be infinite only the "nearest" of them is a quantile.
+    """
+    low, high = np.quantile(np.asarray(replicates, np.float64), [0.025, 0.975], method=method)
+    return Interval(value, float(low), float(high))

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import ArrayLike, NDArray
 
-from minuddm.probes.intervals import DRAWS, Interval
+from minuddm.probes.intervals import DRAWS, Interval, percentile_interval
 
 PLATEAU = 0.95
 _TOUCHING = float(np.nextafter(0, 1))  # below it: overlapping or just touching
@@ -131,9 +131,8 @@ def _bootstrap(
             u = rng.random((S, max(x.shape[1] for x in grid)))
             drawn.append([_drawn(x[seeds], u) for x in grid])
         replicates[d] = read(P, *drawn)
-    ordered = np.sort(np.where(np.isnan(replicates), np.inf, replicates))
-    low, high = (float(ordered[round(q * (draws - 1))]) for q in (0.025, 0.975))
-    return Interval(read(P, *curves), low, high)
+    replicates[np.isnan(replicates)] = np.inf
+    return percentile_interval(read(P, *curves), replicates, method="nearest")
 
 
 def _drawn(x: NDArray[np.float64], u: NDArray[np.float64]) -> NDArray[np.float64]:
