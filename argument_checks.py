@@ -49,6 +49,13 @@ def not_negative(value: float, name: str) -> float:
     return float(value)
 
 
+def finite(value: float, name: str) -> float:
+    """Return a finite number."""
+    if isinstance(value, bool) or not math.isfinite(value):
+        raise ValueError(f"{name} must be finite, got {value}")
+    return float(value)
+
+
 def generator(rng: Generator) -> Generator:
     """Return a `numpy.random.Generator`; seeds and legacy states are refused."""
     if not isinstance(rng, Generator):

@@ -24,20 +24,26 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 import argument_checks as checks
+from hopfield.frozen import Frozen
 from hopfield.recall import Floats, Recall
 from hopfield.separation import LogSumExp, LogSumReLU
 
 _BLOCK = 2_000_000  # overlaps held at a time
 
 
-class DensityMemory:
-    """Patterns (P, D), real, with E = -Q(-½‖x - ξ^μ‖²): minus the log of a density estimate."""
+class DensityMemory(Frozen):
+    """Patterns (P, D), real, with E = -Q(-½‖x - ξ^μ‖²): minus the log of a density estimate.
+
+    F is a `LogSumExp` or a `LogSumReLU`; others have no step that is known to lower E. Overlaps
+    are one product by BLAS: last bits may depend on its number of threads.
+    """
 
     def __init__(self, patterns: ArrayLike, F: LogSumExp | LogSumReLU) -> None:
+        if not isinstance(F, LogSumExp | LogSumReLU):
+            raise TypeError(f"F must be a LogSumExp or a LogSumReLU, got {F!r}")
         self.patterns = checks.points(patterns, "patterns")
         self.F = F
-        self._half_norm = 0.5 * np.einsum("pd,pd->p", self.patterns, self.patterns)
-        self._offset = np.zeros(len(self.patterns))
+        self._constants = self._of_patterns()
 
     def energy(self, x: ArrayLike) -> Floats:
         """Return E (B,) of the states x (B, D); ∞ where LogSumReLU has no pattern near."""
@@ -107,7 +113,11 @@ class DensityMemory:
 
     def _overlaps(self, x: Floats) -> Floats:
         own = 0.5 * np.einsum("bd,bd->b", x, x)[:, None]
-        return np.asarray(x @ self.patterns.T - (self._half_norm - self._offset) - own)
+        return np.asarray(x @ self.patterns.T + self._constants - own)
+
+    def _of_patterns(self) -> Floats:
+        """Return c_μ - ½‖ξ^μ‖², (P,), with c = 0."""
+        return np.asarray(-0.5 * np.einsum("pd,pd->p", self.patterns, self.patterns))
 
     def _states(self, x: ArrayLike) -> Floats:
         return checks.points(x, "states", self.patterns.shape[1])
@@ -122,4 +132,6 @@ class ContinuousMemory(DensityMemory):
 
     def __init__(self, patterns: ArrayLike, beta: float = 1.0) -> None:
         super().__init__(patterns, LogSumExp(beta))
-        self._offset = self._half_norm
+
+    def _of_patterns(self) -> Floats:
+        return np.zeros(len(self.patterns))

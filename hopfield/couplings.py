@@ -16,24 +16,31 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit, logit
+from threadpoolctl import threadpool_limits
 
 import argument_checks as checks
 from hopfield import recall
+from hopfield.frozen import Frozen
 from hopfield.jit import jit_strict
 from hopfield.recall import ROUNDING, Bools, Floats, Recall, Sites
 
 Spins = NDArray[np.int8]
 
 
-class Couplings:
-    """Spins coupled by W (L, L), finite and with zero diagonal."""
+class Couplings(Frozen):
+    """Spins coupled by W (L, L), finite and with zero diagonal, each known up to `error`.
 
-    def __init__(self, W: ArrayLike) -> None:
+    A field that rounding and these errors cannot tell from zero keeps its spin. Fields are one
+    product by BLAS: their last bits, and those of energies, may depend on its number of threads.
+    """
+
+    def __init__(self, W: ArrayLike, error: float = 0.0) -> None:
         self.W = checks.points(W, "W")
         if self.W.shape[0] != self.W.shape[1] or np.diagonal(self.W).any():
             raise ValueError(f"W must be square with zero diagonal, got shape {self.W.shape}")
-        self._columns = np.ascontiguousarray(self.W.T)  # row i: what spin i does to the others
-        self._tie = ROUNDING * len(self.W) * np.abs(self.W).sum(axis=1)
+        self._columns = self.W.T  # row i: what spin i does to the others
+        of_sums = ROUNDING * len(self.W) * np.abs(self.W).sum(axis=1)
+        self._tie = of_sums + len(self.W) * checks.not_negative(error, "error")
 
     @property
     def values(self) -> NDArray[np.int64]:
@@ -138,9 +145,22 @@ def storkey(patterns: ArrayLike) -> Couplings:
 
 
 def pseudo_inverse(patterns: ArrayLike) -> Couplings:
-    """Return the projection onto the span of the patterns (P, L), without its diagonal."""
+    """Return the projection onto the span of the patterns (P, L), without its diagonal.
+
+    Patterns that depend on others change nothing. Where they span all states, as L independent
+    ones do, the projection is the identity and W = 0: every state is a fixed point.
+
+    A singular value counts where it exceeds the rounding of the largest. Rounding turns the span
+    by twice that over the smallest that counts: what W is known up to, and what is 0 below it.
+    """
     xi = checks.spins(patterns, "patterns").astype(np.float64)
-    return Couplings(_without_diagonal(np.linalg.pinv(xi) @ xi))
+    with threadpool_limits(1, user_api="blas"):  # else the last bits depend on their number
+        _, size, directions = np.linalg.svd(xi, full_matrices=False)
+        rounding = ROUNDING * max(xi.shape) * size[0]
+        span = directions[size > rounding]
+        W = _without_diagonal(span.T @ span)
+    error = 2 * rounding / size[len(span) - 1]
+    return Couplings(np.where(np.abs(W) > error, W, 0.0), error)
 
 
 def _without_diagonal(W: Floats) -> Floats:

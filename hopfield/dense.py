@@ -27,28 +27,30 @@ from numpy.typing import ArrayLike, NDArray
 
 import argument_checks as checks
 from hopfield import recall, walks
+from hopfield.frozen import Frozen, private
 from hopfield.recall import ROUNDING, Bools, Floats, Recall, Sites, Tokens
-from hopfield.separation import Separation
+from hopfield.separation import Separation, table_of
 
 
-class DenseMemory(ABC):
+class DenseMemory(Frozen, ABC):
     """Patterns over V values, as columns (L, P), with overlaps (L + 1,) for 0 … L matches.
 
     Subclasses say what a state looks like: `_to_tokens` reads states, `_from_tokens` writes them.
+    Walks index with what the first returns, so it must be checked and in memory of its own.
     """
 
     def __init__(self, patterns: Tokens, V: int, F: Separation, overlaps: Floats) -> None:
         self.V, self.F = V, F
-        self._columns = np.ascontiguousarray(patterns.T)  # (L, P): a site reads one row
+        self._columns = patterns.T  # (L, P): a site reads one row
         self._overlaps = overlaps
-        self._table = F.table(overlaps)
+        self._table = table_of(F, overlaps, len(patterns))
         self._shifted = self._table.log_ratio > 0
         self._rounding = ROUNDING * len(patterns)  # of a sum over patterns, a unit of its size
 
     @property
     def patterns(self) -> NDArray[Any]:
-        """The stored patterns (P, L)."""
-        return self._from_tokens(np.ascontiguousarray(self._columns.T))
+        """A read-only copy of the stored patterns (P, L)."""
+        return private(self._from_tokens(self._columns.T))
 
     @property
     def values(self) -> NDArray[np.int64]:
@@ -61,8 +63,8 @@ class DenseMemory(ABC):
 
     def step(self, x: ArrayLike, site: int) -> NDArray[Any]:
         """Return the states x (B, L) with one site set to the value of lowest energy."""
-        state = self._to_tokens(x).copy()
-        if not 0 <= site < state.shape[1]:
+        state = self._to_tokens(x)
+        if checks.count(site, "site", 0) >= state.shape[1]:
             raise ValueError(f"site must lie in 0 … {state.shape[1] - 1}, got {site}")
         self._descend(state, np.arange(len(state)), np.full((len(state), 1), site))
         return self._from_tokens(state)
@@ -85,7 +87,6 @@ class DenseMemory(ABC):
         if synchronous:
             found = recall.synchronous(state, self._update, max_sweeps)
         else:
-            state = state.copy()
 
             def descend(active: Sites, order: Sites) -> tuple[Bools, Floats]:
                 changed = self._descend(state, active, order)
@@ -103,7 +104,7 @@ class DenseMemory(ABC):
         none). Energies may rise; `steps` are the sweeps that changed something and `converged`
         says that the last did not.
         """
-        state, bath = self._to_tokens(x).copy(), self._bath(beta)
+        state, bath = self._to_tokens(x), self._bath(beta)
 
         def draw(u: Floats) -> None:
             walks.gibbs(state, u, self._columns, self.V, *self._table, bath)
@@ -143,7 +144,7 @@ class DenseMemory(ABC):
 
     @abstractmethod
     def _to_tokens(self, x: ArrayLike) -> Tokens:
-        """Read states (B, L) as tokens 0 … V - 1."""
+        """Read states (B, L) as tokens 0 … V - 1, in an array of its own."""
 
     @abstractmethod
     def _from_tokens(self, x: Tokens) -> NDArray[Any]:

@@ -58,6 +58,8 @@ def asynchronous(
     returns for each whether it changed, and its energy.
     """
     checks.count(max_sweeps, "max_sweeps")
+    if rng is not None:
+        checks.generator(rng)
     B, L = state.shape
     active = np.arange(B)
     order = np.tile(np.arange(L), (B, 1))
@@ -120,9 +122,11 @@ def gibbs(
     `draw(u)` sets each site by its uniform u (B, L); energies, (B,) of the state now, may rise.
     `steps` are the sweeps that changed something, `converged` says that the last did not.
     """
+    checks.count(sweeps, "sweeps")
+    checks.generator(rng)
     trace, steps = [energy()], np.zeros(len(state), np.int64)
     moved = np.zeros(len(state), np.bool_)
-    for _ in range(checks.count(sweeps, "sweeps")):
+    for _ in range(sweeps):
         before = state.copy()
         draw(rng.random(state.shape))
         moved = (state != before).any(axis=1)

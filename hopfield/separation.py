@@ -27,14 +27,16 @@ On spins and tokens an overlap takes L + 1 values only, so a sweep needs no expo
 an `OverlapTable`.
 """
 
+import math
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import logsumexp, softmax
 
 import argument_checks as checks
+from hopfield.frozen import private
 
 Floats = NDArray[np.float64]
 LARGEST_POWER = 50  # 10⁶ raised to it, times 10⁶ patterns, is still a float64
@@ -56,6 +58,7 @@ class OverlapTable(NamedTuple):
     log_ratio: float
 
 
+@runtime_checkable
 class Separation(Protocol):
     """A function Q of the overlaps and its derivative."""
 
@@ -67,6 +70,24 @@ class Separation(Protocol):
 
     def table(self, overlaps: Floats) -> OverlapTable:
         """Return f and its differences at increasing, equally spaced overlaps (L + 1,)."""
+
+
+def table_of(F: Separation, overlaps: Floats, P: int) -> OverlapTable:
+    """Return F's table for P patterns in arrays of its own, checked: walks index it unchecked."""
+    if not isinstance(F, Separation):
+        raise TypeError(f"F must have potential, weights and table, got {F!r}")
+    f, delta_f, beta, log_ratio = F.table(overlaps)
+    for name, values in (("f", f), ("delta_f", delta_f)):
+        if np.shape(values) != overlaps.shape or not np.isfinite(values).all():
+            raise ValueError(f"F.table must have {len(overlaps)} finite values of {name}")
+    checks.not_negative(beta, "beta of F.table")
+    checks.not_negative(log_ratio, "log_ratio of F.table")
+    if log_ratio and not beta:
+        raise ValueError("F.table has a log_ratio, so Q is a logarithm and needs its beta")
+    if not beta and not math.isfinite(P * float(np.abs(f).max())):
+        raise ValueError(f"the energy of {P} patterns with {F} leaves float64")
+    f, delta_f = (private(np.asarray(values, dtype=np.float64)) for values in (f, delta_f))
+    return OverlapTable(f, delta_f, float(beta), float(log_ratio))
 
 
 @dataclass(frozen=True)
@@ -81,8 +102,8 @@ class Power:
             raise ValueError(f"n must lie in 2 … {LARGEST_POWER}, got {self.n}")
 
     def potential(self, z: ArrayLike) -> Floats:
-        """Return Q, shape (…), of overlaps (…, P)."""
-        return np.asarray(self._f(z).sum(axis=-1))
+        """Return Q, shape (…), of overlaps (…, P); raises where it leaves float64."""
+        return self._finite((self._raised(z) / self.n).sum(axis=-1), z)
 
     def weights(self, z: ArrayLike) -> Floats:
         """Return zⁿ⁻¹, shape (…, P)."""
@@ -90,12 +111,18 @@ class Power:
 
     def table(self, overlaps: Floats) -> OverlapTable:
         """Return f and its differences, taken of whole numbers; the last one is 0."""
-        raised = self._counted(overlaps) ** self.n
+        raised = self._finite(self._raised(overlaps), overlaps)
         delta_f = np.diff(raised, append=raised[-1]) / self.n
         return OverlapTable(raised / self.n, delta_f, beta=0.0, log_ratio=0.0)
 
-    def _f(self, z: ArrayLike) -> Floats:
-        return np.asarray(self._counted(z) ** self.n / self.n)
+    def _raised(self, z: ArrayLike) -> Floats:
+        with np.errstate(over="ignore"):
+            return np.asarray(self._counted(z) ** self.n)
+
+    def _finite(self, value: Floats, z: ArrayLike) -> Floats:
+        if not np.isfinite(value).all():
+            raise ValueError(f"{self} leaves float64 at an overlap of {np.abs(z).max():g}")
+        return np.asarray(value)
 
     def _counted(self, z: ArrayLike) -> Floats:
         z = np.asarray(z, dtype=np.float64)
@@ -147,8 +174,7 @@ class LogSumReLU:
 
     def __post_init__(self) -> None:
         checks.positive(self.beta, "beta")
-        if not np.isfinite(self.origin):
-            raise ValueError(f"origin must be finite, got {self.origin}")
+        checks.finite(self.origin, "origin")
 
     def potential(self, z: ArrayLike) -> Floats:
         """Return Q, shape (…), of overlaps (…, P); -∞ where no pattern is near."""

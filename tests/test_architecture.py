@@ -24,7 +24,7 @@ FLOORS = [
     {"train", "probes"},
 ]
 ENERGY_FLOORS = [
-    {"jit"},
+    {"jit", "frozen"},
     {"separation", "recall"},
     {"reference", "walks", "couplings", "continuous"},
     {"dense", "pseudolikelihood"},

@@ -1,12 +1,15 @@
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import chisquare
+from threadpoolctl import threadpool_limits
 
 from hopfield import Couplings, hebbian, pseudo_inverse, storkey
 from hopfield.landscape import change
-from tests import strategies
+from tests import rational, strategies
 
 RULES = (hebbian, storkey, pseudo_inverse)
 
@@ -107,6 +110,51 @@ def test_the_pseudo_inverse_projects_onto_its_patterns():
     np.testing.assert_allclose(W + np.diag(np.diagonal(projection)), projection, atol=1e-12)
 
 
+@st.composite
+def small_sets(draw):
+    """Patterns (P, L) of few spins: fewer than spins and many more, independent and repeated."""
+    L, P = draw(st.integers(2, 7), label="L"), draw(st.sampled_from([1, 2, 3, 6, 20]), label="P")
+    patterns = random_spins(draw(strategies.seeds, label="seed"), P, L)
+    again = draw(st.integers(0, P), label="stored twice")
+    return np.concatenate([patterns, patterns[:again]])
+
+
+@given(patterns=small_sets(), rule=st.sampled_from(RULES))
+def test_a_rule_is_the_same_in_rational_numbers_and_obeys_no_rounding(patterns, rule):
+    """In every state: a field of zero keeps its spin, and no other is taken for one."""
+    memory, exact = rule(patterns), getattr(rational, rule.__name__)(patterns)
+    np.testing.assert_allclose(memory.W, np.array(exact, float), rtol=0, atol=1e-12)
+    states = np.array(list(itertools.product([-1, 1], repeat=patterns.shape[1])))
+    h = np.array([[float(f) for f in rational.fields(exact, s)] for s in states.tolist()])
+    wanted = np.where(h * states < 0, -states, states)  # a Fraction that is not 0 is no float 0
+    found = memory.recall(states, synchronous=True, max_sweeps=1)
+    np.testing.assert_array_equal(found.state, wanted)
+
+
+@given(seed=strategies.seeds, L=st.integers(2, 60), data=st.data())
+def test_what_patterns_span_twice_they_span_once(seed, L, data):
+    patterns = random_spins(seed, data.draw(st.integers(1, L), label="P"), L)
+    once, twice = pseudo_inverse(patterns), pseudo_inverse(np.concatenate([patterns, -patterns]))
+    smallest = np.linalg.svd(patterns.astype(float), compute_uv=False)
+    cond = smallest[0] / smallest[smallest > 1e-9 * smallest[0]].min()
+    np.testing.assert_allclose(once.W, twice.W, rtol=0, atol=2e-15 * L * cond)
+    np.testing.assert_array_equal(twice.recall(patterns).state, patterns)
+
+
+@given(seed=strategies.seeds, L=st.integers(2, 60), more=st.integers(0, 60))
+def test_patterns_that_span_everything_couple_nothing(seed, L, more):
+    """The projection is the identity: every state is a fixed point, and margins are 0."""
+    basis = np.where(np.eye(L) > 0, -1, 1)  # ones, and ones but for one spin: independent
+    basis[0] = 1
+    patterns = np.concatenate([basis, random_spins(seed, more, L)])
+    memory = pseudo_inverse(patterns)
+    assert (memory.W == 0).all()
+    x = random_spins(seed, 5, L)
+    np.testing.assert_array_equal(memory.recall(x).state, x)
+    assert (memory.margins(patterns) == 0).all()
+    assert memory.asymmetry == 0
+
+
 def test_asymmetry_is_zero_two_and_root_two():
     rng = np.random.default_rng(4)
     W = rng.normal(size=(300, 300))
@@ -171,6 +219,16 @@ def test_repeats_are_bit_identical():
     one, two = (memory.recall(x, rng=np.random.default_rng(0)) for _ in range(2))
     for a, b in zip(one, two, strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def test_the_bits_of_a_rule_do_not_depend_on_the_threads_of_blas():
+    patterns = random_spins(14, 300, 300)
+    for rule in RULES:
+        found = []
+        for threads in (1, 2):
+            with threadpool_limits(threads, user_api="blas"):
+                found.append(rule(patterns[:30] if rule is storkey else patterns).W)
+        np.testing.assert_array_equal(*found)
 
 
 def test_damaged_patterns_are_repaired():

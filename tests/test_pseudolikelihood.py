@@ -1,11 +1,14 @@
 """Spins whose couplings maximise a likelihood, and the margins they can have [T21] to [T25]."""
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.integrate import quad
 from scipy.stats import norm
+from threadpoolctl import threadpool_limits
 
 from hopfield import PseudoLikelihood, hebbian
 from hopfield.landscape import change
@@ -112,6 +115,29 @@ def test_asymmetry_does_not_harm_recall():
     assert whole > 0.99
 
 
+@pytest.mark.parametrize("fit", [PseudoLikelihood.fit, PseudoLikelihood.fit_lbfgs])
+def test_a_spin_about_which_the_patterns_say_nothing_keeps_its_value(fit):
+    """Spins 2 and 3 take all values beside every value of the others; 0 and 1 are equal."""
+    patterns = np.array([(s, s, *rest) for s, *rest in itertools.product([-1, 1], repeat=3)])
+    memory = fit(patterns, steps=300)
+    assert (memory.W[2:] == 0).all()
+    assert (memory.margins(patterns)[:, 2:] == 0).all()
+    states = np.array(list(itertools.product([-1, 1], repeat=4)))
+    np.testing.assert_array_equal(memory.recall(states).state[:, 2:], states[:, 2:])
+    nothing = fit(states, steps=300)
+    assert (nothing.W == 0).all()
+
+
+def test_bits_do_not_depend_on_the_threads_of_blas():
+    patterns = random_spins(13, 300, 300)
+    for fit in (PseudoLikelihood.fit, PseudoLikelihood.fit_lbfgs):
+        found = []
+        for threads in (1, 2):
+            with threadpool_limits(threads, user_api="blas"):
+                found.append(fit(patterns, steps=10).W)
+        np.testing.assert_array_equal(*found)
+
+
 @given(seed=strategies.seeds, beta=st.floats(1e-3, 50))
 def test_the_entropy_of_a_spin_is_that_of_its_law(seed, beta):
     rng = np.random.default_rng(seed)
@@ -151,6 +177,18 @@ def test_no_couplings_hold_more_than_two_patterns_a_spin():
 def test_the_repaired_share_is_the_root(kappa):
     rho = repaired_share(kappa)
     assert (1 - 2 * rho) * kappa == pytest.approx(2 * np.sqrt(rho * (1 - rho)), abs=1e-9)
+
+
+def test_gardners_formulas_hold_at_their_edges():
+    """No margin overflows, and small shares are right to the last digits: ρ → κ²/4."""
+    for kappa in (1e8, 1e150, 1e200, 1.7e308):
+        assert gardner_load(kappa) == pytest.approx(kappa**-1 / kappa, rel=1e-8)
+        assert repaired_share(kappa) == pytest.approx(0.5, abs=1e-8)
+    for kappa in (0.0, 1e-150, 1e-12, 1e-9):
+        assert repaired_share(kappa) == pytest.approx(kappa * kappa / 4, rel=1e-12, abs=0)
+    nearly = np.nextafter(2, 0)
+    assert gardner_margin(nearly) == pytest.approx(0, abs=1e-11)
+    assert gardner_load(gardner_margin(1.1e-12)) == pytest.approx(1.1e-12, rel=1e-6)
 
 
 def test_trained_margins_stay_below_gardners():

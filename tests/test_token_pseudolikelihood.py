@@ -1,8 +1,11 @@
 """Tokens whose couplings maximise a likelihood: a denoiser linear in the others [T21], [T22]."""
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given
+from threadpoolctl import threadpool_limits
 
 from hopfield import PseudoLikelihood, TokenPseudoLikelihood
 from hopfield.landscape import change
@@ -128,6 +131,41 @@ def test_ties_keep_the_token():
     for x in ([[0, 1, 0]], [[1, 1, 1]]):
         np.testing.assert_array_equal(memory.recall(x).state, x)
         assert memory.recall(x).converged.all()
+
+
+@pytest.mark.parametrize("fit", [TokenPseudoLikelihood.fit, TokenPseudoLikelihood.fit_lbfgs])
+@pytest.mark.parametrize("V", [2, 3, 5, 6, 7])
+def test_a_token_about_which_the_patterns_say_nothing_keeps_its_value(fit, V):
+    """At 0 its gradient is 1/V - 1/V summed in floats: rounding, which must not be learnt."""
+    equal = np.array([(v, v, *rest) for v, *rest in itertools.product(range(V), repeat=3)])
+    memory = fit(np.concatenate([equal, equal[: V * V]]), V, steps=50)
+    assert (memory.W[:, :, 2:] == 0).all()
+    assert (memory.b[2:] == 0).all()
+    assert (memory.W[0, :, 1] != 0).any()
+    x = np.random.default_rng(0).integers(V, size=(40, 4))
+    np.testing.assert_array_equal(memory.recall(x).state[:, 2:], x[:, 2:])
+    every = np.array(list(itertools.product(range(V), repeat=2)))
+    nothing = fit(every, V, steps=50)
+    np.testing.assert_array_equal(nothing.recall(every).state, every)
+    assert nothing.asymmetry == 0
+
+
+def test_a_token_that_another_shows_is_not_silent():
+    """Each value as frequent as the others, but not beside the others."""
+    patterns = np.arange(3)[:, None].repeat(2, axis=1)
+    memory = TokenPseudoLikelihood.fit(patterns, 3, steps=50)
+    np.testing.assert_array_equal(memory.recall([[0, 1], [2, 1]]).state[:, 1], [1, 1])
+    assert (memory.conditionals(patterns).max(axis=2) > 0.9).all()
+
+
+def test_bits_do_not_depend_on_the_threads_of_blas():
+    patterns = np.random.default_rng(16).integers(5, size=(60, 24))
+    for fit in (TokenPseudoLikelihood.fit, TokenPseudoLikelihood.fit_lbfgs):
+        found = []
+        for threads in (1, 2):
+            with threadpool_limits(threads, user_api="blas"):
+                found.append(fit(patterns, 5, steps=10).W)
+        np.testing.assert_array_equal(*found)
 
 
 def test_symmetric_token_couplings_have_an_energy_and_no_asymmetry():

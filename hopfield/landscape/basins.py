@@ -11,7 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import gammaln, logsumexp
 
 import argument_checks as checks
-from hopfield.landscape.states import Damage, Floats, Memory, States, change, overlap
+from hopfield.landscape.states import Damage, Memory, States, change, overlap
+from hopfield.recall import Floats
 
 REPAIRED = 0.9
 """Share of trials that a basin must bring back."""
@@ -32,6 +33,7 @@ def repaired(
     order, for the changes are random already.
     """
     x = np.asarray(patterns)
+    checks.finite(within, "within")
     many = np.repeat(x, checks.count(trials, "trials"), axis=0)
     number = np.repeat(np.broadcast_to(np.asarray(count), (len(x),)), trials)
     good = _back(memory, many, change(many, number, memory.values, rng), within)
@@ -60,6 +62,8 @@ def basin_radius(
     often.
     """
     x = np.asarray(patterns)
+    checks.finite(within, "within")
+    checks.positive(share, "share")
     n, L = x.shape
     many = np.repeat(x, checks.count(trials, "trials"), axis=0)
     damage = Damage(many, memory.values, rng)

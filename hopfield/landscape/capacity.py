@@ -9,7 +9,8 @@ from numpy.typing import ArrayLike
 from scipy.special import stdtrit
 
 import argument_checks as checks
-from hopfield.landscape.states import Floats, Memory, States, change, overlap
+from hopfield.landscape.states import Memory, States, change, overlap
+from hopfield.recall import Floats
 
 
 class CapacityCurve(NamedTuple):
@@ -44,6 +45,9 @@ class CapacityCurve(NamedTuple):
 
     def replicates(self, level: float, rng: Generator, draws: int = 1000) -> Floats:
         """Return the crossings (draws,) of curves whose sets are drawn anew; ∞ where none is."""
+        checks.finite(level, "level")
+        checks.generator(rng)
+        checks.count(draws, "draws")
         n, S = self.sets.shape
         picked = rng.integers(S, size=(draws, n, S))
         again = np.take_along_axis(self.sets[None], picked, axis=2).mean(axis=2)
@@ -70,10 +74,12 @@ def capacity(
     random order. `progress` is called after each set.
     """
     found = np.empty((len(sizes), checks.count(sets, "sets", 2)))
-    for k, P in enumerate(sizes):
+    checks.generator(rng)
+    checks.count(probed, "probed")
+    for k, P in enumerate(checks.count(size, "a size") for size in sizes):
         for s in range(sets):
             patterns = patterns_of(P, rng)
-            memory, probes = memory_of(patterns), patterns[: checks.count(probed, "probed")]
+            memory, probes = memory_of(patterns), patterns[:probed]
             back = memory.recall(change(probes, changed, memory.values, rng), rng=rng).state
             found[k, s] = overlap(back, probes, memory.values).mean()
             progress()

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import ArrayLike, NDArray
 
+import argument_checks as checks
 from hopfield.landscape.states import Memory, States, are_spins, overlap
 
 STORED, SPURIOUS, UNCONVERGED = 1, 0, -1
@@ -46,6 +47,8 @@ def census(
     every even energy; of votes that tie, the state's own value counts.
     """
     stored = np.asarray(patterns)
+    checks.generator(rng)
+    checks.finite(within, "within")
     found = memory.recall(starts, rng=rng)
     kind = np.full(len(found.state), SPURIOUS, np.int64)
     for b, x in enumerate(found.state):

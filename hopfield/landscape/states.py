@@ -10,9 +10,10 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import ArrayLike, NDArray
 
-from hopfield.recall import Recall
+import argument_checks as checks
+from hopfield.frozen import Frozen
+from hopfield.recall import Floats, Recall
 
-Floats = NDArray[np.float64]
 States = NDArray[Any]
 
 
@@ -43,13 +44,14 @@ def change(x: ArrayLike, count: ArrayLike, values: ArrayLike, rng: Generator) ->
     return Damage(np.asarray(x), values, rng).at(count)
 
 
-class Damage:
+class Damage(Frozen):
     """Damage to the states x (B, L) that grows: what is changed at k sites is changed at k + 1.
 
     Measures that share a damage see the same changes.
     """
 
     def __init__(self, x: States, values: ArrayLike, rng: Generator) -> None:
+        checks.generator(rng)
         alphabet = np.asarray(values)
         self.state = x
         self._rank = rng.random(x.shape).argsort(axis=1).argsort(axis=1)
@@ -61,6 +63,8 @@ class Damage:
         """Return the states with exactly `count` sites each, (B,) or one number, changed."""
         B, L = self.state.shape
         number = np.broadcast_to(np.asarray(count), (B,))
+        if not np.issubdtype(number.dtype, np.integer):
+            raise TypeError(f"count must be integers, got dtype {number.dtype}")
         if number.size and (number.min() < 0 or number.max() > L):
             raise ValueError(f"count must lie in 0 … {L}, got {number.min()} … {number.max()}")
         return np.where(self._rank < number[:, None], self._other, self.state)

@@ -24,8 +24,8 @@ def gardner_load(kappa: float) -> float:
     """Return γ_c(κ), the largest load P/L that couplings with margin κ ≥ 0 can hold."""
     if not (math.isfinite(kappa) and kappa >= 0):
         raise ValueError(f"kappa must be finite and at least 0, got {kappa}")
-    phi = math.exp(-0.5 * kappa**2) / math.sqrt(2 * math.pi)
-    return float(1 / ((1 + kappa**2) * ndtr(kappa) + kappa * phi))
+    phi = math.exp(-0.5 * kappa * kappa) / math.sqrt(2 * math.pi)
+    return float(1 / ((1 + kappa * kappa) * ndtr(kappa) + kappa * phi))
 
 
 def gardner_margin(gamma: float) -> float:
@@ -41,4 +41,5 @@ def repaired_share(kappa: float) -> float:
     """Return the root ρ of (1 - 2ρ) κ = 2 √(ρ (1 - ρ)): what a margin κ ≥ 0 lets one repair."""
     if not (math.isfinite(kappa) and kappa >= 0):
         raise ValueError(f"kappa must be finite and at least 0, got {kappa}")
-    return 0.5 * (1 - 1 / math.sqrt(1 + kappa**2))
+    s = math.hypot(1, kappa)
+    return 0.5 * (kappa / s) * (kappa / (1 + s))  # ½ (1 - 1/s), without cancellation

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import minimize
 from scipy.special import expit
+from threadpoolctl import threadpool_limits
 
 import argument_checks as checks
 from hopfield.couplings import Couplings
@@ -48,21 +49,28 @@ class PseudoLikelihood(Couplings):
         lr: float = 1.0,
         decay: float = 0.0,
     ) -> Self:
-        """Descend the loss from W = 0 with the full gradient of patterns (P, L), `steps` times."""
+        """Descend the loss from W = 0 with the full gradient of patterns (P, L), `steps` times.
+
+        Meanwhile BLAS has one thread in the whole process, so W does not depend on their number.
+        """
         xi = checks.spins(patterns, "patterns").astype(np.float64)
         lr, decay = checks.positive(lr, "lr"), checks.not_negative(decay, "decay")
         beta = checks.positive(beta, "beta")
         W = np.zeros((xi.shape[1], xi.shape[1]))
-        for _ in range(checks.count(steps, "steps")):
-            M = xi * (beta * (xi @ W.T))
-            W -= lr * _gradient(M, W, xi, beta, decay)
+        with threadpool_limits(1, user_api="blas"):
+            for _ in range(checks.count(steps, "steps")):
+                M = xi * (beta * (xi @ W.T))
+                W -= lr * _gradient(M, W, xi, beta, decay)
         return cls(W, beta)
 
     @classmethod
     def fit_lbfgs(
         cls, patterns: ArrayLike, *, beta: float = 1.0, decay: float = 1e-3, steps: int = 1000
     ) -> Self:
-        """Minimise the loss of patterns (P, L) by L-BFGS from W = 0, at most `steps` iterations."""
+        """Minimise the loss of patterns (P, L) by L-BFGS from W = 0, at most `steps` iterations.
+
+        Meanwhile BLAS has one thread, as in `fit`.
+        """
         xi = checks.spins(patterns, "patterns").astype(np.float64)
         shape, decay = (xi.shape[1], xi.shape[1]), checks.not_negative(decay, "decay")
         beta = checks.positive(beta, "beta")
@@ -71,10 +79,10 @@ class PseudoLikelihood(Couplings):
             loss, grad = loss_and_grad(flat.reshape(shape), xi, beta, decay)
             return loss, grad.ravel()
 
-        found = minimize(
-            objective, np.zeros(shape).ravel(), jac=True, method="L-BFGS-B",
-            options={"maxiter": checks.count(steps, "steps"), "ftol": 1e-15, "gtol": 1e-9},
-        )  # fmt: skip
+        options = {"maxiter": checks.count(steps, "steps"), "ftol": 1e-15, "gtol": 1e-9}
+        start = np.zeros(shape).ravel()
+        with threadpool_limits(1, user_api="blas"):
+            found = minimize(objective, start, jac=True, method="L-BFGS-B", options=options)
         return cls(found.x.reshape(shape), beta)
 
     def log_likelihood(self, x: ArrayLike) -> Floats:

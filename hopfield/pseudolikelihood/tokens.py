@@ -9,6 +9,9 @@ This is spins with V values: *linear* in what the other tokens show, conditional
 (no token sees itself), and without an energy, since W_ji and W_ij are trained apart. It stands
 between the memories that an energy defines and the transformer that a likelihood trains.
 
+A token about which the patterns say nothing, each of its values as frequent whatever another token
+shows, has its minimum at W = 0, b = 0 exactly. There it stays: its gradient would be rounding.
+
 It is a denoiser, too. Trained on clean sequences, it is asked about noisy ones: a token z_j
 survived with chance α and else says nothing, so the mean of f over what x_j may have been is
 
@@ -17,6 +20,7 @@ survived with chance α and else says nothing, so the mean of f over what x_j ma
 which is the trained conditional at α = 1, and forgets the tokens as α → 0.
 """
 
+from collections.abc import Callable
 from typing import Self
 
 import numpy as np
@@ -24,14 +28,16 @@ from numpy.random import Generator
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import minimize
 from scipy.special import log_softmax, softmax
+from threadpoolctl import threadpool_limits
 
 import argument_checks as checks
 from hopfield import recall
+from hopfield.frozen import Frozen
 from hopfield.jit import jit_strict
 from hopfield.recall import ROUNDING, Bools, Floats, Recall, Sites, Tokens
 
 
-class TokenPseudoLikelihood:
+class TokenPseudoLikelihood(Frozen):
     """Couplings W (L, V, L, V), from token j = a to token i = v, and biases b (L, V)."""
 
     def __init__(self, W: ArrayLike, b: ArrayLike) -> None:
@@ -57,25 +63,35 @@ class TokenPseudoLikelihood:
         lr: float = 1.0,
         decay: float = 0.0,
     ) -> Self:
-        """Descend the loss from zero with the full gradient of patterns (P, L), `steps` times."""
+        """Descend the loss from zero with the full gradient of patterns (P, L), `steps` times.
+
+        Meanwhile BLAS has one thread in the whole process, so W does not depend on their number.
+        """
         hot, xi = _one_hot(patterns, V)
         lr, decay = checks.positive(lr, "lr"), checks.not_negative(decay, "decay")
         flat = np.zeros(_size(xi, V))
-        for _ in range(checks.count(steps, "steps")):
-            flat -= lr * loss_and_grad(flat, hot, xi, decay)[1]
+        with threadpool_limits(1, user_api="blas"):
+            objective = _objective(hot, xi, decay)
+            for _ in range(checks.count(steps, "steps")):
+                flat -= lr * objective(flat)[1]
         return cls(*_blocks(flat, xi.shape[1], V))
 
     @classmethod
     def fit_lbfgs(
         cls, patterns: ArrayLike, V: int, *, decay: float = 1e-3, steps: int = 500
     ) -> Self:
-        """Minimise the loss of patterns (P, L) by L-BFGS from zero, at most `steps` iterations."""
+        """Minimise the loss of patterns (P, L) by L-BFGS from zero, at most `steps` iterations.
+
+        Where the minimum makes two values equally likely, what is found may differ from it by 1e-7,
+        and recall takes the larger. Meanwhile BLAS has one thread, as in `fit`.
+        """
         hot, xi = _one_hot(patterns, V)
         decay = checks.not_negative(decay, "decay")
-        found = minimize(
-            loss_and_grad, np.zeros(_size(xi, V)), (hot, xi, decay), jac=True, method="L-BFGS-B",
-            options={"maxiter": checks.count(steps, "steps"), "ftol": 1e-15, "gtol": 1e-9},
-        )  # fmt: skip
+        options = {"maxiter": checks.count(steps, "steps"), "ftol": 1e-15, "gtol": 1e-9}
+        start = np.zeros(_size(xi, V))
+        with threadpool_limits(1, user_api="blas"):
+            objective = _objective(hot, xi, decay)
+            found = minimize(objective, start, jac=True, method="L-BFGS-B", options=options)
         return cls(*_blocks(found.x, xi.shape[1], V))
 
     @property
@@ -124,7 +140,7 @@ class TokenPseudoLikelihood:
         In order, or with `rng` in a random order drawn anew for every query and sweep, until a
         whole sweep changes nothing; ties keep the present value.
         """
-        state = self._states(x).copy()
+        state = self._states(x)
         f = self._logits(state)
 
         def descend(active: Sites, order: Sites) -> tuple[Bools, Floats]:
@@ -145,7 +161,7 @@ class TokenPseudoLikelihood:
         return np.asarray(-0.5 * (own + bias[..., 0]).sum(axis=1))
 
     def _states(self, x: ArrayLike) -> Tokens:
-        return checks.tokens(x, self.V, "states", 2, len(self.b))
+        return checks.tokens(np.array(x), self.V, "states", 2, len(self.b))  # of its own
 
 
 def loss_and_grad(flat: Floats, hot: Floats, xi: Tokens, decay: float) -> tuple[float, Floats]:
@@ -168,6 +184,31 @@ def loss_and_grad(flat: Floats, hot: Floats, xi: Tokens, decay: float) -> tuple[
     for i in range(0, L * V, V):
         dW[i : i + V, i : i + V] = 0
     return float(loss), grad
+
+
+def _objective(hot: Floats, xi: Tokens, decay: float) -> Callable[[Floats], tuple[float, Floats]]:
+    """Return `loss_and_grad` of these patterns, 0 where the patterns say nothing about a token."""
+    L, n = xi.shape[1], hot.shape[1]
+    silent = np.repeat(_silent(hot, L), n // L)
+
+    def objective(flat: Floats) -> tuple[float, Floats]:
+        loss, grad = loss_and_grad(flat, hot, xi, decay)
+        dW, db = _matrix(grad, n)
+        dW[:, silent] = 0
+        db[silent] = 0
+        return loss, grad
+
+    return objective
+
+
+def _silent(hot: Floats, L: int) -> Bools:
+    """Return for each token, (L,), whether all of its values go equally often with every other."""
+    V = hot.shape[1] // L
+    pairs = (hot.T @ hot).reshape(L, V, L, V)  # patterns with both values: whole numbers
+    even = (V * pairs == pairs.sum(axis=3, keepdims=True)).all(axis=(1, 3))
+    np.fill_diagonal(even, True)
+    alone = (V * hot.sum(axis=0).reshape(L, V) == len(hot)).all(axis=1)
+    return np.asarray(even.all(axis=0) & alone)
 
 
 def _one_hot(patterns: ArrayLike, V: int) -> tuple[Floats, Tokens]:
