@@ -13,6 +13,7 @@ Reading order:
     couplings            Hopfield 1982, Storkey, pseudo-inverse: pairwise couplings
     pseudolikelihood/    couplings that a likelihood chose: basins and no energy
     landscape/           capacity, basins, volumes, and fixed points that are no patterns
+    frozen, jit          what a memory keeps is its own; how walks compile
 
 Every memory has `.energy(x)` and `.recall(x) -> Recall(state, energies, steps, converged)`, batched
 over queries. `TokenMemory`'s energy, conditionals and recall are the energy-side twins of what

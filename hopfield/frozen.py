@@ -20,6 +20,10 @@ class Frozen:
             raise AttributeError(f"{type(self).__name__}.{name} is fixed: build another one")
         super().__setattr__(name, private(value) if isinstance(value, np.ndarray) else value)
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        for name, value in state.items():  # an unpickled array is writeable
+            setattr(self, name, value)
+
 
 def private(array: NDArray[Scalar]) -> NDArray[Scalar]:
     """Return a read-only copy in C order."""

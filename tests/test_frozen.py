@@ -3,6 +3,8 @@
 Walks index without bounds, so a wrong token is a segmentation fault: those cases run in a child.
 """
 
+import ast
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -25,6 +27,7 @@ from hopfield import (
 from hopfield.landscape import Damage
 from hopfield.separation import OverlapTable
 
+ROOT = Path(__file__).parents[1]
 SPINS = np.array([[1, -1, 1], [-1, -1, 1]], np.int8)
 TOKENS = np.array([[0, 1, 2], [2, 1, 0]], np.int32)
 POINTS = np.array([[0.5, 1.0], [-1.0, 2.0]])
@@ -87,9 +90,8 @@ print("threads", flush=True)
 
 
 def test_no_array_of_the_callers_reaches_a_walk_after_its_check():
-    root = Path(__file__).parents[1]
     child = [sys.executable, "-c", CHILD]
-    found = subprocess.run(child, cwd=root, capture_output=True, text=True, check=False)
+    found = subprocess.run(child, cwd=ROOT, capture_output=True, text=True, check=False)
     assert found.returncode == 0, found.stdout + found.stderr
     assert found.stdout.split()[-1] == "threads"
 
@@ -140,6 +142,33 @@ def test_what_a_memory_shows_can_neither_be_written_nor_replaced(memory, names):
         if isinstance(shown, np.ndarray) and name != "values":  # those are drawn up anew each time
             with pytest.raises(ValueError, match="read-only"):
                 shown[:] = 0
+
+
+def test_a_memory_survives_pickling():
+    for memory, x in ((hebbian(SPINS), SPINS), (TokenMemory(TOKENS, 3), TOKENS)):
+        again = pickle.loads(pickle.dumps(memory))
+        np.testing.assert_array_equal(again.energy(x), memory.energy(x))
+        shown = again.W if isinstance(again, Couplings) else again.patterns
+        with pytest.raises(ValueError, match="read-only"):
+            shown[:] = 0
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "hopfield").rglob("*.py")), ids=lambda p: p.stem)
+def test_a_compiled_walk_uses_nothing_of_another_file(path):
+    """Numba's cache would not see the other file change."""
+    tree = ast.parse(path.read_text())
+    foreign = {
+        alias.asname or alias.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and node.module.startswith("hopfield")
+        for alias in node.names
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef) and any(
+            isinstance(d, ast.Name) and d.id == "jit_strict" for d in node.decorator_list
+        ):
+            lines = [part for line in node.body for part in ast.walk(line)]
+            assert not {part.id for part in lines if isinstance(part, ast.Name)} & foreign
 
 
 class Custom(Power):
