@@ -66,15 +66,20 @@ def generator(rng: Generator) -> Generator:
 def tokens(
     x: ArrayLike, V: int, name: str = "tokens", ndim: int | None = None, L: int | None = None
 ) -> NDArray[np.int32]:
-    """Return integers 0 … V - 1 as contiguous, writeable int32; with L given, rows (B, L)."""
+    """Return integers 0 … V - 1 as a copy, contiguous int32; with L given, rows (B, L).
+
+    Compiled loops index with tokens and check nothing. So what was checked must be what they read,
+    whoever writes into x meanwhile or later: the copy is made first, and then checked.
+    """
     array = np.asarray(x)
     if not np.issubdtype(array.dtype, np.integer):
         raise TypeError(f"{name} must be integers, got dtype {array.dtype}")
     _shape(array, name, ndim, L)
-    if array.size and (array.min() < 0 or array.max() >= V):
-        outside = array.min() if array.min() < 0 else array.max()
+    own = np.array(array, order="C")
+    if own.size and (own.min() < 0 or own.max() >= V):
+        outside = own.min() if own.min() < 0 else own.max()
         raise ValueError(f"{name} must lie in 0 … {V - 1}, got {outside}")
-    return writeable(np.asarray(array, dtype=np.int32, order="C"))
+    return own.astype(np.int32, copy=False)
 
 
 def spins(x: ArrayLike, name: str, L: int | None = None) -> NDArray[np.int8]:
@@ -110,6 +115,22 @@ def stored(array: NDArray[Any], name: str) -> NDArray[Any]:
     if array.size == 0:
         raise ValueError(f"{name} must not be empty, got shape {array.shape}")
     return array
+
+
+class Sealed:
+    """An object whose attributes are set once, by its constructor: what was checked stays."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if name in vars(self):
+            raise AttributeError(f"{name} of a {type(self).__name__} cannot be replaced")
+        super().__setattr__(name, value)
+
+
+def read_only(array: NDArray[Any]) -> NDArray[Any]:
+    """Return a copy to be shown that cannot be written into; what a loop reads is another array."""
+    shown = array.copy()
+    shown.flags.writeable = False
+    return shown
 
 
 def writeable(array: NDArray[Any]) -> NDArray[Any]:

@@ -11,10 +11,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from argument_checks import (
+    Sealed,
     count,
     generator,
     not_negative,
     positive,
+    read_only,
     stored,
     tokens,
     vocabulary,
@@ -24,6 +26,7 @@ from minuddm.machine.jit import jit_reassoc
 
 __all__ = [
     "Floats",
+    "Sealed",
     "Tokens",
     "against",
     "alphas",
@@ -33,6 +36,7 @@ __all__ = [
     "log_probabilities",
     "not_negative",
     "positive",
+    "read_only",
     "stored",
     "tokens",
     "two_alphas",

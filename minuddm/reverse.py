@@ -63,7 +63,7 @@ def restore(
     change nothing but the time; denoiser and watch are then called from all of them. The process is
     uniform if not given.
     """
-    z = checks.tokens(xt, 2**31 - 1, "xt", ndim=2).copy()
+    z = checks.tokens(xt, 2**31 - 1, "xt", ndim=2)
     times = time_grid(t, steps)
     alphas = np.append(schedule.alpha(times), 1.0)
     parts = [slice(k, k + batch) for k in range(0, len(z), checks.count(batch, "batch"))]

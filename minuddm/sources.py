@@ -23,15 +23,16 @@ from minuddm import checks
 from minuddm.checks import Tokens
 from minuddm.machine.jit import jit_strict
 
-_MOST_SIDES = 2**24  # right sides in the table that inverts a level
+_MOST_SIDES = 2**24  # in the table that inverts a level
+_MOST_LEAVES = 2**20
 _SUM = 1e-9  # how far a row may be from summing to one
 
 
-class MarkovChain:
+class MarkovChain(checks.Sealed):
     """A chain over V values: matrix (V, V), row = present value; start (V,), else stationary.
 
-    Raises `ValueError` for a matrix or a start that is not stochastic, and where the stationary
-    law is not unique and no start is given.
+    Both are shown read-only. Raises `ValueError` for a matrix or a start that is not stochastic,
+    and where the stationary law is not unique and no start is given.
     """
 
     def __init__(self, matrix: ArrayLike, start: ArrayLike | None = None) -> None:
@@ -39,24 +40,25 @@ class MarkovChain:
         if M.ndim != 2 or M.shape[0] != M.shape[1]:
             raise ValueError(f"matrix must be square, got shape {M.shape}")
         self.V = checks.vocabulary(len(M))
-        self.matrix = _stochastic(M, "matrix")
+        self.matrix = checks.read_only(_stochastic(M, "matrix"))
         pi = _stationary(self.matrix) if start is None else np.asarray(start, dtype=np.float64)
         if pi.shape != (self.V,):
             raise ValueError(f"start must have shape ({self.V},), got {pi.shape}")
-        self.start = _stochastic(pi, "start")
+        self.start = checks.read_only(_stochastic(pi, "start"))
+        self._cumulative = np.cumsum(self.start), np.cumsum(self.matrix, axis=1)
 
     @classmethod
     def random(cls, V: int, rng: Generator, concentration: float = 0.3) -> "MarkovChain":
         """Return a chain whose rows are drawn from a symmetric Dirichlet law."""
-        if not (math.isfinite(concentration) and concentration > 0):
-            raise ValueError(f"concentration must be positive and finite, got {concentration}")
-        return cls(rng.dirichlet(np.full(checks.vocabulary(V), concentration), size=V))
+        alpha = np.full(checks.vocabulary(V), checks.positive(concentration, "concentration"))
+        return cls(checks.generator(rng).dirichlet(alpha, size=V))
 
     def sample(self, n: int, L: int, rng: Generator) -> Tokens:
         """Return n sequences (n, L)."""
-        u = rng.random((checks.count(n, "n"), checks.count(L, "L")))
+        shape = checks.count(n, "n"), checks.count(L, "L")
+        u = checks.generator(rng).random(shape)
         x = np.empty(u.shape, np.int32)
-        _walk(x, np.cumsum(self.start), np.cumsum(self.matrix, axis=1), u)
+        _walk(x, *self._cumulative, u)
         return x
 
     def log_prob(self, x: ArrayLike) -> NDArray[np.float64]:
@@ -83,11 +85,12 @@ class MarkovChain:
         return total / L
 
 
-class RandomHierarchy:
+class RandomHierarchy(checks.Sealed):
     """A tree of rewritings: rules[k] (v, m, s) gives each symbol of level k its m right sides.
 
-    Level 0 is the root's. Raises `ValueError` for rules of unequal shapes, symbols outside 0 … v
-    - 1, and a right side that occurs twice in a level.
+    Level 0 is the root's; `rules` is shown read-only. Raises `ValueError` for rules of unequal
+    shapes, symbols outside 0 … v - 1, a right side that occurs twice in a level, and for trees of
+    more than 2^20 leaves or 2^24 right sides in a level.
     """
 
     def __init__(self, rules: ArrayLike) -> None:
@@ -99,13 +102,10 @@ class RandomHierarchy:
             )
         self.depth, v, self.m, self.branching = table.shape
         self.V = checks.vocabulary(v)
-        self.rules = checks.tokens(table, self.V, "rules")
+        _small_enough(self.V, self.branching, self.depth)
+        self.rules = checks.read_only(checks.tokens(table, self.V, "rules"))
         self.L = self.branching**self.depth
         self.rewritings = sum(self.branching**k for k in range(self.depth))
-        if self.V**self.branching > _MOST_SIDES:
-            raise ValueError(
-                f"symbols ** branching must be at most {_MOST_SIDES}, got {self.V}^{self.branching}"
-            )
         self._parents = np.stack([self._inverse(level) for level in range(self.depth)])
 
     @classmethod
@@ -115,20 +115,21 @@ class RandomHierarchy:
         """Return a grammar whose right sides are drawn without repetition, uniformly."""
         v, m = checks.vocabulary(symbols), checks.count(rules, "rules")
         s, d = checks.count(branching, "branching", 2), checks.count(depth, "depth")
-        if v**s > _MOST_SIDES:
-            raise ValueError(f"symbols ** branching must be at most {_MOST_SIDES}, got {v}^{s}")
+        _small_enough(v, s, d)
         if v * m > v**s:
             raise ValueError(
                 f"{v} symbols with {m} rules each need {v * m} different right sides; "
                 f"branching {s} has only {v**s}"
             )
+        checks.generator(rng)
         codes = np.stack([rng.permutation(v**s)[: v * m] for _ in range(d)])
         powers = v ** np.arange(s - 1, -1, -1)
         return cls((codes[..., None] // powers % v).reshape(d, v, m, s))
 
     def sample(self, n: int, rng: Generator) -> Tokens:
         """Return n sequences (n, L)."""
-        x = rng.integers(self.V, size=(checks.count(n, "n"), 1), dtype=np.int32)
+        size = checks.count(n, "n"), 1
+        x = checks.generator(rng).integers(self.V, size=size, dtype=np.int32)
         for level in self.rules:
             x = level[x, rng.integers(self.m, size=x.shape)].reshape(n, -1)
         return np.ascontiguousarray(x)
@@ -173,6 +174,14 @@ class RandomHierarchy:
         return parent
 
 
+def _small_enough(v: int, s: int, d: int) -> None:
+    """Refuse sizes whose tables would not fit, before they are multiplied out."""
+    if s * math.log2(v) > math.log2(_MOST_SIDES):
+        raise ValueError(f"symbols ** branching must be at most {_MOST_SIDES}, got {v}^{s}")
+    if d * math.log2(s) > math.log2(_MOST_LEAVES):
+        raise ValueError(f"branching ** depth must be at most {_MOST_LEAVES}, got {s}^{d}")
+
+
 def _stochastic(p: NDArray[np.float64], name: str) -> NDArray[np.float64]:
     """Return p with rows summing to one exactly, or say which does not."""
     if not np.isfinite(p).all() or (p < 0).any():
@@ -208,6 +217,6 @@ def _walk(
             cumulative = start if i == 0 else rows[x[n, i - 1]]
             level = u[n, i] * cumulative[V - 1]
             v = 0
-            while cumulative[v] <= level:
+            while v < V - 1 and cumulative[v] <= level:
                 v += 1
             x[n, i] = v

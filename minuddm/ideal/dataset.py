@@ -24,21 +24,22 @@ from minuddm.process import Process, given_or_uniform
 _FROZEN = 1e4  # stands for β = ∞ at α = 1: e^{-β} is 0 in float64
 
 
-class DatasetIdeal:
+class DatasetIdeal(checks.Sealed):
     """A `Denoiser` [T14] of patterns (P, L) over V values; the process is uniform if not given."""
 
     def __init__(self, patterns: ArrayLike, V: int, process: Process | None = None) -> None:
         self.V = checks.vocabulary(V)
         self.process = given_or_uniform(process, self.V)
-        self.patterns = checks.stored(checks.tokens(patterns, self.V, "patterns", 2), "patterns")
+        self._patterns = checks.stored(checks.tokens(patterns, self.V, "patterns", 2), "patterns")
+        self.patterns = checks.read_only(self._patterns)
 
     def __call__(self, tokens: ArrayLike, alpha: ArrayLike) -> NDArray[np.float64]:
         """Tokens (B, L), alpha (B,) or a number → LOO log-probabilities (B, L, V).
 
         A value that no pattern has gets minus infinity. At α = 1 only the best matches count.
         """
-        z = checks.tokens(tokens, self.process.states, "tokens", 2, self.patterns.shape[1])
+        z = checks.tokens(tokens, self.process.states, "tokens", 2, self._patterns.shape[1])
         beta = self.process.inverse_temperature(checks.alphas(alpha, len(z)))
         log_p = np.empty((*z.shape, self.V))
-        log_conditionals(log_p, z, np.minimum(beta, _FROZEN), self.patterns)
+        log_conditionals(log_p, z, np.minimum(beta, _FROZEN), self._patterns)
         return log_p

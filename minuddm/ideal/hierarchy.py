@@ -33,7 +33,7 @@ from minuddm.process import Process, given_or_uniform
 from minuddm.sources import RandomHierarchy
 
 
-class HierarchyIdeal:
+class HierarchyIdeal(checks.Sealed):
     """The exact leave-one-out conditionals of a hierarchy under corruption: a `Denoiser`.
 
     The process is uniform if not given.
@@ -42,7 +42,7 @@ class HierarchyIdeal:
     def __init__(self, hierarchy: RandomHierarchy, process: Process | None = None) -> None:
         self.V, self.L = hierarchy.V, hierarchy.L
         self.process = given_or_uniform(process, self.V)
-        self._rules = hierarchy.rules
+        self._rules = checks.tokens(hierarchy.rules, self.V, "rules")
 
     def __call__(self, tokens: ArrayLike, alpha: ArrayLike) -> NDArray[np.float64]:
         """Tokens (B, L), alpha (B,) or a number → LOO log-probabilities (B, L, V).

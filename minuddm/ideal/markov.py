@@ -31,7 +31,7 @@ from minuddm.process import Process, given_or_uniform
 from minuddm.sources import MarkovChain
 
 
-class MarkovIdeal:
+class MarkovIdeal(checks.Sealed):
     """The exact leave-one-out conditionals of a Markov chain under corruption: a `Denoiser`.
 
     The process is uniform if not given.

@@ -12,6 +12,8 @@ language; it is a reading of its own, since copies of training text please a cri
 text does.
 """
 
+import math
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -25,7 +27,7 @@ class NGram:
 
     def __init__(self, tokens: ArrayLike, V: int, order: int = 4) -> None:
         self.V, self.order = checks.vocabulary(V), checks.count(order, "order")
-        if self.V**self.order > LARGEST:
+        if self.order * math.log(self.V) > math.log(LARGEST):
             raise ValueError(f"V^order must be at most {LARGEST}, got {self.V}^{self.order}")
         x = checks.tokens(tokens, self.V, "tokens", ndim=2).astype(np.int64)
         if x.size == 0:
