@@ -31,7 +31,7 @@ def test_the_kernel_of_the_value_is_that_of_the_functions(V, times, seed):
     rng = np.random.default_rng(seed)
     p, x = rng.dirichlet(np.ones(V), size=(4, 3)), rng.integers(V, size=(4, 3))
     same = np.testing.assert_array_equal
-    same(process.transition(alpha), transition.transition(alpha, V))
+    same(process.kernel(alpha), transition.transition(alpha, V))
     same(process.rate(), transition.rate(V))
     same(process.propagate(p, alpha), transition.propagate(p, alpha))
     same(process.marginal(x, alpha), transition.marginal(x, alpha, V))

@@ -121,7 +121,7 @@ def _joint(
     """Yield states z (n, L), conditionals log p (n, L, V) and W (n, L, V), chunk by chunk."""
     V, L = law.shape[0], law.ndim
     _enumerable(process.states, L)
-    kernel = process.transition(alpha)[:V]  # q(z_i | v)
+    kernel = process.kernel(alpha)[:V]  # q(z_i | v)
     tables = [_all_but(law, alpha, i, process) for i in range(L)]
     for z in _states(process.states, L):
         log_p = np.asarray(denoiser(z, np.full(len(z), alpha)), dtype=np.float64)

@@ -3,7 +3,7 @@
 A token has V clean values; at time t it shows one of `states` values, of which the first V are the
 clean ones. With α_t the chance that it was never touched by time t, a process answers
 
-    forwards     transition, rate, propagate, marginal     the kernel q(x_t | x_s)
+    forwards     kernel, rate, propagate, marginal         the kernel q(x_t | x_s)
                  corrupt, change                           draws from it
     the ends     noise, prior                              where the way back starts, and its cost
     evidence     log_evidence, inverse_temperature         what a token that is seen says of x_0
@@ -41,7 +41,7 @@ class Process(Protocol):
     def states(self) -> int:
         """The number of values that a token may show, at least V: what a denoiser reads."""
 
-    def transition(self, alpha_ts: float) -> Floats:
+    def kernel(self, alpha_ts: float) -> Floats:
         """Return the kernel Q_{t|s} (states, states): row x_s, column x_t."""
 
     def rate(self) -> Floats:

@@ -33,7 +33,7 @@ class Uniform:
 
     # ---- forwards -------------------------------------------------------------------------------
 
-    def transition(self, alpha_ts: float) -> NDArray[np.float64]:
+    def kernel(self, alpha_ts: float) -> NDArray[np.float64]:
         """Return the kernel α_ts I + (1 - α_ts)/V 11ᵀ, (V, V) [T1]."""
         return transition.transition(alpha_ts, self.V)
 
