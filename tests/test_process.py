@@ -150,7 +150,7 @@ class Hurried:
     def __getattr__(self, name):
         """The question of that name, with every alpha squared and its derivative along."""
         asked = getattr(Uniform(self.V), name)
-        place = {"transition": 0, "prior": 0, "coefficients": 0, "corrupt": 1, "marginal": 1,
+        place = {"kernel": 0, "prior": 0, "coefficients": 0, "corrupt": 1, "marginal": 1,
                  "propagate": 1, "log_evidence": 1, "inverse_temperature": 0, "noise": None,
                  "bridge": (2, 3), "bridge_quantile": (2, 3), "mode_of_bridge": (2, 3),
                  "nelbo": 3, "nelbo_grad": 3}[name]  # fmt: skip
