@@ -27,7 +27,7 @@ from numpy.typing import ArrayLike, NDArray
 
 import argument_checks as checks
 from hopfield import recall, walks
-from hopfield.frozen import Frozen, private
+from hopfield.frozen import Frozen
 from hopfield.recall import ROUNDING, Bools, Floats, Recall, Sites, Tokens
 from hopfield.separation import Separation, table_of
 
@@ -50,7 +50,7 @@ class DenseMemory(Frozen, ABC):
     @property
     def patterns(self) -> NDArray[Any]:
         """A read-only copy of the stored patterns (P, L)."""
-        return private(self._from_tokens(self._columns.T))
+        return checks.read_only(self._from_tokens(self._columns.T))
 
     @property
     def values(self) -> NDArray[np.int64]:

@@ -36,7 +36,6 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import logsumexp, softmax
 
 import argument_checks as checks
-from hopfield.frozen import private
 
 Floats = NDArray[np.float64]
 LARGEST_POWER = 50  # 10⁶ raised to it, times 10⁶ patterns, is still a float64
@@ -86,7 +85,7 @@ def table_of(F: Separation, overlaps: Floats, P: int) -> OverlapTable:
         raise ValueError("F.table has a log_ratio, so Q is a logarithm and needs its beta")
     if not beta and not math.isfinite(P * float(np.abs(f).max())):
         raise ValueError(f"the energy of {P} patterns with {F} leaves float64")
-    f, delta_f = (private(np.asarray(values, dtype=np.float64)) for values in (f, delta_f))
+    f, delta_f = (checks.read_only(np.asarray(values, dtype=np.float64)) for values in (f, delta_f))
     return OverlapTable(f, delta_f, float(beta), float(log_ratio))
 
 

@@ -30,7 +30,7 @@ class TokenMemory(DenseMemory):
         self, patterns: ArrayLike, V: int, beta: float = 1.0, F: Separation | None = None
     ) -> None:
         V = checks.vocabulary(V)
-        stored = checks.stored(checks.tokens(np.array(patterns), V, "patterns", 2), "patterns")
+        stored = checks.stored(checks.tokens(patterns, V, "patterns", 2), "patterns")
         matches = np.arange(stored.shape[1] + 1.0)
         super().__init__(stored, V, LogSumExp(beta) if F is None else F, matches)
 
@@ -42,7 +42,7 @@ class TokenMemory(DenseMemory):
         return self._laws(self._to_tokens(x), beta)
 
     def _to_tokens(self, x: ArrayLike) -> Tokens:
-        return checks.tokens(np.array(x), self.V, "states", 2, len(self._columns))  # of its own
+        return checks.tokens(x, self.V, "states", 2, len(self._columns))
 
     def _from_tokens(self, x: Tokens) -> Tokens:
         return x

@@ -161,7 +161,7 @@ class TokenPseudoLikelihood(Frozen):
         return np.asarray(-0.5 * (own + bias[..., 0]).sum(axis=1))
 
     def _states(self, x: ArrayLike) -> Tokens:
-        return checks.tokens(np.array(x), self.V, "states", 2, len(self.b))  # of its own
+        return checks.tokens(x, self.V, "states", 2, len(self.b))
 
 
 def loss_and_grad(flat: Floats, hot: Floats, xi: Tokens, decay: float) -> tuple[float, Floats]:
