@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from experiments.kit import grid
 from experiments.kit.draws import generator
 from experiments.kit.experiment import Experiment, Findings, Run, Verdict
-from experiments.kit.figures import COLOURS, DASH, band, plt
+from experiments.kit.figures import COLOURS, both, plt
 from experiments.kit.grid import MEASURED, Grid, T
 from experiments.kit.intervals import columns, headers, recorded, show
 from experiments.kit.networks import SPLITS
@@ -70,10 +70,8 @@ def draw(table: list[dict[str, Any]], found: dict[str, dict[str, Interval]]) -> 
     figure, (left, middle, right) = plt.subplots(1, 3, figsize=(12.5, 4.2))
     for axes, name in ((left, "recovery"), (middle, "entropy_loo")):
         for size, colour in zip(found, shades, strict=True):
-            for split in SPLITS:
-                line = [row for row in table if (row["size"], row["split"]) == (size, split)]
-                band(axes, line, "P", name, color=colour, ls=DASH[split], marker=".",
-                     label=f"{size}, {split}")  # fmt: skip
+            line = [row for row in table if row["size"] == size]
+            both(axes, line, "P", name, size, color=colour, marker=".")
         axes.set(xscale="log", xlabel="training sequences P")
     left.axhline(0.95, color="0.4", ls=":", lw=1)
     left.set(title="Recovery", ylabel=f"corrupted tokens recovered from t = {T:g} (share)")

@@ -15,7 +15,7 @@ Measured in one run, the sides in turn, medians of at least 15 steps and 8 secon
 """
 
 from argparse import Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -43,11 +43,16 @@ from experiments.kit.commandline import CommandLine
 from experiments.kit.experiment import Experiment, Findings, Run, Verdict
 from experiments.kit.figures import plt
 from experiments.kit.record import Record
+from experiments.kit.table import printed
 from minuddm import TrainConfig
 
 COLUMNS = ["what", "size", "side", "threads", "P", "L", "V", "n", "seconds", "low", "high",
            "gflops", "share_of_roof", "ratio"]  # fmt: skip
 NEAR_THE_ROOF = 0.85
+MEDIANS: dict[str, Callable[[float], str]] = {
+    "step": lambda seconds: f"{1e3 * seconds:.{0 if seconds > 0.1 else 1}f} ms",
+    "restore": lambda seconds: f"{seconds:.1f} s",
+}
 
 
 def powers(rows: Rows) -> dict[str, dict[str, float]]:
@@ -67,23 +72,26 @@ def powers(rows: Rows) -> dict[str, dict[str, float]]:
     return found
 
 
-def shown(table: Rows) -> str:
-    """Return the steps and restorings as a table to be read in a terminal."""
-    lines = [f"{'':24}{'threads':>8}" + "".join(f"{side:>19}" for side in SIDES) + f"{'roof':>7}"]
-    for what, size, threads in {(r["what"], r["size"], r["threads"]): None for r in table
-                                if r["what"] in ("step", "restore")}:  # fmt: skip
-        own = {r["side"]: r for r in table
-               if r["what"] == what and (r["size"], r["threads"]) == (size, threads)}  # fmt: skip
-        cells = [
-            f"{1e3 * own[side]['seconds']:.1f} ms {own[side]['ratio']:5.2f}x" if side in own else ""
-            for side in SIDES
-        ]
-        share = own[OURS].get("share_of_roof", float("nan"))
-        end = f"{100 * share:6.0f}%" if np.isfinite(share) else ""
-        lines.append(
-            f"{what + ' ' + size:24}{threads:>8}" + "".join(f"{c:>19}" for c in cells) + end
-        )
-    return "\n".join(lines)
+def shown(rows: Sequence[Mapping[str, str]]) -> str:
+    """Return medians of steps (milliseconds) and restoring (seconds), here and in PyTorch.
+
+    `rows` are text, as a record holds them.
+    """
+    lines = []
+    measured = [(r["what"], r["size"], r["threads"]) for r in rows if r["what"] in MEDIANS]
+    for what, size, threads in dict.fromkeys(measured):
+        own = {r["side"]: r for r in rows
+               if (r["what"], r["size"], r["threads"]) == (what, size, threads)}  # fmt: skip
+        share = own[OURS]["share_of_roof"]
+        ratios = [float(r["ratio"]) for side, r in own.items() if "PyTorch" in side]
+        medians = [float(own[side]["seconds"]) if side in own else None for side in SIDES]
+        lines.append([
+            f"{what}, {size}", threads, *("" if x is None else MEDIANS[what](x) for x in medians),
+            f"{min(ratios):.2f}" if ratios else "", f"{float(share):.2f}" if share else "",
+        ])  # fmt: skip
+    titles = ("measured", "threads", "here", "PyTorch, eager", "compiled",
+              "faster PyTorch ÷ here", "share of the roof")  # fmt: skip
+    return printed(titles, lines, "lrrrrrr")
 
 
 def draw(table: Rows) -> Figure:
@@ -204,7 +212,7 @@ def measure(plan: Plan, run: Run) -> Findings:
          "shards": TrainConfig().shards},
         {"torch": version("torch") if find_spec("torch") else None,
          "intervals": "quartiles of single steps"},
-        shown=shown(table),
+        shown=shown(Record.of({}, COLUMNS, table).table),
     )  # fmt: skip
 
 

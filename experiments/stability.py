@@ -82,7 +82,7 @@ def examine(found: Grid, size: str, P: int, seed: int, n: int, official: Path | 
                 result[f"{mode} {t} {name}"] = values
             kept = fixed_points(network, x, t, SCHEDULE, GRID)
             result[f"{mode} {t} fixed_point"] = kept.astype(float)
-            if official is not None:
+            if official is not None and seed == found.seeds[0]:
                 texts = [corpus.decode(tokens) for tokens in (x, xt, back)]
                 write_official(official, mode, t, P, texts, kind, entropies, of_classes)
         chance = generator(seed, f"radius {mode}")
@@ -197,16 +197,11 @@ def options(p: CommandLine) -> None:
 def measure(plan: grid.Plan, run: Run) -> Findings:
     """Train the grid, and examine the networks of one size."""
     found = grid.trained(plan, run)
-    size, n, first_seed = found.sizes[0], 20 if run.args.quick else 100, found.seeds[0]
+    size, n = found.sizes[0], 20 if run.args.quick else 100
     official = run.out / "official" if run.args.official_format else None
     if official is not None:
         official.mkdir(exist_ok=True)
-    keys = [(P, seed) for P in found.subsets for seed in found.seeds]
-    pieces = run.spread(
-        examine,
-        [(found, size, *key, n, official if key[1] == first_seed else None) for key in keys],
-    )
-    measured = dict(zip(keys, pieces, strict=True))
+    measured = found.examined(examine, run, n, official)
     table = rows(found, size, measured)
     of = {(row["P"], row["split"], row["t"]): row for row in table}
     first, last, L = found.subsets[0], found.subsets[-1], found.data.corpus.tokens.shape[1]

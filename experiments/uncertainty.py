@@ -190,9 +190,7 @@ def measure(plan: grid.Plan, run: Run) -> Findings:
     """Train the grid, and examine the networks of one size."""
     found = grid.trained(plan, run)
     size, n = found.sizes[0], 50 if run.args.quick else 200
-    keys = [(P, seed) for P in found.subsets for seed in found.seeds]
-    pieces = run.spread(examine, [(found, size, *key, n) for key in keys])
-    measured = dict(zip(keys, pieces, strict=True))
+    measured = found.examined(examine, run, n)
     letters = characters(found, measured, n)
     table = rows(found, size, measured, letters)
     few, many = found.subsets[0], found.subsets[-1]

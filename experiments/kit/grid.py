@@ -80,6 +80,14 @@ class Grid:
         pair = (self.values(size, f"{model} {split} {name}") for split in SPLITS)
         return Curve(list(self.subsets), *pair)
 
+    def examined(
+        self, work: Callable[..., Any], run: Run, *more: Any
+    ) -> dict[tuple[int, int], Any]:
+        """Return what `work(grid, size, P, seed, *more)` finds by (P, seed), for the first size."""
+        keys = [(P, seed) for P in self.subsets for seed in self.seeds]
+        found = run.spread(work, [(self, self.sizes[0], *key, *more) for key in keys])
+        return dict(zip(keys, found, strict=True))
+
     def describe(self) -> dict[str, Any]:
         """Return what a record says of how the grid was made."""
         corpus = self.data.corpus

@@ -6,7 +6,7 @@ sequence, has the same mean and far less noise.
 """
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -86,15 +86,20 @@ def _standard_error(values: NDArray[np.float64]) -> float:
 
 def gaps(table: list[dict[str, Any]], t: float, model: str) -> str:
     """Return, per P, what separates a trained model from both ideals, as a table to print."""
-    lines = [
-        "         P   bound - entropy (nats/token)   KL(memoriser ‖ net)   KL(generaliser ‖ net)",
-        "                training         unseen   training     unseen    training      unseen",
-    ]
     of = {(r["P"], r["split"]): r for r in table if r["t"] == t and r["model"] == model}
-    for P in sorted({P for P, _ in of}):
-        both = [of[P, split] for split in SPLITS]
-        cells = [f"{row['excess']:15.3f}" for row in both]
-        cells += [f"{row['kl_dataset_ideal']:11.3f}" for row in both]
-        cells += [f"{row['kl_source_ideal']:12.3f}" for row in both]
-        lines.append(f"{P:10d}{''.join(cells)}")
-    return "\n".join(lines)
+    names = ("excess", "kl_dataset_ideal", "kl_source_ideal")
+    titles = ("bound - entropy (nats/token)", "KL(memoriser ‖ net)", "KL(generaliser ‖ net)")
+    lines = [
+        [str(P), *(f"{of[P, split][name]:.3f}" for name in names for split in SPLITS)]
+        for P in sorted({P for P, _ in of})
+    ]
+    both = [word for title in titles for word in (f"{title}, training", "unseen")]
+    return printed(["P", *both], lines, "r" * 7)
+
+
+def printed(titles: Sequence[str], rows: Iterable[Sequence[str]], align: str = "") -> str:
+    """Return a table to be read; `align` has an l or r for each column."""
+    sides = [":" if side == "r" else "" for side in align.ljust(len(titles))]
+    lines = [titles, [f"---{side}" for side in sides], *rows]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |"
+                     for line in lines)  # fmt: skip

@@ -5,13 +5,13 @@ as places in a record: {r[keystone].headline[tokens_differing]}.
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
-from experiments.bench.rows import OURS
-from experiments.bench.steps import SIDES
 from experiments.kit.record import Record
+from experiments.kit.table import printed
 from experiments.report import PARTS, Judged, judged
+from experiments.speed import shown
 
 TEMPLATE = Path(__file__).with_name("RESULTS.template.md")
 CURVES = (
@@ -40,18 +40,10 @@ def results(found: dict[str, Record]) -> str:
     return template.format(
         r=found,
         transition_table=transition_table(found["transition"]),
-        speed_table=speed_table(found["speed"]),
+        speed_table=shown(found["speed"].table),
         sizes=sizes,
         **parts,
     )
-
-
-def table(titles: Sequence[str], rows: Iterable[Sequence[str]], align: str = "") -> str:
-    """Return a table; `align` has an l or r for each column."""
-    sides = [":" if side == "r" else "" for side in align.ljust(len(titles))]
-    lines = [titles, [f"---{side}" for side in sides], *rows]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |"
-                     for line in lines)  # fmt: skip
 
 
 def verdict_table(rows: Iterable[Judged]) -> str:
@@ -66,7 +58,7 @@ def verdict_table(rows: Iterable[Judged]) -> str:
             lines.append((verdict.claim, verdict.number, verdict.word, said, took))
             said, took = "the same", ""
     titles = ("claim", "number (95 % interval)", "verdict", "`python -m experiments.` …", "time")
-    return table(titles, lines)
+    return printed(titles, lines)
 
 
 def time(record: Record) -> str:
@@ -86,31 +78,4 @@ def transition_table(record: Record) -> str:
         lines.append([P, *(f"{float(number):.2f}" for number in numbers)])
     titles = ["P", "network, training", "unseen", "entropy, training", "unseen",
               "memoriser, training", "unseen", "token memory, training", "unseen"]  # fmt: skip
-    return table(titles, lines, "r" * len(titles))
-
-
-def speed_table(record: Record) -> str:
-    """Return medians of steps (milliseconds) and restoring (seconds), beside PyTorch's."""
-    measured = [row for row in record.table if row["what"] in ("step", "restore")]
-    lines = []
-    for what, size, threads in dict.fromkeys(
-        (row["what"], row["size"], row["threads"]) for row in measured
-    ):
-        own = {row["side"]: row for row in record.rows(what=what, size=size, threads=threads)}
-        share = own[OURS]["share_of_roof"]
-        ratios = [float(row["ratio"]) for side, row in own.items() if "PyTorch" in side]
-        lines.append([
-            f"{what}, {size}", threads,
-            *(_seconds(what, own[side]["seconds"]) if side in own else "" for side in SIDES),
-            f"{min(ratios):.2f}" if ratios else "", f"{float(share):.2f}" if share else "",
-        ])  # fmt: skip
-    titles = ("measured", "threads", "here", "PyTorch, eager", "compiled",
-              "faster PyTorch ÷ here", "share of the roof")  # fmt: skip
-    return table(titles, lines, "lrrrrrr")
-
-
-def _seconds(what: str, text: str) -> str:
-    seconds = float(text)
-    if what == "restore":
-        return f"{seconds:.1f} s"
-    return f"{1e3 * seconds:.{0 if seconds > 0.1 else 1}f} ms"
+    return printed(titles, lines, "r" * len(titles))
