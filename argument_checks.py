@@ -7,6 +7,7 @@ the argument, its value, and the allowed range.
 """
 
 import math
+import os
 from typing import Any
 
 import numpy as np
@@ -61,6 +62,16 @@ def generator(rng: Generator) -> Generator:
     if not isinstance(rng, Generator):
         raise TypeError(f"rng must be a numpy.random.Generator, got {rng!r}")
     return rng
+
+
+def within_memory(size: int, what: str) -> None:
+    """Refuse arrays of `size` bytes in all that this machine's memory cannot hold."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if size > memory:
+        raise ValueError(
+            f"{what} would take {size / 2**30:,.1f} GiB, and this machine has "
+            f"{memory / 2**30:,.1f} GiB of memory"
+        )
 
 
 def tokens(

@@ -3,11 +3,12 @@
     weights/…  average/…  moment1/…  moment2/…     the four tables of a run [`minuddm.weights`]
     losses                                         of every step, 0 for those to come
     header: format, model, training, tokens_sha256, step, what the caller says about it, and the
-            process, unless it is the uniform one
+            process, unless it is the uniform one; sha256, the digest of all this and of the tensors
 
 The header says what a resumed run must agree with, so that a file of another network, another
-configuration or other sequences is refused by name. Nothing in a file is run: tensors are numbers,
-the header is JSON.
+configuration or other sequences is refused by name. Nothing in a file is run, tensors are numbers
+and the header is JSON; and nothing is believed: the digest, the step, shapes, dtypes and the
+numbers themselves are checked whenever a file is read. Files of format 1 have no digest.
 """
 
 import dataclasses
@@ -23,6 +24,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
+from minuddm import checks
 from minuddm.checks import Floats, Tokens
 from minuddm.files import write_atomically
 from minuddm.process import Process, Uniform
@@ -32,7 +34,7 @@ from minuddm.weights import ModelConfig, Weights, shapes
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-_FORMAT = "minuddm-checkpoint-1"
+_FORMER, _FORMAT = "minuddm-checkpoint-1", "minuddm-checkpoint-2"
 _PARTS = ("weights", "average", "moment1", "moment2")
 
 
@@ -50,6 +52,8 @@ class State:
     @classmethod
     def start(cls, weights: Weights, steps: int) -> "State":
         """Return the state before the first step; `weights` is used, not copied."""
+        size = 4 * weights.flat.nbytes + 8 * steps
+        checks.within_memory(size, f"training {weights.flat.size:,} weights for {steps:,} steps")
         first, second = (Weights(weights.shapes, weights.flat.dtype) for _ in range(2))
         return cls(weights, weights.copy(), first, second, np.zeros(steps))
 
@@ -65,8 +69,8 @@ def load_model(path: str | Path, *, average: bool = True) -> Transformer:
     """
     tensors, header = _read(Path(path))
     try:
-        config = ModelConfig(**json.loads(header["model"]))
-    except (KeyError, TypeError, ValueError):
+        config = ModelConfig(**_fields(header, "model", Path(path)))
+    except (TypeError, ValueError):
         raise ValueError(f"{path} does not describe its network") from None
     weights = _table(tensors, "average" if average else "weights", config, Path(path))
     return Transformer(config, weights)
@@ -74,7 +78,7 @@ def load_model(path: str | Path, *, average: bool = True) -> Transformer:
 
 def checkpoint_metadata(path: str | Path) -> dict[str, str]:
     """Return what a checkpoint says of itself: configuration, step, and its `about` (alphabet)."""
-    return _read(Path(path), names=())[1]
+    return _read(Path(path))[1]
 
 
 load_about = checkpoint_metadata  # its former name
@@ -98,7 +102,6 @@ def describe(
     if process != Uniform(model.vocab):
         header["process"] = repr(process)
     return header | {
-        "format": _FORMAT,
         "model": json.dumps(dataclasses.asdict(model)),
         "training": json.dumps(fields, default=repr),
         "tokens_sha256": hashlib.sha256(x.tobytes()).hexdigest(),
@@ -109,36 +112,41 @@ def write(path: Path, state: State, header: dict[str, str]) -> None:
     """Write a state with its header; what stood there is replaced at once."""
     tensors = {
         f"{part}/{name}": tensor for part in _PARTS for name, tensor in getattr(state, part).items()
-    }
-    header = header | {"step": str(state.step)}
-    write_atomically(path, bytes(save(tensors | {"losses": state.losses}, metadata=header)))
+    } | {"losses": state.losses}
+    header = header | {"format": _FORMAT, "step": str(state.step)}
+    header["sha256"] = _digest(tensors, header)
+    write_atomically(path, bytes(save(tensors, metadata=header)))
 
 
 def resume(path: Path | None, wanted: dict[str, str], model: Transformer) -> State | None:
     """Read a state into the model's own weights; return None where nothing was written yet.
 
-    Raises `ValueError` if the folder does not exist, or the file does not belong to this run.
+    Raises `ValueError` if the file is damaged or does not belong to this run.
     """
-    if path is None:
-        return None
-    if not path.parent.is_dir():
-        raise ValueError(f"the folder of the checkpoint {path} does not exist")
-    if not path.exists():
+    if path is None or not path.exists():
         return None
     tensors, header = _read(path)
     _agree(path, header, wanted)
+    steps = json.loads(wanted["training"])["steps"]
+    step, losses = header.get("step", ""), tensors.get("losses")
+    if not (step.isascii() and step.isdigit() and len(step) < 20 and int(step) <= steps):
+        raise ValueError(f"{path} is damaged: step {step!r} of {steps}")
+    if losses is None or losses.shape != (steps,) or losses.dtype != np.float64:
+        raise ValueError(f"{path} is damaged: it does not hold the losses of {steps} steps")
     weights, average, first, second = (_table(tensors, part, model.config, path) for part in _PARTS)
-    if weights.flat.dtype != model.weights.flat.dtype:
-        raise ValueError(f"{path} holds {weights.flat.dtype}, not {model.weights.flat.dtype}")
+    for table in (weights, average, first, second):
+        if table.flat.dtype != model.weights.flat.dtype:
+            raise ValueError(f"{path} holds {table.flat.dtype}, not {model.weights.flat.dtype}")
+    if not np.isfinite(losses).all() or (second.flat < 0).any():
+        raise ValueError(f"{path} is damaged: no run has such losses or second moments")
     model.weights.flat[:] = weights.flat
-    losses = np.array(tensors["losses"])
-    return State(model.weights, average, first, second, losses, int(header["step"]))
+    return State(model.weights, average, first, second, np.array(losses), int(step))
 
 
 def _agree(path: Path, header: dict[str, str], wanted: dict[str, str]) -> None:
     """Raise `ValueError`, naming what differs, unless the header is that of the run wanted."""
     for key in ("model", "training"):
-        there, here = json.loads(header.get(key, "{}")), json.loads(wanted[key])
+        there, here = _fields(header, key, path), json.loads(wanted[key])
         for name in here:
             if there.get(name) != here[name]:
                 raise ValueError(
@@ -151,24 +159,60 @@ def _agree(path: Path, header: dict[str, str], wanted: dict[str, str]) -> None:
             raise ValueError(f"{path} was trained on {what}")
 
 
-def _read(
-    path: Path, names: tuple[str, ...] | None = None
-) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
-    """Return the tensors of a checkpoint, all or those of the given names, and its header."""
+def _read(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
+    """Return the tensors of a checkpoint and its header, as they were written."""
     try:
         with safe_open(path, "numpy") as file:
             header = dict(file.metadata() or {})
-            tensors = {k: file.get_tensor(k) for k in (file.keys() if names is None else names)}
-    except SafetensorError as error:
+            dtypes = {name: file.get_slice(name).get_dtype() for name in file.keys()}  # noqa: SIM118
+            if others := set(dtypes.values()) - {"F32", "F64"}:
+                raise ValueError(f"{path} holds {min(others)}; checkpoints hold F32 or F64")
+            tensors = {name: file.get_tensor(name) for name in dtypes}
+    except FileNotFoundError:
+        raise
+    except (SafetensorError, OSError) as error:
         raise ValueError(f"{path} is damaged or not a checkpoint ({error})") from None
-    if header.get("format") != _FORMAT:
+    if header.get("format") not in (_FORMER, _FORMAT):
         raise ValueError(f"{path} is not a checkpoint of minuddm")
+    if header["format"] == _FORMAT and header.get("sha256") != _digest(tensors, header):
+        raise ValueError(f"{path} is damaged: its contents are not those that were written")
     return tensors, header
 
 
+def _digest(tensors: Mapping[str, NDArray[Any]], header: Mapping[str, str]) -> str:
+    """Return the SHA-256 of a header, but for its own entry, and of all tensors."""
+    said = {key: header[key] for key in sorted(header) if key != "sha256"}
+    digest = hashlib.sha256(json.dumps(said).encode())
+    for name in sorted(tensors):
+        tensor = np.ascontiguousarray(tensors[name])
+        digest.update(f"{name} {tensor.dtype.str} {tensor.shape}".encode())
+        digest.update(tensor.data)
+    return digest.hexdigest()
+
+
+def _fields(header: dict[str, str], key: str, path: Path) -> dict[str, Any]:
+    """Return one of the header's entries that are JSON objects, empty if there is none."""
+    try:
+        found = json.loads(header.get(key, "{}"))
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise ValueError(f"{path} is damaged: its {key} cannot be read")
+    return found
+
+
 def _table(tensors: dict[str, NDArray[Any]], part: str, config: ModelConfig, path: Path) -> Weights:
-    layout = shapes(config)
-    names = [f"{part}/{name}" for name in layout]
-    if any(n not in tensors or tensors[n].shape != layout[n[len(part) + 1 :]] for n in names):
+    """Return one of the four tables, if the file has all of it, of one dtype and finite."""
+    layout = shapes(config) if config.blocks <= len(tensors) else {}
+    found = [tensors.get(f"{part}/{name}") for name in layout]
+    if not layout or any(
+        tensor is None or tensor.shape != shape
+        for tensor, shape in zip(found, layout.values(), strict=True)
+    ):
         raise ValueError(f"{path} lacks tensors of its own configuration")
-    return Weights(layout, flat=np.concatenate([tensors[n].ravel() for n in names]))
+    whole = [tensor.ravel() for tensor in found if tensor is not None]
+    if len({tensor.dtype for tensor in whole}) > 1:
+        raise ValueError(f"{path} is damaged: the dtypes of its {part} differ")
+    if not all(np.isfinite(tensor).all() for tensor in whole):
+        raise ValueError(f"{path} is damaged: its {part} are not finite")
+    return Weights(layout, flat=np.concatenate(whole))

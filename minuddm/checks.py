@@ -20,6 +20,7 @@ from argument_checks import (
     stored,
     tokens,
     vocabulary,
+    within_memory,
     writeable,
 )
 from minuddm.machine.jit import jit_reassoc
@@ -42,6 +43,7 @@ __all__ = [
     "two_alphas",
     "uniforms",
     "vocabulary",
+    "within_memory",
     "writeable",
 ]
 

@@ -24,6 +24,7 @@ from minuddm import checks
 from minuddm.adamw import adamw_step, average_decay, global_norm, learning_rate
 from minuddm.checkpoint import State, describe, load_about, load_model, resume, write
 from minuddm.checks import Tokens
+from minuddm.files import reserved
 from minuddm.machine.shards import long_shards, run_on
 from minuddm.nelbo.times import stratified_times
 from minuddm.process import Process, given_or_uniform
@@ -72,10 +73,7 @@ class TrainConfig:
 
 @dataclass(frozen=True)
 class Trained:
-    """The last weights, their average (to be evaluated), and the loss of every step.
-
-    A loss is the bound in nats per token, estimated from one batch.
-    """
+    """The last weights, their average (to be evaluated), and each batch's bound, nats per token."""
 
     model: Transformer
     average: Transformer
@@ -104,8 +102,8 @@ def train(
     the alphabet) in its header; if the file exists, the run goes on from it. `threads` changes
     nothing but the time. `probe` is shown the number of steps taken and the average network, not to
     be kept, after each of the steps `probe_at`; a resumed run does not show again what is past.
-    Raises `ValueError` for a checkpoint that is damaged, foreign or of another configuration or
-    data set, and `FloatingPointError` with the step's number if the loss is not finite.
+    Raises `ValueError` for a checkpoint that is damaged, of another run, or being written by one,
+    and `FloatingPointError` with the step's number if the loss is not finite.
     """
     x = checks.tokens(tokens, model.config.vocab, "tokens", ndim=2)
     if len(x) == 0:
@@ -115,16 +113,18 @@ def train(
     checks.count(every, "every")
     header = describe(model.config, config, process, x, about or {})
     path = None if checkpoint is None else Path(checkpoint)
-    state = resume(path, header, model) or State.start(model.weights, config.steps)
     shown = tqdm(
-        total=config.steps, initial=state.step, desc=f"P = {len(x)}", unit="step", position=bar,
-        leave=False, disable=None if progress else True,  # None: quiet unless a terminal watches
+        total=config.steps, desc=f"P = {len(x)}", unit="step", position=bar, leave=False,
+        disable=None if progress else True,  # None: quiet unless a terminal watches
     )  # fmt: skip
     with (
+        reserved(path),
         threadpool_limits(1, user_api="blas"),  # the shards are the threads
         ThreadPoolExecutor(workers) if workers > 1 else contextlib.nullcontext() as pool,
         shown,
     ):
+        state = resume(path, header, model) or State.start(model.weights, config.steps)
+        shown.n = shown.initial = state.step
         while state.step < config.steps:
             loss = _step(model, x, config, process, state, pool)
             shown.update()
@@ -152,7 +152,7 @@ def _step(
     )
     norm = global_norm(gradient.flat)
     if not (math.isfinite(loss) and math.isfinite(norm)):
-        what = f"the loss is {loss} and its gradient's norm {norm} at step {k}"
+        what = f"the loss is {loss} and the gradient's norm {norm} at step {k}"
         raise FloatingPointError(f"{what}; try a smaller lr")
 
     def update(part: slice) -> None:

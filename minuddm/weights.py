@@ -11,7 +11,7 @@ are one linear of the conditioning.
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -44,9 +44,9 @@ class ModelConfig:
     dropout: float = 0.0
 
     def __post_init__(self) -> None:
-        checks.vocabulary(self.vocab)
+        object.__setattr__(self, "vocab", checks.vocabulary(self.vocab))
         for name in ("length", "width", "blocks", "heads", "cond"):
-            checks.count(getattr(self, name), name)
+            object.__setattr__(self, name, checks.count(getattr(self, name), name))
         if self.width % (2 * self.heads):
             raise ValueError(
                 f"width must be a multiple of 2 * heads = {2 * self.heads}, got {self.width}"
@@ -86,6 +86,15 @@ def shapes(config: ModelConfig) -> Shapes:
         "final.linear.weight": (V, D),
         "final.linear.bias": (V,),
     }
+
+
+def number_of_weights(config: ModelConfig) -> int:
+    """Return how many numbers the tensors hold, without listing every block: all are alike."""
+    one, two = (
+        sum(math.prod(shape) for shape in shapes(replace(config, blocks=k)).values())
+        for k in (1, 2)
+    )
+    return one + (config.blocks - 1) * (two - one)
 
 
 def aligned(shape: tuple[int, ...], dtype: Any) -> Floats:
@@ -140,6 +149,8 @@ def initialise(config: ModelConfig, rng: Generator, dtype: Any = np.float32) -> 
     The modulations and the last linear start at zero, so that every block is the identity and every
     conditional uniform before the first step.
     """
+    size = number_of_weights(config) * np.dtype(dtype).itemsize
+    checks.within_memory(size, f"a network of {number_of_weights(config):,} weights")
     weights = Weights(shapes(config), dtype)
     for name, tensor in weights.items():
         if name.endswith("gain"):
