@@ -15,6 +15,7 @@ from numpy.random import Generator
 from numpy.typing import ArrayLike, NDArray
 
 LARGEST_VOCABULARY = 2**31 - 1  # tokens are int32
+_BLOCK = 1024  # patterns that are transposed in the cache
 
 
 def count(value: int, name: str, least: int = 1) -> int:
@@ -82,15 +83,21 @@ def tokens(
     Compiled loops index with tokens and check nothing. So what was checked must be what they read,
     whoever writes into x meanwhile or later: the copy is made first, and then checked.
     """
-    array = np.asarray(x)
-    if not np.issubdtype(array.dtype, np.integer):
-        raise TypeError(f"{name} must be integers, got dtype {array.dtype}")
-    _shape(array, name, ndim, L)
-    own = np.array(array, order="C")
-    if own.size and (own.min() < 0 or own.max() >= V):
-        outside = own.min() if own.min() < 0 else own.max()
-        raise ValueError(f"{name} must lie in 0 … {V - 1}, got {outside}")
-    return own.astype(np.int32, copy=False)
+    array = _integers(x, name, ndim, L)
+    return _inside(np.array(array, order="C"), V, name).astype(np.int32, copy=False)
+
+
+def columns(x: ArrayLike, V: int, name: str = "patterns") -> NDArray[Any]:
+    """Return a copy of patterns (P, L) of integers 0 … V - 1, to be stored site by site: (L, P).
+
+    Its dtype is the smallest that holds V, for V < 256 a byte; it is checked as `tokens` are.
+    """
+    array = stored(_integers(x, name, 2, None), name)
+    sites = np.empty(array.shape[::-1], np.min_scalar_type(V))
+    for start in range(0, len(array), _BLOCK):
+        block = np.array(array[start : start + _BLOCK], order="C")
+        sites[:, start : start + _BLOCK] = _inside(block, V, name).T
+    return sites
 
 
 def spins(x: ArrayLike, name: str, L: int | None = None) -> NDArray[np.int8]:
@@ -132,7 +139,7 @@ class Sealed:
     """An object whose attributes are set once, by its constructor: what was checked stays."""
 
     def __setattr__(self, name: str, value: object) -> None:
-        if name in vars(self):
+        if name in vars(self) or isinstance(getattr(type(self), name, None), property):
             raise AttributeError(f"{name} of a {type(self).__name__} cannot be replaced")
         super().__setattr__(name, value)
 
@@ -147,6 +154,21 @@ def read_only(array: NDArray[Any]) -> NDArray[Any]:
 def writeable(array: NDArray[Any]) -> NDArray[Any]:
     """Return the array, or a copy if it is read-only: to the compiler that is another type."""
     return array if array.flags.writeable else array.copy()
+
+
+def _integers(x: ArrayLike, name: str, ndim: int | None, L: int | None) -> NDArray[Any]:
+    array = np.asarray(x)
+    if not np.issubdtype(array.dtype, np.integer):
+        raise TypeError(f"{name} must be integers, got dtype {array.dtype}")
+    _shape(array, name, ndim, L)
+    return array
+
+
+def _inside(array: NDArray[Any], V: int, name: str) -> NDArray[Any]:
+    if array.size and (array.min() < 0 or array.max() >= V):
+        outside = array.min() if array.min() < 0 else array.max()
+        raise ValueError(f"{name} must lie in 0 … {V - 1}, got {outside}")
+    return array
 
 
 def _shape(array: NDArray[Any], name: str, ndim: int | None, L: int | None) -> None:

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from argument_checks import (
     Sealed,
+    columns,
     count,
     generator,
     not_negative,
@@ -31,6 +32,7 @@ __all__ = [
     "Tokens",
     "against",
     "alphas",
+    "columns",
     "count",
     "fraction",
     "generator",

@@ -147,8 +147,9 @@ def test_what_an_object_shows_cannot_be_written_or_replaced(name):
 def test_what_is_shown_is_another_array_than_what_is_read():
     ideal = sealed()["patterns"]
     before = ideal([[0, 1]], 0.5)
-    ideal.patterns.flags.writeable = True  # whoever insists may write, to no effect
-    ideal.patterns[:] = FAR
+    shown = ideal.patterns
+    shown.flags.writeable = True  # whoever insists may write, to no effect
+    shown[:] = FAR
     np.testing.assert_array_equal(ideal([[0, 1]], 0.5), before)
 
 

@@ -11,17 +11,25 @@ In NumPy, for one state z (L,) and patterns (P, L):
     w = exp(beta * (m - (patterns[:, i] == z[i])))
     p_i = bincount(patterns[:, i], w, minlength=V) / w.sum()
 
-`minuddm.ideal.matches` computes the same, compiled, without overflow for any α.
+*It is attention with one-hot values.* Of the patterns that have v at i, all match z there if v is
+the value shown, and none if it is not. So leaving i out is one factor on one value,
+
+    p_i(v) ∝ e^{-β 1[v = z_i]} W_iv,    W_iv = Σ_μ e^{β m_μ} 1[ξ_i^μ = v]
+
+and the same W serves every i: z is the query, ξ^μ are the keys, m_μ the scores, and the values are
+the one-hot vectors of ξ_i^μ. Divided by Σ_v W_iv it is softmax attention, as is the step of a
+continuous memory [T18]. `minuddm.ideal.matches` computes it in O(P L), for any α, to rounding.
 """
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from minuddm import checks
+from minuddm.checks import Tokens
 from minuddm.ideal.matches import log_conditionals
 from minuddm.process import Process, given_or_uniform
 
-_FROZEN = 1e4  # stands for β = ∞ at α = 1: e^{-β} is 0 in float64
+_FROZEN = 1e4  # stands for β = ∞ at α = 1
 
 
 class DatasetIdeal(checks.Sealed):
@@ -30,16 +38,24 @@ class DatasetIdeal(checks.Sealed):
     def __init__(self, patterns: ArrayLike, V: int, process: Process | None = None) -> None:
         self.V = checks.vocabulary(V)
         self.process = given_or_uniform(process, self.V)
-        self._patterns = checks.stored(checks.tokens(patterns, self.V, "patterns", 2), "patterns")
-        self.patterns = checks.read_only(self._patterns)
+        self._columns = checks.columns(patterns, self.V)
 
-    def __call__(self, tokens: ArrayLike, alpha: ArrayLike) -> NDArray[np.float64]:
+    @property
+    def patterns(self) -> Tokens:
+        """A read-only copy of the patterns (P, L)."""
+        return checks.read_only(np.ascontiguousarray(self._columns.T, dtype=np.int32))
+
+    def __call__(
+        self, tokens: ArrayLike, alpha: ArrayLike, threads: int = 1
+    ) -> NDArray[np.float64]:
         """Tokens (B, L), alpha (B,) or a number → LOO log-probabilities (B, L, V).
 
         A value that no pattern has gets minus infinity. At α = 1 only the best matches count.
+        `threads` share out the sequences and change nothing but the time.
         """
-        z = checks.tokens(tokens, self.process.states, "tokens", 2, self._patterns.shape[1])
+        z = checks.tokens(tokens, self.process.states, "tokens", 2, len(self._columns))
         beta = self.process.inverse_temperature(checks.alphas(alpha, len(z)))
         log_p = np.empty((*z.shape, self.V))
-        log_conditionals(log_p, z, np.minimum(beta, _FROZEN), self._patterns)
+        threads = checks.count(threads, "threads")
+        log_conditionals(log_p, z, np.minimum(beta, _FROZEN), self._columns, threads)
         return log_p
