@@ -33,7 +33,7 @@ from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import logsumexp, softmax
+from scipy.special import softmax
 
 import argument_checks as checks
 
@@ -140,7 +140,9 @@ class LogSumExp:
     def potential(self, z: ArrayLike) -> Floats:
         """Return Q, shape (…), of overlaps (…, P)."""
         z = np.asarray(z, dtype=np.float64)
-        return np.asarray(logsumexp(self.beta * z, axis=-1) / self.beta)
+        largest = z.max(axis=-1)  # SciPy's logsumexp takes three times as long
+        total = np.exp(self.beta * (z - largest[..., None])).sum(axis=-1)
+        return np.asarray(largest + np.log(total) / self.beta)
 
     def weights(self, z: ArrayLike) -> Floats:
         """Return softmax(β z), shape (…, P)."""
