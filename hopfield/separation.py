@@ -102,7 +102,7 @@ class Power:
 
     def potential(self, z: ArrayLike) -> Floats:
         """Return Q, shape (…), of overlaps (…, P); raises where it leaves float64."""
-        return self._finite((self._raised(z) / self.n).sum(axis=-1), z)
+        return np.asarray((self._raised(z) / self.n).sum(axis=-1))
 
     def weights(self, z: ArrayLike) -> Floats:
         """Return zⁿ⁻¹, shape (…, P)."""
@@ -110,18 +110,16 @@ class Power:
 
     def table(self, overlaps: Floats) -> OverlapTable:
         """Return f and its differences, taken of whole numbers; the last one is 0."""
-        raised = self._finite(self._raised(overlaps), overlaps)
+        raised = self._raised(overlaps)
         delta_f = np.diff(raised, append=raised[-1]) / self.n
         return OverlapTable(raised / self.n, delta_f, beta=0.0, log_ratio=0.0)
 
     def _raised(self, z: ArrayLike) -> Floats:
         with np.errstate(over="ignore"):
-            return np.asarray(self._counted(z) ** self.n)
-
-    def _finite(self, value: Floats, z: ArrayLike) -> Floats:
-        if not np.isfinite(value).all():
+            raised = self._counted(z) ** self.n
+        if not np.isfinite(raised).all():
             raise ValueError(f"{self} leaves float64 at an overlap of {np.abs(z).max():g}")
-        return np.asarray(value)
+        return np.asarray(raised)
 
     def _counted(self, z: ArrayLike) -> Floats:
         z = np.asarray(z, dtype=np.float64)

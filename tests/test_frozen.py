@@ -231,4 +231,6 @@ def test_an_energy_that_leaves_float64_is_refused(spins):
         BinaryMemory(long, Power(50)) if spins else TokenMemory(long, 2, F=Power(50))
     with pytest.raises(ValueError, match=message):
         Power(50).potential([2e6, 1.0])
+    with pytest.raises(ValueError, match="leaves float64"):
+        Power(49).potential([-1e7, 1e7])  # and no -∞ + ∞
     assert np.isfinite(BinaryMemory(long, Power(48)).energy(long)).all()
