@@ -150,7 +150,7 @@ def pseudo_inverse(patterns: ArrayLike) -> Couplings:
     Patterns that depend on others change nothing. Where they span all states, as L independent
     ones do, the projection is the identity and W = 0: every state is a fixed point.
 
-    A singular value counts where it exceeds the rounding of the largest. Rounding turns the span
+    A singular value counts where it exceeds the rounding of the largest. Rounding rotates the span
     by twice that over the smallest that counts: what W is known up to, and what is 0 below it.
     """
     xi = checks.spins(patterns, "patterns").astype(np.float64)
