@@ -14,6 +14,7 @@ from argument_checks import (
     Sealed,
     columns,
     count,
+    finite,
     generator,
     not_negative,
     positive,
@@ -34,6 +35,7 @@ __all__ = [
     "alphas",
     "columns",
     "count",
+    "finite",
     "fraction",
     "generator",
     "log_probabilities",
@@ -93,10 +95,10 @@ def two_alphas(
     return a_s, a_t, np.divide(a_t, a_s, out=np.ones_like(a_t), where=a_s > a_t)
 
 
-def fraction(value: float, name: str) -> float:
-    """Return a number in [0, 1)."""
-    if isinstance(value, bool) or not 0 <= value < 1:
-        raise ValueError(f"{name} must lie in [0, 1), got {value}")
+def fraction(value: float, name: str, *, whole: bool = False) -> float:
+    """Return a number in [0, 1), or in [0, 1] if it may be the whole."""
+    if isinstance(value, bool) or not (0 <= value < 1 or (whole and value == 1)):
+        raise ValueError(f"{name} must lie in [0, 1{']' if whole else ')'}, got {value}")
     return float(value)
 
 
@@ -114,6 +116,7 @@ def uniforms(u: ArrayLike, shape: tuple[int, ...], name: str = "u") -> NDArray[n
 def log_probabilities(log_p: ArrayLike, x: NDArray[Any], name: str = "log_p") -> Floats:
     """Return log-probabilities (..., V) over tokens x (...); minus infinity may occur, +∞ not."""
     array = np.asarray(log_p)
+    array = array.astype(array.dtype.newbyteorder("="), copy=False)
     if array.dtype not in (np.float32, np.float64):
         raise TypeError(f"{name} must be float32 or float64, got dtype {array.dtype}")
     if array.ndim != x.ndim + 1 or array.shape[:-1] != x.shape:

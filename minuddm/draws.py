@@ -28,7 +28,7 @@ def corrupt(x0: ArrayLike, alpha: ArrayLike, V: int, rng: Generator) -> Tokens:
     V = checks.vocabulary(V)
     x = checks.tokens(x0, V, "x0", ndim=2)
     out = np.empty_like(x)
-    _corrupt(out, x, checks.alphas(alpha, len(x)), V, rng.random(x.shape))
+    _corrupt(out, x, checks.alphas(alpha, len(x)), V, checks.generator(rng).random(x.shape))
     return out
 
 
@@ -41,7 +41,7 @@ def sample_bridge(
     """
     given = _bridge_arguments(xt, log_p, alpha_s, alpha_t)
     out = np.empty_like(given[0])
-    _sample_bridge(out, *given, rng.random(out.shape))
+    _sample_bridge(out, *given, checks.generator(rng).random(out.shape))
     return out
 
 

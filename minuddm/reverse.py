@@ -73,7 +73,7 @@ def restore(
         ThreadPoolExecutor(threads) if several else contextlib.nullcontext() as pool,
     ):
         for time, (alpha_t, alpha_s) in zip(times.tolist(), pairwise(alphas), strict=True):
-            u = None if greedy else rng.random(z.shape)
+            u = None if greedy else checks.generator(rng).random(z.shape)
             shown = watch and partial(watch, time)
             step = partial(_step, z, u, denoiser, process, alpha_s, alpha_t, shown)
             run_on(pool, step, parts)

@@ -58,7 +58,9 @@ class Corpus:
 
     def split(self, test: int, seed: int) -> tuple["Corpus", "Corpus"]:
         """Return (training, test): shuffled once by seed, `test` sequences held out first."""
-        if not 1 <= test < len(self):
+        if len(self) < 2:
+            raise ValueError(f"{self.name} has one sequence, which cannot be split")
+        if not 1 <= checks.count(test, "test", 0) < len(self):
             raise ValueError(
                 f"the test set must have between 1 and {len(self) - 1} of the "
                 f"{len(self)} sequences of {self.name}, got {test}"
@@ -69,7 +71,7 @@ class Corpus:
 
     def subset(self, P: int) -> "Corpus":
         """Return the first P sequences; subsets of one corpus are nested."""
-        if not 1 <= P <= len(self):
+        if not 1 <= checks.count(P, "P", 0) <= len(self):
             raise ValueError(
                 f"P must lie in 1 … {len(self)}, the training sequences of {self.name}, got {P}"
             )
@@ -116,7 +118,7 @@ def load_text(
         known = {c for c, _ in counts.most_common(vocab)}
     unknown = {c: n for c, n in counts.items() if c not in known}
     if unknown:
-        text = "".join(c for c in text if c in known or c == PAD)
+        text = "".join(c for c in text if c in known or (lines and c == PAD))
     rows, dropped = _lines(text, length) if lines else (_windows(text, length), 0)
     rows = list(dict.fromkeys(rows))  # different ones, in order
     if not rows:

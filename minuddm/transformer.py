@@ -136,4 +136,4 @@ class Transformer:
             return np.empty((0, *each), np.float32)
         if rng is None:
             raise ValueError("dropout needs rng")
-        return rng.random((B, *each), dtype=np.float32)
+        return checks.generator(rng).random((B, *each), dtype=np.float32)

@@ -149,6 +149,7 @@ def initialise(config: ModelConfig, rng: Generator, dtype: Any = np.float32) -> 
     The modulations and the last linear start at zero, so that every block is the identity and every
     conditional uniform before the first step.
     """
+    checks.generator(rng)
     size = number_of_weights(config) * np.dtype(dtype).itemsize
     checks.within_memory(size, f"a network of {number_of_weights(config):,} weights")
     weights = Weights(shapes(config), dtype)

@@ -63,6 +63,15 @@ def test_rare_characters_are_left_out_and_counted(file):
     assert lines.decode(lines.tokens) == ["ab" + PAD, "ba" + PAD]
 
 
+def test_a_rare_newline_is_left_out_and_counted_like_any_other_character(file):
+    corpus = load_text(file("Title\n" + "abcdefghij" * 20), 32, vocab=8)
+    assert corpus.V == 8
+    assert corpus.unknown["\n"] == 1
+    assert "\n" not in corpus.alphabet
+    kept = load_text(file("ab\n" * 20 + "cd"), 4, vocab=3)
+    assert set("".join(kept.decode(kept.tokens))) == set("ab\n")
+
+
 def test_subsets_are_nested_and_share_no_sequence_with_the_test_set():
     corpus = load_text("pydoc", 32)
     training, test = corpus.split(500, seed=1)
@@ -126,3 +135,5 @@ def test_more_sequences_than_there_are_cannot_be_had(file):
         corpus.subset(7)
     with pytest.raises(ValueError, match="between 1 and 5 of the 6 sequences"):
         corpus.split(6, 0)
+    with pytest.raises(ValueError, match="has one sequence, which cannot be split"):
+        load_text(file("abcd"), 4).split(1, 0)

@@ -13,11 +13,13 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from minuddm import checks
+
 
 def stratified_times(
     n: int, t_min: float, rng: Generator
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return n times in [t_min, 1], rising, and their weights, both (n,)."""
-    low = math.sqrt(t_min)
-    u = low + (1 - low) * (np.arange(n) + rng.random(n)) / n
+    low = math.sqrt(checks.fraction(t_min, "t_min"))
+    u = low + (1 - low) * (np.arange(n) + checks.generator(rng).random(n)) / checks.count(n, "n")
     return np.asarray(u**2), np.asarray(2 * u * (1 - low))

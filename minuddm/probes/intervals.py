@@ -10,6 +10,8 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import ArrayLike
 
+from minuddm import checks
+
 DRAWS = 1000
 _BLOCK = 50_000_000 // 8  # indices held at a time
 
@@ -24,11 +26,12 @@ class Interval(NamedTuple):
 
 def bootstrap_mean(values: ArrayLike, rng: Generator, draws: int = DRAWS) -> Interval:
     """Return the mean of one value per sequence (N,), NaN left out, and its 95 % interval."""
+    checks.generator(rng)
     x = np.asarray(values, dtype=np.float64).ravel()
     x = x[~np.isnan(x)]
     if len(x) == 0:
         return Interval(np.nan, np.nan, np.nan)
-    means = np.empty(draws)
+    means = np.empty(checks.count(draws, "draws"))
     block = max(1, _BLOCK // len(x))
     for start in range(0, draws, block):
         stop = min(draws, start + block)

@@ -37,9 +37,11 @@ def held_out_nelbo(
     """
     process = given_or_uniform(process, checks.vocabulary(V))
     x = checks.tokens(x0, V, "x0", ndim=2)
+    checks.count(batch, "batch")
     total = np.zeros(len(x))
     for _ in range(checks.count(draws, "draws")):
-        t, weight = rng.permutation(np.stack(stratified_times(len(x), T_END, rng)), axis=1)
+        in_order = np.stack(stratified_times(len(x), T_END, checks.generator(rng)))
+        t, weight = rng.permutation(in_order, axis=1)
         alpha, dalpha = schedule.alpha(t), schedule.dalpha(t) * weight
         xt = process.corrupt(x, alpha, rng)
         for start in range(0, len(x), batch):

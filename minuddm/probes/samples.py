@@ -50,7 +50,8 @@ def nearest(x: ArrayLike, sequences: ArrayLike) -> NDArray[np.float64]:
 
 def copies(samples: ArrayLike, training: ArrayLike, within: float = COPY) -> NDArray[np.bool_]:
     """Return whether each sample (N,) is a copy: d(x, training) ≤ within."""
-    return np.asarray(nearest(samples, training) <= within)
+    theta = checks.fraction(within, "within", whole=True)
+    return np.asarray(nearest(samples, training) <= theta)
 
 
 def threshold(held_out: ArrayLike, training: ArrayLike, chance: float = CHANCE) -> float:
@@ -59,15 +60,16 @@ def threshold(held_out: ArrayLike, training: ArrayLike, chance: float = CHANCE) 
     Rounded down to a distance that occurs, so that at most that share is called memorised.
     """
     d = np.sort(nearest(held_out, training))
-    largest = d[int(chance * len(d))]
+    if len(d) == 0:
+        raise ValueError("held_out must hold at least one sequence")
+    largest = d[int(checks.fraction(chance, "chance") * len(d))]
     below = d[d < largest]
     return float(below[-1]) if len(below) else 0.0
 
 
 def kinds(samples: ArrayLike, second: ArrayLike, training: ArrayLike, theta: float) -> Shares:
     """Return what each sample is, given a second set of samples and a threshold in [0, 1]."""
-    if not 0 <= theta <= 1:
-        raise ValueError(f"theta must lie in [0, 1], got {theta}")
+    checks.fraction(theta, "theta", whole=True)
     known = nearest(samples, training) <= theta
     again = nearest(samples, second) <= theta
     return Shares(known, ~known & again, ~known & ~again)

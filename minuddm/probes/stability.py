@@ -45,6 +45,8 @@ def token_classes(x0: ArrayLike, xt: ArrayLike, restored: ArrayLike) -> NDArray[
 def class_means(classes: ArrayLike, values: ArrayLike) -> NDArray[np.float64]:
     """Return the mean of `values` (B, L) over the tokens of each class, (B, 4); NaN for none."""
     kind, value = np.asarray(classes), np.asarray(values, dtype=np.float64)
+    if kind.ndim != 2 or kind.shape != value.shape:
+        raise ValueError(f"values must have the shape (B, L) {kind.shape}, got {value.shape}")
     total = np.stack([np.where(kind == k, value, 0).sum(axis=1) for k in range(4)], axis=1)
     number = np.stack([(kind == k).sum(axis=1) for k in range(4)], axis=1)
     return np.asarray(np.divide(total, number, out=np.full(total.shape, np.nan), where=number > 0))
@@ -90,9 +92,10 @@ def basin_radius(
     """
     process = given_or_uniform(process, checks.vocabulary(V))
     clean = checks.tokens(x, V, "x", ndim=2)
+    checks.fraction(repaired, "repaired", whole=True)
     N, L = clean.shape
     many = np.repeat(clean, checks.count(trials, "trials"), axis=0)
-    rank = rng.random(many.shape).argsort(axis=1).argsort(axis=1)
+    rank = checks.generator(rng).random(many.shape).argsort(axis=1).argsort(axis=1)
     other = process.change(many, rng)
     low, high = np.zeros(N, np.int64), np.full(N, L + 1)
     share = np.ones(N)
@@ -122,4 +125,5 @@ def entering_time(
 
 def random_sequences(n: int, L: int, V: int, rng: Generator) -> Tokens:
     """Return n sequences of uniform tokens, (n, L): they follow no law and lie in no basin."""
-    return rng.integers(checks.vocabulary(V), size=(n, L)).astype(np.int32)
+    size = checks.count(n, "n"), checks.count(L, "L")
+    return checks.generator(rng).integers(checks.vocabulary(V), size=size).astype(np.int32)

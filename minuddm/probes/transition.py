@@ -18,6 +18,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import ArrayLike, NDArray
 
+from minuddm import checks
 from minuddm.probes.intervals import DRAWS, Interval, percentile_interval
 
 PLATEAU = 0.95
@@ -92,6 +93,7 @@ def falls_below(P: ArrayLike, values: ArrayLike, level: float) -> float:
 
     Points with an unknown value (NaN) are passed over.
     """
+    checks.finite(level, "level")
     P, y = np.asarray(P, dtype=np.float64), np.asarray(values, dtype=np.float64)
     P, y = P[~np.isnan(y)], y[~np.isnan(y)]
     below = np.flatnonzero(y < level)
@@ -119,7 +121,10 @@ def _bootstrap(
     P = np.asarray(sequences, dtype=np.float64)
     if any(len(curve) != len(P) for curve in curves) or (np.diff(P) <= 0).any():
         raise ValueError("a curve needs one array of values for each rising P")
-    replicates = np.empty(draws)
+    if len(P) == 0 or not (np.isfinite(P) & (P > 0)).all():
+        raise ValueError(f"a curve needs positive numbers of sequences P, got {sequences}")
+    checks.generator(rng)
+    replicates = np.empty(checks.count(draws, "draws"))
     grids = [[np.atleast_2d(x) for x in curve] for curve in curves]
     S = len(grids[0][0])
     if any(len(x) != S for grid in grids for x in grid):
