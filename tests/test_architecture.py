@@ -10,11 +10,11 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 FLOORS = [
-    {"files", "schedule", "network", "nelbo.times"},
+    {"files", "schedule", "network"},
     {"machine.jit", "machine.shards"},
     {"checks"},
     {"machine"},  # layers: each a loop or two
-    {"draws", "text", "sources", "adamw", "nelbo.integrand"},
+    {"draws", "text", "sources", "adamw", "nelbo.integrand", "nelbo.times"},
     {"transition", "weights"},
     {"process", "engine", "machine.arrays"},
     {"denoiser", "machine.passes"},
