@@ -1,30 +1,32 @@
 """The dense associative memory as lines of NumPy: energy, update, recall, from the definition.
 
-P patterns ξ^μ of L sites are stored. A state x overlaps with each of them, and its energy is a
-function of the P overlaps alone, with any Q of `hopfield.separation` [T17], [T19]:
+P patterns ξ^μ of L sites are stored. The energy of a state x depends on its P overlaps with them
+alone, through any separation function Q of `hopfield.separation` [T17], [T19] (in this package z
+are overlaps, not tokens, and Q is no kernel):
 
     z_μ(x) = Σ_i 1[ξ_i^μ = x_i]                    overlap of tokens: matches
-    z_μ(x) = Σ_i ξ_i^μ x_i                         overlap of spins
+    z_μ(x) = Σ_i ξ_i^μ x_i                         overlap of spins, ±1
     E(x) = -Q(z_1 … z_P)                           energy: low where a pattern is near
     x_i ← argmin_v E(x with x_i = v)               update of one site; a tie keeps x_i
-    p(x_i = v | rest) ∝ e^{-β E(x with x_i = v)}   heat bath of one site; β → ∞ is the update
+    p(x_i = v | rest) ∝ e^{-β E(x with x_i = v)}   heat bath of one site; the update as β → ∞
 
 *Why E never rises.* An update compares the present value with the others: it lowers E or changes
-nothing. So no state comes twice, recall ends, and where it ends no change of one site lowers E.
+nothing. So no state that was left returns, and as there are finitely many, recall ends; where it
+ends no change of one site lowers E.
 
-*What an update asks.* Take tokens and Q = (1/β) log Σ_μ e^{β z_μ}. With m_μ^{-i} the matches
+*An update is a vote.* Take tokens and Q = (1/β) log Σ_μ e^{β z_μ}. With m_μ^{-i} the matches
 outside site i, pattern μ overlaps with x_i = v by m_μ^{-i} + 1[ξ_i^μ = v], hence
 
     Σ_μ e^{β z_μ} = Σ_μ e^{β m_μ^{-i}} + (e^β - 1) Σ_{μ: ξ_i^μ = v} e^{β m_μ^{-i}}
 
-and only the last sum depends on v. The update is therefore a vote,
+and only the last sum depends on v. The update is therefore
 
     x_i ← argmax_v Σ_{μ: ξ_i^μ = v} e^{β m_μ^{-i}}                                         [T19]
 
 in which each pattern names its own value with a weight that grows with its matches *elsewhere*.
 The denoiser with a perfect memory decides by the same sum [T14]: that is the keystone [T16].
 
-A sweep costs O(P L² V) here and O(P L) in `TokenMemory` and `BinaryMemory`, proved equal by tests.
+A sweep costs O(P L² V) here and O(P L) in `TokenMemory` and `BinaryMemory`; tests compare them.
 """
 
 from collections.abc import Callable
@@ -52,7 +54,7 @@ def products(x: Array, patterns: Array) -> Array:
 
 @dataclass(frozen=True)
 class PlainMemory:
-    """Patterns (P, L), the values (V,) a site can have, Q as F, and what an overlap is."""
+    """Patterns (P, L), the values (V,) of a site, the Q above as `F`, and the kind of overlap."""
 
     patterns: Array
     values: Array
@@ -64,11 +66,11 @@ class PlainMemory:
         return -float(self.F.potential(self.overlaps(x, self.patterns)))
 
     def site_energies(self, x: Array, i: int) -> Array:
-        """Return E (V,) of x with each of the values put at site i."""
+        """Return E, (V,), of x with each of the values put at site i."""
         return np.array([self.energy(_put(x, i, v)) for v in self.values])
 
     def update(self, x: Array, i: int) -> Array:
-        """Return x with the value of lowest energy at site i; energies equal to rounding tie."""
+        """Return x with the value of lowest energy at site i; energies equal up to rounding tie."""
         E = self.site_energies(x, i)
         lowest = self.values[np.isclose(E, E.min(), rtol=1e-12, atol=1e-12)]
         return x if x[i] in lowest else _put(x, i, lowest[0])
@@ -88,7 +90,7 @@ class PlainMemory:
             x = after
 
     def heat_bath(self, x: Array, i: int, beta: float) -> Array:
-        """Return p (V,) of site i given the others; uniform where every energy is ∞."""
+        """Return p, (V,), of site i given the others; uniform if every energy is ∞."""
         E = self.site_energies(x, i)
         return np.asarray(softmax(-beta * np.where(E.min() < np.inf, E, 0.0)))
 

@@ -8,18 +8,19 @@ Everything here is *the conditional of one token given the rest*. The first even
     nelbo/integrand           the objective, and what it teaches: the leave-one-out conditional
     network                   the transformer, forward and backward
     reverse                   the chain back
-    adamw, train              how it learns; checkpoint: and loses nothing
+    adamw, train              how it learns, and how an interrupted run goes on bit for bit
     probes/                   measuring what came back
 
 A second one: sources and text (tokens with a known law, and from text), ideal/ (perfect
-generalisation), weights and transformer (the table of tensors; checks and engines), machine/ and
-draws (the same, faster).
+generalisation), checkpoint (what is written), weights and transformer (the table of tensors; checks
+and engines), machine/ and draws (the same, faster).
 
-One alphabet, everywhere: V vocabulary size; L sequence length, i a position; B batch, D width, H
+One alphabet: V vocabulary size, v a value; L sequence length, i a position; B batch, D width, H
 heads; P number of training sequences = stored patterns ξ^μ; x0 clean and xt (z) corrupted tokens
-(B, L); s < t diffusion times in [0, 1]; α_t the chance that a token was never resampled by time
-t; β inverse temperature. Entropies and bounds are in nats per token. Labels such as [T8] number
-the equations; `THEORY.md` derives them and names their sources.
+(B, L); s < t diffusion times in [0, 1], 0 clean; α_t the chance that a token was never resampled
+by time t, α' its derivative in t; p_i(v) the belief that x0_i = v; β inverse temperature. Entropies
+and bounds are in nats per token. Labels such as [T8] number the equations; `THEORY.md` derives them
+and names their sources.
 """
 
 from minuddm.checkpoint import checkpoint_metadata, load_about, load_model
@@ -34,8 +35,8 @@ from minuddm.transformer import Transformer
 from minuddm.transition import bridge, corrupt, inverse_temperature
 from minuddm.weights import ModelConfig
 
-# Functions named after their module keep their address: `minuddm.transition.transition`,
-# `minuddm.nelbo.nelbo`, `minuddm.train.train`.
+# A function named after its module would hide it here, and is imported from there:
+# `minuddm.transition.transition`, `minuddm.nelbo.nelbo`, `minuddm.train.train`.
 __all__ = [
     "Corpus", "Cosine", "DatasetIdeal", "Denoiser", "Linear", "LogLinear", "ModelConfig", "Process",
     "Schedule", "TrainConfig", "Transformer", "Uniform", "bridge", "checkpoint_metadata", "corrupt",

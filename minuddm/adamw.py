@@ -5,7 +5,7 @@
     w ← w - lr · (m̂ / (√v̂ + ε) + λ w),   m̂ = m/(1 - β₁ᵏ), v̂ = v/(1 - β₂ᵏ) at step k = 1, 2, …
     w̄ ← d w̄ + (1 - d) w,   d = min(d_∞, (1 + k)/(10 + k)), so that the average forgets its start
 
-One pass over the buffers does the last three lines.
+The caller computes ‖g‖; then one pass over the buffers does all four lines.
 """
 
 import math
@@ -28,7 +28,7 @@ def learning_rate(step: int, steps: int, warmup: int, peak: float) -> float:
 
 
 def average_decay(step: int, limit: float) -> float:
-    """Return d, the decay of the moving average, at step 0, 1, …"""
+    """Return d, the decay of the moving average, at step 0, 1, … (k - 1 above)."""
     return min(limit, (2 + step) / (11 + step))
 
 
@@ -88,7 +88,7 @@ def _update(
     beta1: float,
     beta2: float,
     step_size: float,
-    root: float,
+    v_scale: float,
     shrink: float,
     decay: float,
     eps: float,
@@ -98,7 +98,7 @@ def _update(
         gi = factor * g[i]
         mi = beta1 * m[i] + (one - beta1) * gi
         vi = beta2 * v[i] + (one - beta2) * gi * gi
-        wi = w[i] - step_size * mi / (math.sqrt(vi) * root + eps) - shrink * w[i]
+        wi = w[i] - step_size * mi / (math.sqrt(vi) * v_scale + eps) - shrink * w[i]
         m[i] = mi
         v[i] = vi
         w[i] = wi

@@ -4,12 +4,12 @@
                of each clean token given the OTHER tokens
 
 The network learns this *leave-one-out* (LOO) conditional p_i(v) = P(x0_i = v | x_t without i)
-[T11]; the data set [T14] and a known source [T15] have it exactly. What position i itself shows
-is put back by Bayes' rule, so everything else follows from the LOO conditional [T12]:
+[T11]; for a data set [T14] and a known source [T15] it is computed exactly. Bayes' rule puts back
+the evidence of z_i, the token seen at i, so everything else follows from the LOO conditional [T12]:
 
     posterior      P(x0_i = v | x_t) ∝ p_i(v) · q(z_i | v),          uniform process:
                                                 q(z | v) = α 1(v = z) + (1 - α)/V
-    score ratio    p_t(z with z_i → j) / p_t(z) = p̄_j / p̄_{z_i},   p̄ = p_i carried to time t
+    score ratio    p_t(z with z_i → v) / p_t(z) = p̄(v) / p̄(z_i),   p̄ = Σ_u p_i(u) q(· | u)
 """
 
 from typing import Protocol
@@ -37,7 +37,7 @@ def posterior(
     alpha, a number or one per sequence, must be below 1: at α = 1 there is nothing left to infer.
     The process is uniform if not given.
     """
-    from scipy.special import log_softmax  # a tenth of a second: only when asked for
+    from scipy.special import log_softmax  # here, as the import takes a tenth of a second
 
     log_p, z, a, process = _arguments(log_p, xt, alpha, process)
     seen, other = (e[..., None] for e in process.log_evidence(z, a))
@@ -48,7 +48,7 @@ def posterior(
 def score_ratios(
     log_p: ArrayLike, xt: ArrayLike, alpha: ArrayLike, process: Process | None = None
 ) -> NDArray[np.float64]:
-    """Return p_t(z with z_i → j) / p_t(z), shape (..., states), from LOO log-probabilities [T12].
+    """Return p_t(z with z_i → v) / p_t(z), shape (..., states), from LOO log-probabilities [T12].
 
     alpha, a number or one per sequence, must be below 1. The process is uniform if not given.
     """

@@ -1,17 +1,18 @@
 """The transformer: what the network computes, in plain NumPy, and how its gradient flows back.
 
-    c = SiLU(W SiLU(W features(σ) + b) + b)                 conditioning on the noise, σ = -log α
+    c = SiLU(W SiLU(W features(α) + b) + b)                 conditioning on the noise level
     x = E[tokens]
     each block, with shift, scale, gate (twice) = W c + b:
         x ← x + gate₁ ⊙ Attention(LN(x) γ₁ (1 + scale₁) + shift₁)
         x ← x + gate₂ ⊙ MLP(LN(x) γ₂ (1 + scale₂) + shift₂)
     logits = W (LN(x) γ (1 + scale) + shift) + b
 
-This is the definition; `minuddm.machine` computes the same, faster, and is tested against it.
-Layers come in pairs, each backward under its forward: from dy, the gradient of the loss in y, it
-makes the gradients of what y was made of. They work on the last axis of arrays (B, L, …), in the
-dtype of the weights; w and its gradient g map the names of `minuddm.weights.shapes` to arrays,
-matrices (out, in). Blocks: Peebles & Xie 2023; rotary positions: Su et al. 2021.
+Every W and b is its own; LN is layer norm, γ its gain. `minuddm.machine` computes the same, faster,
+and is tested against this. Layers come in pairs, each backward under its forward: from dy, the
+gradient of the loss in y, it makes the gradients of what y was made of. They work on the last axis
+of arrays (B, L, …), in the dtype of the weights. w and its gradient g map the names of
+`minuddm.weights.shapes` to arrays, matrices (out, in); n is the first part of such a name.
+Blocks: Peebles & Xie 2023; rotary positions: Su et al. 2021.
 """
 
 import math
@@ -28,14 +29,14 @@ Gradient = dict[str, Array]
 Integrand = Callable[[Array], tuple[Array, Array]]
 Saved = tuple[Any, ...]
 
-FEATURES = 256  # cosines, then sines, of σ at 128 frequencies
-SMALLEST_ALPHA = 1e-12  # σ is held finite at pure noise
+FEATURES = 256  # cosines, then sines, of σ = -log α at 128 frequencies
+SMALLEST_ALPHA = 1e-12  # keeps σ finite at pure noise
 _EPS = 1e-5
 _GELU, _CUBIC = math.sqrt(8 / math.pi), 0.044715
 
 
 def features(alpha: NDArray[np.float64], dtype: Any) -> Array:
-    """Alpha (B,) → [cos(σ f), sin(σ f)] (B, 256), with f_k = 10000^(-k/128)."""
+    """Alpha (B,) → [cos(σ f), sin(σ f)] (B, 256), with σ = -log α, f_k = 10000^(-k/128)."""
     half = FEATURES // 2
     sigma = -np.log(np.maximum(alpha, SMALLEST_ALPHA))
     angle = (sigma[:, None] * 10_000.0 ** (-np.arange(half) / half)).astype(dtype)
@@ -86,7 +87,7 @@ def norm(x: Array, shift: Array, scale: Array, gain: Array) -> tuple[Array, Save
 
 
 def norm_backward(dy: Array, saved: Saved) -> tuple[Array, Array, Array, Array]:
-    """Return dx, dshift, dscale and dγ. Mean and variance take two directions out of dx."""
+    """Return dx, dshift, dscale and dγ; dx has one term each for the mean and the variance."""
     x_hat, rstd, scale, gain = saved
     dx_hat = dy * gain * (1 + scale)
     along = (dx_hat * x_hat).mean(axis=-1, keepdims=True)
@@ -125,37 +126,37 @@ def attention_backward(do: Array, saved: Saved) -> Array:
 
 
 def modulation(c: Array, w: Table, n: str, rows: int) -> list[Array]:
-    """Return `rows` vectors (B, 1, D), one linear of the conditioning c (B, C) for all."""
+    """Return `rows` vectors (B, 1, D), cut from one linear layer of the conditioning c (B, C)."""
     return np.split(linear(c, w, f"{n}.modulation")[:, None], rows, axis=-1)
 
 
 def block(
     x: Array, c: Array, w: Table, n: str, heads: int, masks: Sequence[Any]
 ) -> tuple[Array, Saved]:
-    """Add to the residual stream x (B, L, D) what attention says, then what the MLP says."""
+    """Add to the residual stream x (B, L, D) the output of attention, then that of the MLP."""
     shift1, scale1, gate1, shift2, scale2, gate2 = modulation(c, w, n, 6)
     h1, norm1 = norm(x, shift1, scale1, w[f"{n}.norm1.gain"])
-    o, heads_ = attention(linear(h1, w, f"{n}.attention.qkv"), heads)
+    o, attended = attention(linear(h1, w, f"{n}.attention.qkv"), heads)
     a = linear(o, w, f"{n}.attention.out") * masks[0]
     x = x + gate1 * a
     h2, norm2 = norm(x, shift2, scale2, w[f"{n}.norm2.gain"])
     u = linear(h2, w, f"{n}.mlp.in")
     m = linear(gelu(u), w, f"{n}.mlp.out") * masks[1]
-    return x + gate2 * m, (norm1, h1, heads_, o, gate1, a, norm2, h2, u, gate2, m, masks)
+    return x + gate2 * m, (norm1, h1, attended, o, gate1, a, norm2, h2, u, gate2, m, masks)
 
 
 def block_backward(
     dx: Array, saved: Saved, c: Array, g: Gradient, w: Table, n: str
 ) -> tuple[Array, Array]:
-    """Return dx and dc: each line undoes one of `block`, the last first; residuals add to dx."""
-    norm1, h1, heads_, o, gate1, a, norm2, h2, u, gate2, m, masks = saved
+    """Return dx and dc: each line differentiates one of `block`, last first; branches add to dx."""
+    norm1, h1, attended, o, gate1, a, norm2, h2, u, gate2, m, masks = saved
     dgate2, dm = (dx * m).sum(axis=1), dx * gate2 * masks[1]
     du = gelu_backward(linear_backward(dm, gelu(u), g, w, f"{n}.mlp.out"), u)
     dh2 = linear_backward(du, h2, g, w, f"{n}.mlp.in")
     through, dshift2, dscale2, g[f"{n}.norm2.gain"] = norm_backward(dh2, norm2)
     dx = dx + through
     dgate1, da = (dx * a).sum(axis=1), dx * gate1 * masks[0]
-    dqkv = attention_backward(linear_backward(da, o, g, w, f"{n}.attention.out"), heads_)
+    dqkv = attention_backward(linear_backward(da, o, g, w, f"{n}.attention.out"), attended)
     dh1 = linear_backward(dqkv, h1, g, w, f"{n}.attention.qkv")
     through, dshift1, dscale1, g[f"{n}.norm1.gain"] = norm_backward(dh1, norm1)
     dmod = np.concatenate([dshift1, dscale1, dgate1, dshift2, dscale2, dgate2], axis=-1)
@@ -174,7 +175,7 @@ def forward(
     u2 = linear(silu(u1), w, "conditioning.out")
     c = silu(u2)
     x, blocks = w["embedding"][tokens], []
-    for k in range(sum(n.endswith("norm1.gain") for n in w)):
+    for k in range(sum(n.endswith("norm1.gain") for n in w)):  # the blocks
         x, saved = block(x, c, w, f"blocks.{k}", heads, (1, 1) if masks is None else masks[k])
         blocks.append(saved)
     shift, scale = modulation(c, w, "final", 2)
@@ -183,7 +184,7 @@ def forward(
 
 
 def backward(dlogits: Array, saved: Saved, w: Table) -> Gradient:
-    """Return the gradient of every tensor, given that of the logits: `forward`, from its end."""
+    """Return the gradient of every tensor, given that of the logits: `forward`, last line first."""
     tokens, f, u1, u2, c, blocks, h, final = saved
     g: Gradient = {}
     dh = linear_backward(dlogits, h, g, w, "final.linear")

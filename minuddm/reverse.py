@@ -1,14 +1,14 @@
 """The reverse chain: from corrupted tokens, or from noise, back to clean ones [T26].
 
-On a grid of `steps` equal intervals over [1e-5, 1] the chain is entered at the point nearest t.
+A grid divides [1e-5, 1] into `steps` equal intervals, and the chain starts at its point nearest t.
 At each step the denoiser's conditional is plugged into the process's bridge [T7] between two
 neighbouring grid points s < t, and a value is drawn from it (or, greedy, its most likely value
 taken). The last step, from t = 1e-5, has α_s = 1: it lands on a clean token.
 
-Any `Denoiser` and any `Process` will do; the chain is written once. All sequences move together,
-step by step, so that the uniforms do not depend on how the denoiser's calls are batched, nor on the
-threads that share out the batches; a batch bounds the memory of the (B, L, V) conditionals, and
-everything else is one integer and one uniform a token.
+Any `Denoiser` and any `Process` will do; the chain is written once. All sequences take a step
+before any takes the next, so the uniforms depend neither on how the denoiser's calls are batched
+nor on the threads that share out the batches. The batch bounds the memory of the conditionals
+(B, L, V); besides, there are only one integer and one uniform a token.
 """
 
 import contextlib
@@ -56,12 +56,12 @@ def restore(
 ) -> Tokens:
     """Return clean tokens (B, L) restored from xt (B, L), corrupted at time t ∈ (0, 1].
 
-    `steps` is the number of grid intervals over the whole of [0, 1], so about t · steps are taken;
-    `greedy` takes each bridge's most likely value and draws nothing. `watch` is shown every step
-    of every batch before it is taken: the time, which sequences, their tokens and the denoiser's
-    log-probabilities of them. `threads` share out the batches, each with one BLAS thread, and
-    change nothing but the time; denoiser and watch are then called from all of them. The process is
-    uniform if not given.
+    `steps` is the number of grid intervals over the whole of [1e-5, 1]: about t · steps are taken,
+    and the last step. `greedy` takes each bridge's most likely value and draws nothing. `watch` is
+    called before every step of every batch with the time, the slice of the sequences, their tokens
+    and the denoiser's log-probabilities. `threads` share out the batches, each with one BLAS
+    thread, and change nothing but the time; denoiser and watch are then called from all of them.
+    The process is uniform if not given.
     """
     z = checks.tokens(xt, 2**31 - 1, "xt", ndim=2)
     times = time_grid(t, steps)
@@ -74,8 +74,8 @@ def restore(
     ):
         for time, (alpha_t, alpha_s) in zip(times.tolist(), pairwise(alphas), strict=True):
             u = None if greedy else checks.generator(rng).random(z.shape)
-            shown = watch and partial(watch, time)
-            step = partial(_step, z, u, denoiser, process, alpha_s, alpha_t, shown)
+            watch_now = None if watch is None else partial(watch, time)
+            step = partial(_step, z, u, denoiser, process, alpha_s, alpha_t, watch_now)
             run_on(pool, step, parts)
     return z
 

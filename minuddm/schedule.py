@@ -1,11 +1,12 @@
 """The noise schedule: how fast tokens are resampled.
 
     α(t)         chance that a token was never resampled by time t; α(0) = 1, falling in t ∈ [0, 1]
-    α'(t)        its exact derivative; the NELBO [T8] weighs time by -α'(t) / α(t)
-    time(α)      the inverse
+    α'(t)        its exact derivative; the objective [T8] weighs time by -α'(t) / α(t)
+    time(α)      the inverse of α(t)
 
-A schedule is α *and* its own α' as one value [T6]. Code that hard-codes α = 1 - t in the loss
-while it corrupts with ε > 0 is, for small V, wrong by 9 % at t = 0.99, by half at t = 0.999.
+A schedule is α *and* its own α' as one value [T6]. Code that corrupts with `LogLinear` (ε = 0.001)
+but has α = 1 - t in its loss makes that, for small V, 9 % too small at t = 0.99, and half of what
+it should be at t = 0.999.
 """
 
 from dataclasses import dataclass
@@ -62,7 +63,7 @@ class LogLinear:
 
 @dataclass(frozen=True)
 class Linear:
-    """α = 1 - t: the last token is resampled exactly at t = 1."""
+    """α = 1 - t: at t = 1 every token has been resampled."""
 
     def alpha(self, t: ArrayLike) -> NDArray[np.float64]:
         """Return 1 - t."""

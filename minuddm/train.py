@@ -1,10 +1,10 @@
-"""Training: maximise the conditional likelihoods, and lose nothing when interrupted.
+"""Training: minimise the bound [T9], in a run that can be interrupted without loss.
 
 Step k draws, from a Philox generator keyed by (seed, k): B sequences with replacement, B stratified
 times in [t_min, 1] with their weights, the corruption, and dropout's masks. Nothing else is random.
-So a checkpoint needs no state of a generator: weights, average, two moments and the step say all,
-and a resumed run gives bit for bit the run that was never interrupted. The moving average of the
-weights is what is evaluated.
+So a checkpoint needs no state of a generator: weights, average, two moments, the losses so far and
+the step are all, and a resumed run is bit for bit the run that was never interrupted. The moving
+average of the weights is what is evaluated.
 """
 
 import contextlib
@@ -38,9 +38,10 @@ __all__ = ["TrainConfig", "Trained", "load_about", "load_model", "train"]
 class TrainConfig:
     """How to train. Every field is part of the result: two equal configurations give equal bits.
 
-    steps; batch, the sequences a step; lr, the peak learning rate; warmup, in steps; clip, the
-    largest gradient norm; average, the limit d_∞ of the moving average; t_min, the smallest time;
-    shards, the parts a batch is computed in (threads share them out).
+    batch, the sequences a step; lr, the peak learning rate; warmup, in steps; clip, the largest
+    gradient norm; average, the limit d_∞ of the average's decay (`minuddm.adamw`, as are beta1 and
+    beta2); t_min, the smallest time; shards, the parts in which a batch is computed (threads share
+    them out).
     """
 
     steps: int = 8000
@@ -100,10 +101,11 @@ def train(
     The process that corrupts the tokens and whose bound is the loss is uniform if not given. With
     `checkpoint`, the state is written there every `every` steps and at the end, with `about` (say,
     the alphabet) in its header; if the file exists, the run goes on from it. `threads` changes
-    nothing but the time. `probe` is shown the number of steps taken and the average network, not to
-    be kept, after each of the steps `probe_at`; a resumed run does not show again what is past.
-    Raises `ValueError` for a checkpoint that is damaged, of another run, or being written by one,
-    and `FloatingPointError` with the step's number if the loss is not finite.
+    nothing but the time. `progress` shows a bar on a terminal, on its line `bar`. After each of the
+    steps `probe_at`, `probe` is called with the number of steps taken and the average network, of
+    which it must keep a copy if anything; a resumed run does not repeat the calls already made.
+    Raises `ValueError` for a checkpoint that is damaged, belongs to another run, or is in use by
+    one, and `FloatingPointError` with the step's number if loss or gradient is not finite.
     """
     x = checks.tokens(tokens, model.config.vocab, "tokens", ndim=2)
     if len(x) == 0:
@@ -115,7 +117,7 @@ def train(
     path = None if checkpoint is None else Path(checkpoint)
     shown = tqdm(
         total=config.steps, desc=f"P = {len(x)}", unit="step", position=bar, leave=False,
-        disable=None if progress else True,  # None: quiet unless a terminal watches
+        disable=None if progress else True,  # None: quiet unless stderr is a terminal
     )  # fmt: skip
     with (
         reserved(path),
@@ -145,6 +147,7 @@ def _step(
     rng = Generator(Philox(key=np.array([config.seed, k], dtype=np.uint64)))
     x0 = x[rng.integers(len(x), size=config.batch)]
     t, weight = stratified_times(config.batch, config.t_min, rng)
+    # The loss is linear in α', which therefore carries the weights of the times.
     alpha, dalpha = config.schedule.alpha(t), config.schedule.dalpha(t) * weight
     xt = process.corrupt(x0, alpha, rng)
     loss, gradient = model.loss_and_grad(

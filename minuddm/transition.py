@@ -1,24 +1,24 @@
-"""The Markov kernel of uniform-state diffusion: one kernel, dense and structured.
+"""The Markov kernel of uniform-state diffusion: forwards, backwards, and what it tells of x_0.
 
-A token waits, and when its clock rings it is resampled uniformly from the V values. Between times
-s < t it was never resampled with chance α_ts = α_t / α_s, so
+At random times a token is resampled uniformly from the V values. Between times s < t it is never
+resampled with chance α_ts = α_t / α_s, so with q(z | v) the chance of x_t = z given x_0 = v,
 
     [T1]  Q_{t|s} = α_ts I + (1 - α_ts)/V · 11ᵀ             `transition` (dense), `propagate` (O(V))
-    [T4]  R = 11ᵀ/V - I, the generator per unit of -α'/α     `rate`
-    [T5]  x_t given x_0: keep with α_t, else uniform         `marginal`, `corrupt`
+    [T4]  R_t = -α'/α · (11ᵀ/V - I), the generator           `rate` returns 11ᵀ/V - I
+    [T5]  q(· | x_0): keep x_0 with α_t, else uniform        `marginal`, `corrupt`
     [T14] β_t = log(q(v | v) / q(z | v)), z ≠ v              `log_evidence`, `inverse_temperature`
 
-Looking back from x_t = z, with p any distribution over the clean value [T7], the earlier token
-x_s is a mixture of three simple ones. Written with their weights, which sum to V α_t p_z + 1 -
-α_t:
+The way back is the bridge [T7]: the law of the earlier token x_s given x_t = z, if the clean value
+has the law p before z is seen. It is a mixture of three laws, with weights to be divided by their
+sum, V α_t p(z) + 1 - α_t:
 
-    stay at z               V α_t p_z + α_ts - α_t
+    stay at z               V α_t p(z) + α_ts - α_t
     the clean value, ~ p    α_s - α_t
     a uniform value         (1 - α_ts)(1 - α_s)
 
-This form is what `minuddm.draws` samples; its functions have their names here too. All take alphas,
-never a schedule; an alpha is one number, or one per sequence (the leading axis of the tokens).
-`minuddm.process.Uniform` has these laws as one value.
+`minuddm.draws` samples from this mixture; its functions are re-exported here. Functions take alphas
+and never a schedule; an alpha is one number, or one per sequence (the leading axis of the tokens).
+The class `minuddm.process.Uniform` collects them.
 """
 
 import numpy as np
@@ -41,7 +41,7 @@ def transition(alpha_ts: float, V: int) -> NDArray[np.float64]:
 
 
 def rate(V: int) -> NDArray[np.float64]:
-    """Return the generator (V, V) per unit of -α'/α [T4]; rows sum to zero."""
+    """Return the generator (V, V) in units of -α'/α [T4]; rows sum to zero."""
     V = checks.vocabulary(V)
     return np.full((V, V), 1 / V) - np.eye(V)
 
@@ -96,8 +96,8 @@ def bridge(
 ) -> NDArray[np.float64]:
     """Return q(x_s | x_t, p) of shape (..., V) [T7], for tokens xt (...) and p (..., V), s ≤ t.
 
-    For a one-hot p this is Bayes' rule. Where x_t is impossible under p (α_t = 1 and p_z = 0) the
-    token stays. Raises `ValueError` for s > t (alpha_s < alpha_t) and for p that is no
+    For p one-hot at x_0 it is the true bridge. Where x_t is impossible under p (α_t = 1, p(z) = 0)
+    the token stays. Raises `ValueError` for s > t (alpha_s < alpha_t) and for p that is no
     distribution.
     """
     p = np.asarray(p, dtype=np.float64)

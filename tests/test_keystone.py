@@ -1,7 +1,7 @@
 """The keystone: the diffused data set *is* the dense associative memory on tokens [T16].
 
-`minuddm` and `hopfield` were written without each other; here they meet. Take the stored patterns
-as a data set, noise it to α, and set the memory to β = log(1 + V α / (1 - α)). Then
+Neither of `minuddm` and `hopfield` imports the other. Take the stored patterns as a data set,
+corrupt it at α, and set the memory to β = log(1 + V α / (1 - α)). Then for every state z
 
     log p_t(z) = -β E(z) - log P + L log((1 - α)/V)
     heat bath of site i = α p_i + (1 - α)/V           p the ideal memoriser's conditional [T14]
@@ -54,8 +54,8 @@ def test_a_move_downhill_is_the_memorisers_most_likely_value(case, alpha):
     rounding = 1e-14 * len(patterns)  # of a sum of P terms
     for i in range(len(z)):
         chosen, best = memory.step(z[None], i)[0, i], log_p[i].max()
-        if log_p[i, z[i]] >= best - rounding / 10:
-            assert chosen == z[i]  # a tie keeps the present value
+        if log_p[i, z[i]] >= best - rounding / 10:  # surely a tie, which keeps the present value
+            assert chosen == z[i]
         assert log_p[i, chosen] >= best - rounding
 
 

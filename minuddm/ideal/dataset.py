@@ -1,7 +1,8 @@
 """The ideal memoriser: perfect memory of a data set [T14].
 
-Its world is P sequences ξ^μ, equally likely, and nothing else. Position i is left out, so a
-pattern's evidence is its matches elsewhere, m_μ^{-i} = m_μ - 1(ξ_i^μ = z_i), and
+The clean sequence is one of P patterns ξ^μ, equally likely. Let m_μ count the positions at which
+ξ^μ agrees with the state z. Position i is left out, so only matches elsewhere are evidence,
+m_μ^{-i} = m_μ - 1[ξ_i^μ = z_i], and
 
     p_i(v) ∝ Σ_μ 1[ξ_i^μ = v] e^{β m_μ^{-i}},    uniform process: β = log(1 + V α/(1 - α))
 
@@ -11,14 +12,14 @@ In NumPy, for one state z (L,) and patterns (P, L):
     w = exp(beta * (m - (patterns[:, i] == z[i])))
     p_i = bincount(patterns[:, i], w, minlength=V) / w.sum()
 
-*It is attention with one-hot values.* Of the patterns that have v at i, all match z there if v is
-the value shown, and none if it is not. So leaving i out is one factor on one value,
+*It is attention with one-hot values.* Of the patterns that have v at i, all match z there if
+v = z_i, and none otherwise. So leaving i out is one factor, on the value z_i alone:
 
     p_i(v) ∝ e^{-β 1[v = z_i]} W_iv,    W_iv = Σ_μ e^{β m_μ} 1[ξ_i^μ = v]
 
 and the same W serves every i: z is the query, ξ^μ are the keys, m_μ the scores, and the values are
-the one-hot vectors of ξ_i^μ. Divided by Σ_v W_iv it is softmax attention, as is the step of a
-continuous memory [T18]. `minuddm.ideal.matches` computes it in O(P L), for any α, to rounding.
+the one-hot vectors of ξ_i^μ. W_iv / Σ_v W_iv is softmax attention, as is the step of a continuous
+memory [T18]. `minuddm.ideal.matches` computes p_i at all i in O(P L), for any α, up to rounding.
 """
 
 import numpy as np
@@ -50,7 +51,7 @@ class DatasetIdeal(checks.Sealed):
     ) -> NDArray[np.float64]:
         """Tokens (B, L), alpha (B,) or a number → LOO log-probabilities (B, L, V).
 
-        A value that no pattern has gets minus infinity. At α = 1 only the best matches count.
+        A value that no pattern has there gets minus infinity. At α = 1 only the best matches count.
         `threads` share out the sequences and change nothing but the time.
         """
         z = checks.tokens(tokens, self.process.states, "tokens", 2, len(self._columns))

@@ -1,27 +1,27 @@
 """The integrand of the continuous-time negative evidence lower bound (NELBO) of one token [T8].
 
-With a = V α, b = 1 - α, x̄_j = a p_j + b, z = x_t, and r⁰ the value of r at p = e_{x0}:
+With j a token value, a = V α, b = 1 - α, x̄_j = a p_j + b, z = x_t, and r⁰ the r of p = e_{x0}:
 
     r_j = x̄_j / x̄_z        ℓ = -α'/(V α) · Σ_j [r_j - r⁰_j - r⁰_j log(r_j / r⁰_j)]  ≥ 0
 
-the rate of KL(true bridge ‖ plug-in bridge), zero iff r = r⁰. Its minimiser over p is the
-leave-one-out conditional [T11]. Write δ_j = r_j/r⁰_j - 1: each term is r⁰_j (δ_j - log(1 + δ_j)),
-so no term is negative and none cancels another. r⁰ is constant but for one index, the clean value
-x0, and so
+the KL(true bridge ‖ bridge with p plugged in) per unit of time; zero iff r = r⁰. Given x_t, its
+mean over x0 is least where p is the leave-one-out conditional [T11]. Write δ_j = r_j/r⁰_j - 1:
+each term is r⁰_j (δ_j - log(1 + δ_j)), so no term is negative and none cancels another. r⁰ is
+constant but for one index, the clean value x0, and so
 
     x0 = z   r⁰_j = c = b/(a + b)   δ_j = g (p_j + c q),  g = a (a + b)/(b x̄_z);   none at z
     x0 ≠ z   r⁰_j = 1               δ_j = g (p_j - p_z),  g = a/x̄_z;   and at j = x0, r⁰ = 1/c,
              δ = -a (b q + (a + b) p_z) / ((a + b) x̄_z)
 
 where q = 1 - p_{x0}, summed over the other values rather than subtracted from one. Both cases are
-*one* formula over V, δ_j = g (p_j - n); the clean value takes part as p = n, which makes it
-silent there.
+*one* formula over V, δ_j = g (p_j - n), n being `neutral` in the code. At the clean value p is set
+to n meanwhile, so that δ is zero there, and its own term, if any, is added afterwards.
 
-Gradient in the logits, p = softmax. From dr: ∂ℓ/∂x̄_j = r⁰_j δ_j / x̄_j for j ≠ z, and ∂ℓ/∂x̄_z =
--Σ_j r⁰_j δ_j / x̄_z. With G = a ∂ℓ/∂x̄ the chain through softmax is p_j (G_j - Σ_k p_k G_k),
-which no constant added to G can change. As r_j = x̄_j / x̄_z, subtracting a/x̄_z leaves -a r⁰_j /
-x̄_j: the form without cancellation where x̄_z < a (z improbable, little noise), as the first is
-where x̄_z ≥ a.
+Gradient of the sum S = Σ_j […], so that ℓ = -α'/(V α) · S, in the logits, p = softmax. As ∂S/∂r_j =
+δ_j / (1 + δ_j) and r_j = x̄_j / x̄_z: ∂S/∂x̄_j = r⁰_j δ_j / x̄_j for j ≠ z, and ∂S/∂x̄_z =
+-Σ_j r⁰_j δ_j / x̄_z. With G = a ∂S/∂x̄ the chain through softmax is p_j (G_j - Σ_k p_k G_k),
+which no constant added to G can change. Subtracting a/x̄_z from G_j leaves -a r⁰_j / x̄_j: the form
+without cancellation where x̄_z < a (z improbable, little noise), as the first is where x̄_z ≥ a.
 
 Numerically safe by construction: a, b and c come from float64 alphas (1 - α is never formed in
 float32); x̄ ≥ b > 0; the largest number formed is a (a + b)/b², about 2.5e21 at V = 50,000 and α
@@ -47,7 +47,8 @@ def nelbo(
 
     log_p (B, L, V) are log-probabilities of the clean token (minus infinity is welcome), x0 and
     xt tokens (B, L), alpha and dalpha (B,) or numbers: α in (0, 1) and its derivative in t.
-    Integrated over t ∈ [0, 1] it bounds -log p(x0), up to the terms of [T9] at both ends.
+    Summed over positions, averaged over xt and integrated over t it bounds -log p(x0), up to the
+    terms of [T9] at both ends of time.
     """
     loss, _ = _bound(log_p, x0, xt, alpha, dalpha)
     return loss
@@ -112,6 +113,7 @@ def _integrand(
     """Tokens (N,) of the sequences from `first` on → loss (N,); logits (N, V) ← their gradient.
 
     One row after the other passes through p (V,), so that nothing of size (N, V) is held twice.
+    Here and below, numbers such as `one - one` are zeros of the right dtype.
     """
     N, V = logits.shape
     p = np.empty(V, logits.dtype)
@@ -131,18 +133,18 @@ def _integrand(
         p[clean] = real(neutral)
         G = logits[n]  # read for the last time above
         shift = one if x_z < a else one - one  # times a/x̄_z, subtracted from G
-        ratio, deltas = _terms(G, p, real(a), real(b), real(r0), real(gain), real(neutral), shift)
+        terms, deltas = _terms(G, p, real(a), real(b), real(r0), real(gain), real(neutral), shift)
         p[clean] = p_clean
-        pull = r0 * deltas  # Σ_j r⁰_j δ_j
-        value = r0 * ratio
+        total = r0 * deltas  # Σ_j r⁰_j δ_j
+        value = r0 * terms
         if clean != z:
             c = b / (a + b)
             x_clean = a * p_clean + b
             delta = -a * (c * q + p_z) / x_z
             value += x_minus_log1p(delta, c * x_clean / x_z) / c
-            pull += delta / c
+            total += delta / c
             G[clean] = real(a / (c * x_clean) * (-1.0 if shift else delta))
-        G[z] = real(-a / x_z * (pull + shift))
+        G[z] = real(-a / x_z * (total + shift))
         loss[n] = real(weight * value)
         _through_softmax(G, p, real(weight))
 
@@ -160,10 +162,10 @@ def _softmax(p: Floats, logits: Floats, clean: int) -> Any:
     for j in range(V):
         others += p[j]
     p[clean] = e_clean
-    total = p.dtype.type(1) / (others + e_clean)
+    inverse = p.dtype.type(1) / (others + e_clean)
     for j in range(V):
-        p[j] *= total
-    return others * total
+        p[j] *= inverse
+    return others * inverse
 
 
 @jit_reassoc
@@ -179,7 +181,8 @@ def _terms(
 ) -> tuple[float, float]:
     """Write G_j = a r⁰ δ_j / x̄_j, or -a r⁰ / x̄_j; return Σ_j (δ_j - log(1 + δ_j)) and Σ_j δ_j.
 
-    First the sums, then the writing: see `minuddm.machine.jit`.
+    The first if shift is 0, the second if it is 1. First the sums, then the writing: see
+    `minuddm.machine.jit`.
     """
     keep = p.dtype.type(1) - shift
     value, deltas = a - a, a - a
@@ -197,8 +200,8 @@ def _terms(
 @jit_reassoc
 def _through_softmax(G: Floats, p: Floats, weight: float) -> None:
     """G ← weight · p ⊙ (G - Σ p G), in place."""
-    along = weight - weight
+    mean = weight - weight
     for j in range(p.shape[0]):
-        along += p[j] * G[j]
+        mean += p[j] * G[j]
     for j in range(p.shape[0]):
-        G[j] = weight * p[j] * (G[j] - along)
+        G[j] = weight * p[j] * (G[j] - mean)

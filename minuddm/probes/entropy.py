@@ -1,10 +1,10 @@
 """Conditional entropy H_i = -Σ_v p_i log p_i of one token given the others [T28], in nats.
 
-Two conditionals, never one for the other [T13]: leave-one-out, what the model expects at position
-i without looking at it, and posterior, after it has looked. Near t = 0 the posterior's entropy
-vanishes for *any* data, because the token shown is almost surely the clean one; the leave-one-out
-entropy vanishes only for a model that remembers the sequence whole, and stays finite for one that
-knows the language.
+There are two conditionals, not to be confused [T13]: leave-one-out, given the other tokens alone,
+and posterior, given the token at i as well. Near t = 0 the posterior's entropy vanishes for *any*
+data, because the token shown is almost surely the clean one. The leave-one-out entropy vanishes
+where the other tokens determine this one, as for a model that remembers the whole sequence, and
+stays positive for one that knows only the language.
 """
 
 from typing import NamedTuple
@@ -50,7 +50,7 @@ def conditional_entropy(
 ) -> ConditionalEntropy:
     """Return both entropies of every token of the sequences (N, L) at one alpha in [0, 1).
 
-    The process, uniform if not given, is what the posterior asks for its evidence.
+    The process, uniform if not given, is that which corrupts tokens; the posterior needs it.
     """
     x = checks.tokens(tokens, 2**31 - 1, "tokens", ndim=2)
     loo, after = np.empty(x.shape), np.empty(x.shape)

@@ -1,19 +1,19 @@
-"""The process as a value: what everything above asks of the way tokens are forgotten.
+"""The process as a value: all that the package uses of the way tokens are corrupted.
 
 A token has V clean values; at time t it shows one of `states` values, of which the first V are the
-clean ones. With α_t the chance that it was never touched by time t, a process answers
+clean ones. With α_t the chance that it was never replaced by time t, a process provides
 
     forwards     kernel, rate, propagate, marginal         the kernel q(x_t | x_s)
                  corrupt, change                           draws from it
     the ends     noise, prior                              where the way back starts, and its cost
-    evidence     log_evidence, inverse_temperature         what a token that is seen says of x_0
-    backwards    bridge, bridge_quantile, mode_of_bridge   q(x_s | x_t, p): law, draw, peak
+    evidence     log_evidence, inverse_temperature         the likelihood of x_0 given x_t
+    backwards    bridge, bridge_quantile, mode_of_bridge   q(x_s | x_t, p): law, draw, mode
     the bound    nelbo, nelbo_grad, coefficients           its integrand, and the gradient in logits
 
-and nothing else is asked: the ideals, the posterior, the exact bounds, the reverse chain, training
-and the probes are written against this list. A process takes alphas, never a schedule, and owns no
-generator. It is a frozen value: equal to another of the same class and size, and its repr names it
-in the header of a checkpoint. Another process is another file beside `uniform`.
+and the ideals, the posterior, the exact bounds, the reverse chain, training and the probes use
+nothing else. A process takes alphas, never a schedule, and owns no random generator. It is a frozen
+value: equal to another of the same class and size, and its repr names it in the header of a
+checkpoint. Another process is another file beside `uniform`. A *law* is a distribution.
 """
 
 from typing import Any, Protocol
@@ -30,7 +30,7 @@ __all__ = ["Process", "Uniform", "given_or_uniform"]
 class Process(Protocol):
     """A continuous-time Markov chain of one token; the tokens of a sequence move independently.
 
-    alpha, alpha_s and alpha_t are numbers, or one per leading index of what stands before them.
+    An alpha is one number, or one per leading index of the tokens or laws that it goes with.
     """
 
     @property
@@ -45,7 +45,7 @@ class Process(Protocol):
         """Return the kernel Q_{t|s} (states, states): row x_s, column x_t."""
 
     def rate(self) -> Floats:
-        """Return the generator (states, states) per unit of -α'/α."""
+        """Return the generator (states, states) in units of -α'/α."""
 
     def propagate(self, p: ArrayLike, alpha_ts: ArrayLike) -> Floats:
         """Return the laws (..., states) of x_t for laws p (..., V) or (..., states) of x_s."""
@@ -63,16 +63,16 @@ class Process(Protocol):
         """Return tokens (B, L) as they are at α = 0, whatever they were."""
 
     def prior(self, alpha: float) -> float:
-        """Return KL(q(x_t | x_0) ‖ noise) of one token, in nats, at the last alpha."""
+        """Return KL(q(x_t | x_0) ‖ noise) of one token, in nats; alpha is that of t = 1."""
 
     def log_evidence(self, xt: ArrayLike, alpha: ArrayLike) -> tuple[Floats, Floats]:
         """Return log q(x_t = z | x_0 = v) for v = z and for any other v, in the shape of z = xt.
 
-        A constant of each token may be missing. Both are finite for alpha < 1.
+        Both up to a common constant of each token, and finite for alpha < 1.
         """
 
     def inverse_temperature(self, alpha: ArrayLike) -> Floats:
-        """Return β, how much the first evidence is above the second where z is a clean value."""
+        """Return β, the first `log_evidence` less the second where z is a clean value."""
 
     def bridge(self, xt: ArrayLike, p: ArrayLike, alpha_s: ArrayLike, alpha_t: ArrayLike) -> Floats:
         """Return q(x_s | x_t, p) (..., states) for xt (...), clean laws p (..., V), and s ≤ t."""
@@ -105,7 +105,7 @@ class Process(Protocol):
     def coefficients(self, alpha: Floats, dalpha: ArrayLike) -> Any:
         """Return what a compiled pass needs of alpha (B,) and its derivative: a named tuple.
 
-        Its class is that for which the process has registered its integrand
+        By the tuple's class the compiled pass finds the integrand that the process has registered
         (`minuddm.machine.integrand`).
         """
 

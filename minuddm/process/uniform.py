@@ -1,8 +1,7 @@
-"""The uniform process: a touched token is drawn anew from all V values [T1]-[T8].
+"""The uniform process: a replaced token is drawn anew from all V values [T1]-[T9].
 
-Its laws are the plain functions of `minuddm.transition` and `minuddm.nelbo`; here they have one
-name, `Uniform(V)`, under which everything above asks for them. What it shows are clean values
-only, so `states` = V, and at α = 0 a token is uniform.
+`Uniform(V)` collects the functions of `minuddm.transition` and `minuddm.nelbo` as one `Process`. A
+corrupted token still shows one of the clean values, so `states` = V; at α = 0 it is uniform.
 """
 
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from minuddm.nelbo.integrand import Coefficients
 
 @dataclass(frozen=True)
 class Uniform:
-    """The process that resamples tokens uniformly from V values: a `Process`."""
+    """The process that resamples tokens uniformly from V values."""
 
     V: int
 
@@ -38,7 +37,7 @@ class Uniform:
         return transition.transition(alpha_ts, self.V)
 
     def rate(self) -> NDArray[np.float64]:
-        """Return the generator 11ᵀ/V - I, (V, V), per unit of -α'/α [T4]."""
+        """Return the generator 11ᵀ/V - I, (V, V), in units of -α'/α [T4]."""
         return transition.rate(self.V)
 
     def propagate(self, p: ArrayLike, alpha_ts: ArrayLike) -> NDArray[np.float64]:
@@ -128,7 +127,7 @@ class Uniform:
         return integrand.coefficients(alpha, dalpha, self.V)
 
     def _over_v(self, p: ArrayLike) -> Floats:
-        """Return p as an array, if its last axis is that of the V values."""
+        """Return p as an array; raise `ValueError` unless its last axis has length V."""
         array = np.asarray(p)
         if array.shape[-1:] != (self.V,):
             raise ValueError(f"{self} takes V = {self.V} values, got shape {array.shape}")
