@@ -9,7 +9,7 @@ of its own if there are any to spare; so the number of threads never changes a b
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.random import Generator
@@ -21,6 +21,8 @@ from minuddm.engine import Batch, NewEngine, NumPy
 from minuddm.machine.shards import shards_of
 from minuddm.process import Process, given_or_uniform
 from minuddm.weights import ModelConfig, Weights, initialise, shapes
+
+Choice: TypeAlias = Literal["compiled", "numpy"] | NewEngine
 
 
 @cache
@@ -48,12 +50,7 @@ class Transformer:
     Several threads may call an instance, but only one `loss_and_grad`.
     """
 
-    def __init__(
-        self,
-        config: ModelConfig,
-        weights: Weights,
-        engine: Literal["compiled", "numpy"] | NewEngine = "compiled",
-    ) -> None:
+    def __init__(self, config: ModelConfig, weights: Weights, engine: Choice = "compiled") -> None:
         if weights.shapes != shapes(config):
             raise ValueError("the weights do not have the shapes of the configuration")
         self.config = config
@@ -71,7 +68,7 @@ class Transformer:
         config: ModelConfig,
         rng: Generator,
         dtype: Any = np.float32,
-        engine: Literal["compiled", "numpy"] | NewEngine = "compiled",
+        engine: Choice = "compiled",
     ) -> "Transformer":
         """Return a network with fresh weights."""
         return cls(config, initialise(config, rng, dtype), engine)

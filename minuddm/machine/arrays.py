@@ -1,20 +1,20 @@
 """The arrays that the compiled passes work on, derived from two tables.
 
-    Tensors        the weights, or their gradients: `minuddm.weights.shapes`, a field a kind
-    Transposed     of these the matrices that tokens pass through, as (in, out)
-    Conditioning   working arrays of a shard: conditioning and modulations     `working_arrays`
-    Tile           working arrays of a tile                                     `working_arrays`
-    Block          of a tile, the arrays of one block
+    weights.shapes   Tensors        the weights, or their gradients; those of all blocks as one
+                     Transposed     of these, the matrices that tokens pass through, as (in, out)
+    working_arrays   Conditioning   of a shard: conditioning, modulations and their gradients
+                     Tile           of a tile: everything that is computed for its tokens
+                     Block          of a tile, the arrays of one block
 
 Nothing else lists them: a tensor is one line of `shapes`, a working array one line of
 `working_arrays`, and compiled code finds either by its name. Working arrays are allocated once and
-begin with a cache line. The classes have a name in this module because machine code on disk refers
-to them by it.
+begin with a cache line. Each class has its name in this module, by which machine code on disk
+refers to it.
 """
 
 import re
 from collections import namedtuple
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from itertools import groupby
 from typing import Any, NamedTuple
 
@@ -101,10 +101,11 @@ ONCE, BLOCKS, BLOCKS_AND_END = "once", "blocks", "blocks and end"
 class Working(NamedTuple):
     """A working array: how many numbers, for each of what, and how many times.
 
-    each: the numbers are a CONSTANT of the network, or there is a row of them for each noise LEVEL
-    of a shard (one a sequence, or one for all), or for each SEQUENCE or TOKEN of a tile.
-    times: ONCE; one for each of the BLOCKS; or one more, BLOCKS_AND_END. Where no backward pass
-    follows, all blocks share one. backward: without rows then.
+    each: there is a row of the numbers for each noise LEVEL of a shard (one a sequence, or one for
+    all), for each SEQUENCE of a tile, or for each TOKEN of it; a CONSTANT has no rows.
+    times: ONCE; one for each of the BLOCKS; or BLOCKS_AND_END, one more. Where no backward pass
+    follows, all blocks share one.
+    backward: only a backward pass needs it; it has no rows where none follows.
     """
 
     each: str
@@ -122,6 +123,7 @@ def working_arrays(config: ModelConfig) -> dict[str, Working]:
     L, L_pad, half = config.length, padded(config.length), D // H // 2
     rows = 6 * config.blocks + 2  # of the modulations
     return {
+        # of a shard
         "u1": Working(LEVEL, (C,)),
         "a1": Working(LEVEL, (C,)),
         "u2": Working(LEVEL, (C,)),
@@ -132,7 +134,7 @@ def working_arrays(config: ModelConfig) -> dict[str, Working]:
         "du2": Working(LEVEL, (C,), backward=True),
         "da1": Working(LEVEL, (C,), backward=True),
         "du1": Working(LEVEL, (C,), backward=True),
-        "rotary": Working(CONSTANT, (2, L, half)),
+        # of a tile, block by block
         "x": Working(TOKEN, (D,), BLOCKS_AND_END),
         "mean1": Working(TOKEN, (), BLOCKS),
         "rstd1": Working(TOKEN, (), BLOCKS),
@@ -148,6 +150,8 @@ def working_arrays(config: ModelConfig) -> dict[str, Working]:
         "u": Working(TOKEN, (4 * D,), BLOCKS),
         "act": Working(TOKEN, (4 * D,), BLOCKS, backward=True),  # else in the place of u
         "mlp": Working(TOKEN, (D,), BLOCKS),
+        # of a tile, once
+        "rotary": Working(CONSTANT, (2, L, half)),
         "mean": Working(TOKEN, ()),
         "rstd": Working(TOKEN, ()),
         "h": Working(TOKEN, (D,)),
@@ -204,20 +208,18 @@ def sequences_of_tile(config: ModelConfig) -> int:
 
 
 def _allocated(
-    names: Iterable[str], config: ModelConfig, dtype: Any, rows: dict[str, int], keep: bool
+    names: Collection[str], config: ModelConfig, dtype: Any, rows: dict[str, int], keep: bool
 ) -> dict[str, Floats]:
     """Return the named working arrays, with so many rows of each kind."""
-    K = config.blocks
-    kept = {ONCE: (), BLOCKS: (K,), BLOCKS_AND_END: (K + 1,)}
-    shared = {ONCE: (), BLOCKS: (1,), BLOCKS_AND_END: (1,)}
-    found, table = {}, working_arrays(config)
-    for name in names:
-        array = table[name]
-        times = (kept if keep else shared)[array.times]
-        each = () if array.each == CONSTANT else (rows[array.each],)
-        if array.backward and not keep:
-            each = (0,)
-        found[name] = aligned((*times, *each, *array.numbers), dtype)
+    K = config.blocks if keep else 1
+    axes = {ONCE: (), BLOCKS: (K,), BLOCKS_AND_END: (K + 1 if keep else 1,)}
+    found = {}
+    for name, array in working_arrays(config).items():
+        if name in names:
+            each = () if array.each == CONSTANT else (rows[array.each],)
+            if array.backward and not keep:
+                each = (0,)
+            found[name] = aligned((*axes[array.times], *each, *array.numbers), dtype)
     return found
 
 
