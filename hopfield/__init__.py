@@ -6,7 +6,7 @@ Reading order:
     reference            the law: energy, update, recall and heat bath as lines of NumPy
     token                that memory for sequences of tokens; enough to read the keystone
     separation           the functions Q of the overlaps; tables of them
-    dense, walks         the same law in O(P L) a sweep, on any finite alphabet
+    dense, walks, baths  the same law in O(P L) a sweep, on any finite alphabet
     recall               asynchronous, synchronous and Gibbs: what all memories share
     binary               the dense memory on spins
     continuous           the dense memory on points: one step of attention, a density estimate

@@ -29,9 +29,9 @@ class BinaryMemory(DenseMemory):
     """Patterns (P, L) of ±1, stored with separation function F of the overlaps ξ·σ."""
 
     def __init__(self, patterns: ArrayLike, F: Separation = HOPFIELD) -> None:
-        stored = checks.spins(patterns, "patterns")
-        L = stored.shape[1]
-        super().__init__(_up_or_down(stored), 2, F, np.arange(-L, L + 1, 2.0))
+        columns = checks.columns(_up_or_down(checks.spins(patterns, "patterns")), 2)
+        L = len(columns)
+        super().__init__(columns, 2, F, np.arange(-L, L + 1, 2.0))
 
     def conditionals(self, x: ArrayLike, beta: float | None = None) -> Floats:
         """Return the heat-bath probability (B, L) of +1 at each site given the others.

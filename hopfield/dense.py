@@ -26,31 +26,35 @@ from numpy.random import Generator
 from numpy.typing import ArrayLike, NDArray
 
 import argument_checks as checks
-from hopfield import recall, walks
+from hopfield import baths, recall, walks
 from hopfield.frozen import Frozen
-from hopfield.recall import ROUNDING, Bools, Floats, Recall, Sites, Tokens
+from hopfield.recall import ROUNDING, Bools, Floats, Recall, Sites, Tokens, Unsigned
 from hopfield.separation import Separation, table_of
 
 
 class DenseMemory(Frozen, ABC):
     """Patterns over V values, as columns (L, P), with overlaps (L + 1,) for 0 … L matches.
 
+    The columns are kept once, in the smallest integer that holds V, as `checks.columns` makes them.
     Subclasses say what a state looks like: `_to_tokens` reads states, `_from_tokens` writes them.
     Walks index with what the first returns, so it must be checked and in memory of its own.
     """
 
-    def __init__(self, patterns: Tokens, V: int, F: Separation, overlaps: Floats) -> None:
+    def __init__(self, columns: Unsigned, V: int, F: Separation, overlaps: Floats) -> None:
         self.V, self.F = V, F
-        self._columns = patterns.T  # (L, P): a site reads one row
-        self._overlaps = overlaps
-        self._table = table_of(F, overlaps, len(patterns))
-        self._shifted = self._table.log_ratio > 0
-        self._rounding = ROUNDING * len(patterns)  # of a sum over patterns, a unit of its size
+        self._columns = columns
+        self._table = table_of(F, overlaps, columns.shape[1])
+        f, delta_f, beta, log_ratio = self._table
+        largest = checks.read_only(np.maximum.accumulate(np.abs(delta_f)))
+        rounding = ROUNDING * columns.shape[1]  # of a sum over patterns, a unit of its size
+        self._levels = walks.Levels(
+            f, delta_f, largest, checks.read_only(overlaps), beta, log_ratio > 0, rounding
+        )
 
     @property
     def patterns(self) -> NDArray[Any]:
         """A read-only copy of the stored patterns (P, L)."""
-        return checks.read_only(self._from_tokens(self._columns.T))
+        return checks.read_only(self._from_tokens(self._columns.T.astype(np.int32)))
 
     @property
     def values(self) -> NDArray[np.int64]:
@@ -66,7 +70,7 @@ class DenseMemory(Frozen, ABC):
         state = self._to_tokens(x)
         if checks.count(site, "site", 0) >= state.shape[1]:
             raise ValueError(f"site must lie in 0 … {state.shape[1] - 1}, got {site}")
-        self._descend(state, np.arange(len(state)), np.full((len(state), 1), site))
+        self._descend(state, np.full((len(state), 1), site))
         return self._from_tokens(state)
 
     def recall(
@@ -89,8 +93,10 @@ class DenseMemory(Frozen, ABC):
         else:
 
             def descend(active: Sites, order: Sites) -> tuple[Bools, Floats]:
-                changed = self._descend(state, active, order)
-                return changed, self._energy(state[active])
+                after = state[active]
+                changed, energy = self._descend(after, order)
+                state[active] = after
+                return changed, energy
 
             found = recall.asynchronous(state, self._energy(state), descend, rng, max_sweeps)
         return found._replace(state=self._from_tokens(found.state))
@@ -107,40 +113,56 @@ class DenseMemory(Frozen, ABC):
         state, bath = self._to_tokens(x), self._bath(beta)
 
         def draw(u: Floats) -> None:
-            walks.gibbs(state, u, self._columns, self.V, *self._table, bath)
+            drawn = self._narrow(state)
+            baths.gibbs(drawn, u, self._columns, self.V, *self._table, bath)
+            state[:] = drawn
 
         found = recall.gibbs(state, lambda: self._energy(state), draw, rng, sweeps)
         return found._replace(state=self._from_tokens(found.state))
 
-    def _descend(self, state: Tokens, active: Sites, order: Sites) -> Bools:
-        changed = np.zeros(len(active), np.bool_)
-        walks.asynchronous(
-            state, changed, active, order, self._columns, self.V,
-            self._table.delta_f, self._shifted, self._rounding,
-        )  # fmt: skip
-        return changed
-
-    def _update(self, x: Tokens) -> tuple[Tokens, Floats]:
-        out = x.copy()
-        walks.synchronous(
-            out, x, self._columns, self.V, self._table.delta_f, self._shifted, self._rounding
+    def _descend(self, state: Tokens, order: Sites) -> tuple[Bools, Floats]:
+        """Update the sites `order` (A, …) of states (A, L) in place; which changed, and E."""
+        x, changed, energy = (
+            self._narrow(state),
+            np.zeros(len(state), np.bool_),
+            np.empty(len(state)),
         )
-        return out, self._energy(x)
+        walks.asynchronous(
+            x, changed, energy, self._matches(), order, self._columns, self.V, self._levels
+        )
+        state[:] = x
+        return changed, energy
 
-    def _laws(self, x: Tokens, beta: float | None) -> Floats:
+    def _update(self, state: Tokens) -> tuple[Tokens, Floats]:
+        x = self._narrow(state)
+        out = np.empty_like(x)
+        walks.synchronous(out, self._matches(), x, self._columns, self.V, self._levels)
+        return out.astype(np.int32), self._energy(state)
+
+    def _laws(self, state: Tokens, beta: float | None) -> Floats:
         """Heat-bath probabilities (B, L, V) of each site given the others."""
-        out = np.empty((*x.shape, self.V))
-        walks.heat_bath(out, x, self._columns, *self._table, self._bath(beta))
+        out = np.empty((*state.shape, self.V))
+        x, bath = self._narrow(state), self._bath(beta)
+        baths.heat_bath(out, x, self._columns, *self._table, bath)
         return out
+
+    def _energy(self, state: Tokens) -> Floats:
+        out = np.empty(len(state))
+        walks.energies(out, self._matches(), self._narrow(state), self._columns, self._levels)
+        return out
+
+    def _narrow(self, state: Tokens) -> Unsigned:
+        """Return states as wide as the patterns, so that they compare without conversion."""
+        return state.astype(self._columns.dtype)
+
+    def _matches(self) -> Unsigned:
+        """Return room for 0 … L matches with each pattern."""
+        L, P = self._columns.shape
+        return np.empty(P, np.min_scalar_type(L))
 
     def _bath(self, beta: float | None) -> float:
         own = self._table.beta or 1.0
         return own if beta is None else checks.positive(beta, "beta")
-
-    def _energy(self, x: Tokens) -> Floats:
-        out, table = np.empty(len(x)), self._table
-        walks.energies(out, x, self._columns, table.f, table.beta, self._shifted, self._overlaps)
-        return out
 
     @abstractmethod
     def _to_tokens(self, x: ArrayLike) -> Tokens:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 import argument_checks as checks
 
 Tokens = NDArray[np.int32]
+Unsigned = NDArray[np.unsignedinteger[Any]]
 Bools = NDArray[np.bool_]
 Sites = NDArray[np.int64]
 Floats = NDArray[np.float64]

@@ -30,9 +30,9 @@ class TokenMemory(DenseMemory):
         self, patterns: ArrayLike, V: int, beta: float = 1.0, F: Separation | None = None
     ) -> None:
         V = checks.vocabulary(V)
-        stored = checks.stored(checks.tokens(patterns, V, "patterns", 2), "patterns")
-        matches = np.arange(stored.shape[1] + 1.0)
-        super().__init__(stored, V, LogSumExp(beta) if F is None else F, matches)
+        columns = checks.columns(patterns, V)
+        matches = np.arange(len(columns) + 1.0)
+        super().__init__(columns, V, LogSumExp(beta) if F is None else F, matches)
 
     def conditionals(self, x: ArrayLike, beta: float | None = None) -> Floats:
         """Return the heat-bath probabilities (B, L, V) of each token given the others.

@@ -26,7 +26,7 @@ FLOORS = [
 ENERGY_FLOORS = [
     {"jit", "frozen"},
     {"separation", "recall"},
-    {"reference", "walks", "couplings", "continuous"},
+    {"reference", "walks", "baths", "couplings", "continuous"},
     {"dense", "pseudolikelihood"},
     {"binary", "token"},
     {"landscape"},
