@@ -123,10 +123,7 @@ def _far(N: Sites, cut: int, changes: int, near: Unsigned, table: Levels) -> flo
     """Return what patterns that had fewer than `cut` matches may weigh, `changes` later."""
     L, reach = N.shape[0] - 1, changes
     if table.shifted:  # to the best pattern's matches outside a site
-        best = 1
-        for k in near:
-            best = max(best, k)
-        reach += L - best + 1
+        reach += L + 1 - (near.max() if near.shape[0] > 0 else 1)
     total = 0.0
     for k in range(cut):
         if table.shifted and N[k] > 0 and k + reach > L:
@@ -236,9 +233,7 @@ def _near_vote(
 def _change(m: Unsigned, column: Unsigned, before: int, after: int) -> None:
     """Update the matches of patterns where a site changes."""
     for mu in range(m.shape[0]):
-        m[mu] += column[mu] == after
-    for mu in range(m.shape[0]):
-        m[mu] -= column[mu] == before
+        m[mu] += (column[mu] == after) - (column[mu] == before)
 
 
 @jit_strict

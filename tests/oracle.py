@@ -10,6 +10,9 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from hopfield.recall import ROUNDING
+from hopfield.separation import OverlapTable
+
 Array = NDArray[np.float64]
 
 
@@ -157,3 +160,28 @@ def token_pseudo_likelihood(W: Array, b: Array, xi: NDArray[np.int64]) -> float:
             f = b[i] + sum(W[j, pattern[j], i] for j in range(len(pattern)) if j != i)
             total += f[pattern[i]] - np.log(np.exp(f - f.max()).sum()) - f.max()
     return -total / len(xi)
+
+
+def descend(
+    states: NDArray[np.int64],
+    order: NDArray[np.int64],
+    patterns: NDArray[np.int64],
+    V: int,
+    table: OverlapTable,
+) -> NDArray[np.int64]:
+    """The states (B, L) after a sweep in order (B, …), each site by the sum over all patterns.
+
+    Fields closer than the rounding of a sum of P terms tie, and a tie keeps the present value.
+    """
+    out = states.copy()
+    for x, sites in zip(out, order, strict=True):
+        for i in sites:
+            others = np.arange(len(x)) != i
+            m = (patterns[:, others] == x[others]).sum(axis=1)
+            shift = len(x) - m.max() if table.log_ratio > 0 else 0
+            weight = table.delta_f[m + shift]
+            h = np.bincount(patterns[:, i], weight, V)
+            tie = ROUNDING * len(patterns) * np.abs(weight).sum()
+            if h.max() - h[x[i]] > tie:
+                x[i] = h.argmax()
+    return out
