@@ -18,6 +18,10 @@ convex in z, so it lies above its tangent; Σ_μ max(0, 1 + βz) is at least the
 that are near x. The surrogate is a parabola with its top at ξ̄(x), and on the way from x to the
 top it only rises: Q rises, E falls. τ = 1 is the concave-convex step; small τ follows the
 gradient flow, in a time that runs Σ w times as fast.
+
+A step needs w up to a factor only. So patterns are taken a tile at a time, all within the cache:
+exponents by one product, weights in their place, sums by another. What would be passes over P
+numbers besides, c_μ and the largest exponent and the sum, are columns of the two products.
 """
 
 import numpy as np
@@ -29,6 +33,7 @@ from hopfield.recall import Floats, Recall
 from hopfield.separation import LogSumExp, LogSumReLU
 
 _BLOCK = 2_000_000  # overlaps held at a time
+_STATES, _TILE = 256, 512  # states and patterns of a step at a time: their overlaps stay in L2
 
 
 class DensityMemory(Frozen):
@@ -41,9 +46,14 @@ class DensityMemory(Frozen):
     def __init__(self, patterns: ArrayLike, F: LogSumExp | LogSumReLU) -> None:
         if not isinstance(F, LogSumExp | LogSumReLU):
             raise TypeError(f"F must be a LogSumExp or a LogSumReLU, got {F!r}")
-        self.patterns = checks.points(patterns, "patterns")
+        xi = checks.points(patterns, "patterns")
         self.F = F
-        self._constants = self._of_patterns()
+        self._keys = np.column_stack([xi, self._constants(xi), np.ones(len(xi))])
+
+    @property
+    def patterns(self) -> Floats:
+        """A read-only copy of the patterns (P, D)."""
+        return checks.read_only(self._xi)
 
     def energy(self, x: ArrayLike) -> Floats:
         """Return E (B,) of the states x (B, D); ∞ where LogSumReLU has no pattern near."""
@@ -59,7 +69,7 @@ class DensityMemory(Frozen):
         out = np.empty_like(state)
         for part in self._parts(len(state)):
             w = self.F.weights(self._overlaps(state[part]))
-            out[part] = w.sum(axis=1, keepdims=True) * state[part] - w @ self.patterns
+            out[part] = w.sum(axis=1, keepdims=True) * state[part] - w @ self._xi
         return out
 
     def step(self, x: ArrayLike) -> Floats:
@@ -73,7 +83,7 @@ class DensityMemory(Frozen):
         minima merge, steps become arbitrarily small; a recall cut short is not `converged`.
         """
         checks.count(max_steps, "max_steps")
-        far = checks.positive(tolerance, "tolerance") * max(1e-300, np.abs(self.patterns).max())
+        far = checks.positive(tolerance, "tolerance") * max(1e-300, np.abs(self._xi).max())
         state = self._states(x).copy()
         active, steps = np.arange(len(state)), np.zeros(len(state), np.int64)
         trace = [self.energy(state)]
@@ -105,25 +115,49 @@ class DensityMemory(Frozen):
 
     def _step(self, x: Floats) -> Floats:
         out = x.copy()
-        for part in self._parts(len(x)):
-            w = self.F.weights(self._overlaps(x[part]))
-            total = w.sum(axis=1, keepdims=True)
-            np.divide(w @ self.patterns, total, out=out[part], where=total > 0)
+        for start in range(0, len(x), _STATES):
+            part = slice(start, start + _STATES)
+            sums = self._sums(x[part])
+            total = sums[:, -1:]
+            np.divide(sums[:, :-2], total, out=out[part], where=total > 0)
         return out
+
+    def _sums(self, x: Floats) -> Floats:
+        """Return Σ_μ w_μ (ξ^μ, c_μ - ½‖ξ^μ‖², 1), (B, D + 2), with w up to a factor of each state.
+
+        A query (βx, β, -½β‖x‖²) times a key (ξ^μ, c_μ - ½‖ξ^μ‖², 1) is βz_μ.
+        """
+        beta, own = self.F.beta, 0.5 * np.einsum("bd,bd->b", x, x)
+        query = np.column_stack([beta * x, np.full(len(x), beta), -beta * own])
+        query[:, -1:] += self.F.offset(query @ self._keys[:_TILE].T)
+        sums, room = np.zeros_like(query), np.empty(len(x) * _TILE)
+        for start in range(0, len(self._keys), _TILE):
+            tile = self._keys[start : start + _TILE]
+            y = room[: len(x) * len(tile)].reshape(len(x), len(tile))
+            shift = self.F.weigh(np.matmul(query, tile.T, out=y))
+            if shift.any():
+                query[:, -1:] -= shift
+                sums *= np.exp(-shift)
+            sums += y @ tile
+        return sums
 
     def _overlaps(self, x: Floats) -> Floats:
         own = 0.5 * np.einsum("bd,bd->b", x, x)[:, None]
-        return np.asarray(x @ self.patterns.T + self._constants - own)
+        return np.asarray(x @ self._xi.T + self._keys[:, -2] - own)
 
-    def _of_patterns(self) -> Floats:
+    def _constants(self, xi: Floats) -> Floats:
         """Return c_μ - ½‖ξ^μ‖², (P,), with c = 0."""
-        return np.asarray(-0.5 * np.einsum("pd,pd->p", self.patterns, self.patterns))
+        return np.asarray(-0.5 * np.einsum("pd,pd->p", xi, xi))
+
+    @property
+    def _xi(self) -> Floats:
+        return self._keys[:, :-2]
 
     def _states(self, x: ArrayLike) -> Floats:
-        return checks.points(x, "states", self.patterns.shape[1])
+        return checks.points(x, "states", self._keys.shape[1] - 2)
 
     def _parts(self, B: int) -> list[slice]:
-        size = max(1, _BLOCK // len(self.patterns))
+        size = max(1, _BLOCK // len(self._keys))
         return [slice(start, start + size) for start in range(0, B, size)]
 
 
@@ -133,5 +167,5 @@ class ContinuousMemory(DensityMemory):
     def __init__(self, patterns: ArrayLike, beta: float = 1.0) -> None:
         super().__init__(patterns, LogSumExp(beta))
 
-    def _of_patterns(self) -> Floats:
-        return np.zeros(len(self.patterns))
+    def _constants(self, xi: Floats) -> Floats:
+        return np.zeros(len(xi))

@@ -38,6 +38,7 @@ from scipy.special import softmax
 import argument_checks as checks
 
 Floats = NDArray[np.float64]
+_LARGEST_EXPONENT = 500.0  # e^500 times any number of patterns is still a float64
 LARGEST_POWER = 50  # 10⁶ raised to it, times 10⁶ patterns, is still a float64
 
 
@@ -147,6 +148,22 @@ class LogSumExp:
         z = np.asarray(z, dtype=np.float64)
         return np.asarray(softmax(self.beta * z, axis=-1))
 
+    def offset(self, y: Floats) -> Floats:
+        """Return what to add to exponents y = βz (B, …) before `weigh`, (B, 1)."""
+        return np.asarray(-y.max(axis=1, keepdims=True))
+
+    def weigh(self, y: Floats) -> Floats:
+        """Replace y (B, P) by e^{y - shift}, ∝ ∂Q/∂z, and return the shift (B, 1).
+
+        It is 0, so that weights of other patterns compare, unless e^y is too large.
+        """
+        shift: Floats = y.max(axis=1, keepdims=True)
+        shift[shift <= _LARGEST_EXPONENT] = 0
+        if shift.any():
+            y -= shift
+        np.exp(y, out=y)
+        return shift
+
     def table(self, overlaps: Floats) -> OverlapTable:
         """Return e^{β (z - largest)}, and its differences divided by e^log_ratio."""
         f = np.exp(self.beta * (overlaps - overlaps[-1]))
@@ -185,6 +202,15 @@ class LogSumReLU:
         f = self._f(z)
         total = f.sum(axis=-1, keepdims=True)
         return np.asarray(np.divide(f > 0, total, out=np.zeros_like(f), where=total > 0))
+
+    def offset(self, y: Floats) -> Floats:
+        """Return what to add to βz (B, …) before `weigh`, (B, 1)."""
+        return np.full((len(y), 1), 1 - self.beta * self.origin)
+
+    def weigh(self, y: Floats) -> Floats:
+        """Replace y = 1 + β (z - origin), (B, P), by 1[y > 0] ∝ ∂Q/∂z; return 0, (B, 1)."""
+        np.greater(y, 0, out=y)
+        return np.zeros((len(y), 1))
 
     def table(self, overlaps: Floats) -> OverlapTable:
         """Return max(0, 1 + β (z - origin)) and its differences, at most β Δz; the last is 0."""

@@ -182,7 +182,8 @@ def test_blocks_do_not_show(monkeypatch):
     memory = DensityMemory(rng.normal(size=(30, 3)), LogSumExp(2.0))
     x = rng.normal(size=(50, 3))
     whole = memory.energy(x), memory.gradient(x), memory.recall(x).state
-    monkeypatch.setattr("hopfield.continuous._BLOCK", 70)
+    for name, size in (("_BLOCK", 70), ("_STATES", 7), ("_TILE", 4)):
+        monkeypatch.setattr(f"hopfield.continuous.{name}", size)
     parts = memory.energy(x), memory.gradient(x), memory.recall(x).state
     for a, b in zip(whole, parts, strict=True):
         np.testing.assert_allclose(a, b, atol=1e-12)
