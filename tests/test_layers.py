@@ -19,6 +19,7 @@ from minuddm.machine.linear import (
     linear_backward,
     linear_forward,
     transpose_all,
+    wide_linear_backward,
 )
 from minuddm.machine.mlp import gelu, gelu_backward, gelu_forward
 from minuddm.machine.modulation import (
@@ -75,6 +76,15 @@ def test_the_gradient_of_a_linear_may_take_the_memory_of_its_input():
     np.testing.assert_array_equal(shared, apart)
     np.testing.assert_array_equal(again, dW)
     np.testing.assert_allclose(db, 2 * dy.sum(0))  # twice added
+
+
+def test_the_backward_of_a_wide_linear_is_that_of_a_linear():
+    x, W, dy = normal(N, D), normal(2500, D), normal(N, 2500)
+    dx, dW, db = np.full_like(x, np.nan), np.ones_like(W), np.ones(2500)
+    wide_linear_backward(dx, dW, db, dy, x, W)
+    np.testing.assert_allclose(dx, dy @ W, atol=1e-11)
+    np.testing.assert_allclose(dW, 1 + dy.T @ x, atol=1e-11)
+    np.testing.assert_allclose(db, 1 + dy.sum(0), atol=1e-11)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

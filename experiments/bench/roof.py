@@ -6,7 +6,7 @@ A step of B sequences of length L multiplies (m, k) by (k, n) at 2 m k n operati
     for each tile of T sequences, N = T L tokens (the last may be smaller), and in it
     each block      (N, D) (D, 3D),  (N, D) (D, D),  (N, D) (D, 4D),  (N, 4D) (4D, D)
                     and for each of T H heads  (L, d) (d, L),  (L, L) (L, d)
-    output          (N, D) (D, V)
+    output          (N, D) (D, V)           (backwards in slices of at most 128 of V)
 
 and twice as much again backwards: for y = x Wᵀ, dW = dyᵀ x and dx = dy W. The roof is the rate of
 these products alone: each repeated by NumPy's BLAS on arrays of its own shapes and transposes,
@@ -23,6 +23,7 @@ from threadpoolctl import threadpool_limits
 
 from minuddm import ModelConfig
 from minuddm.machine.arrays import sequences_of_tile
+from minuddm.machine.linear import WIDE
 from minuddm.machine.shards import shards_of
 from minuddm.network import FEATURES
 
@@ -68,7 +69,9 @@ def products(config: ModelConfig, B: int) -> Counter[Product]:
         if size and tiles:
             for inputs, outputs in ((D, 3 * D), (D, D), (D, 4 * D), (4 * D, D)):
                 linear(size * L, inputs, outputs, tiles * config.blocks)
-            linear(size * L, D, config.vocab, tiles)
+            found[Product((), size * L, D, config.vocab)] += tiles
+            for part in shards_of(config.vocab, -(-config.vocab // WIDE)):
+                backward(size * L, D, part.stop - part.start, tiles)
             heads, d, each = (size, config.heads), D // config.heads, tiles * config.blocks
             found[Product(heads, L, d, L)] += 2 * each  # q kᵀ, do vᵀ
             found[Product(heads, L, L, d)] += 2 * each  # P v, dS k

@@ -27,7 +27,7 @@ from minuddm.machine.embedding import embedding_backward, embedding_forward
 from minuddm.machine.integrand import integrand_and_gradient
 from minuddm.machine.jit import jit_strict
 from minuddm.machine.layernorm import modulated_norm_backward, modulated_norm_forward
-from minuddm.machine.linear import linear_backward, linear_forward
+from minuddm.machine.linear import linear_backward, linear_forward, wide_linear_backward
 from minuddm.machine.mlp import gelu, gelu_backward, gelu_forward
 from minuddm.machine.modulation import (
     gated_residual_backward,
@@ -198,7 +198,7 @@ def _backward(
     x, h, dx, dh = tile.x[-1][:N], tile.h[:N], tile.dx[:N], tile.dh[:N]
     mean, rstd, row = tile.mean, tile.rstd, _ROWS * blocks
     dx[:] = 0
-    linear_backward(dh, g.final_linear, g.final_linear_bias, dlogits, h, w.final_linear)
+    wide_linear_backward(dh, g.final_linear, g.final_linear_bias, dlogits, h, w.final_linear)
     modulated_norm_backward(dx, g.final_norm, dmod, dh, mean, rstd, x, w.final_norm, mod, row, span)
     for k in range(blocks - 1, -1, -1):
         a = block_of(tile, k, N)
