@@ -25,7 +25,6 @@ import numpy as np
 from hopfield.jit import jit_reassoc, jit_strict
 from hopfield.recall import Bools, Floats, Sites, Unsigned
 
-_BLOCK = 4096  # patterns whose matches stay in L1 while all sites are compared
 _SHARE = 32  # near patterns are at most one in so many
 _NEGLIGIBLE = 2.0**-20  # what the others may weigh when they are chosen
 _PATIENCE = 8  # sums over all patterns before the near ones of a changed state are chosen anew
@@ -51,12 +50,10 @@ class Levels(NamedTuple):
 def _count_matches(m: Unsigned, x: Unsigned, columns: Unsigned) -> None:
     """m_μ = number of sites at which pattern μ agrees with x."""
     m[:] = 0
-    for start in range(0, m.shape[0], _BLOCK):
-        part = m[start : start + _BLOCK]
-        for i in range(x.shape[0]):
-            column, value = columns[i, start : start + _BLOCK], x[i]
-            for mu in range(part.shape[0]):
-                part[mu] += column[mu] == value
+    for i in range(x.shape[0]):
+        column, value = columns[i], x[i]
+        for mu in range(m.shape[0]):
+            m[mu] += column[mu] == value
 
 
 @jit_strict

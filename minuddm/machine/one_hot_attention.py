@@ -20,13 +20,13 @@ from numpy.typing import NDArray
 from minuddm.machine.intrinsics import load, store
 from minuddm.machine.jit import jit_strict
 
-_BLOCK = 1024  # patterns whose tokens, matches and weights stay in L2
-
 Floats = NDArray[np.float64]
 Unsigned = NDArray[np.unsignedinteger[Any]]
 
 
-@jit_strict
+_BLOCK = 1024  # patterns whose tokens, matches and weights stay in L2
+
+
 def one_hot_attention(
     W: Floats, columns: Unsigned, first: int, z: Unsigned, weights: Floats
 ) -> None:
@@ -35,11 +35,19 @@ def one_hot_attention(
     weights (B, L + 1) holds w(m) of each query, and B is 8 or 1. A block of patterns that weighs
     nothing is passed over.
     """
+    m = np.empty((len(z), _BLOCK), np.min_scalar_type(len(columns)))  # 0 … L
+    _attend(W, m, columns, first, z, weights)
+
+
+@jit_strict
+def _attend(
+    W: Floats, m: Unsigned, columns: Unsigned, first: int, z: Unsigned, weights: Floats
+) -> None:
     (K, _, B), P = W.shape, columns.shape[1]
-    m, w = np.empty((B, _BLOCK), np.uint16), np.empty((_BLOCK, B))
+    block, w = m.shape[1], np.empty((m.shape[1], B))
     W[:] = 0
-    for start in range(0, P, _BLOCK):
-        n = min(_BLOCK, P - start)
+    for start in range(0, P, block):
+        n = min(block, P - start)
         for b in range(B):
             _count_matches(m[b, :n], columns, start, z[b])
         if _look_up(w[:n], m, weights) == 0:
