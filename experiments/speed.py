@@ -12,6 +12,8 @@ Measured in one run, the sides in turn, medians of at least 15 steps and 8 secon
     grid       the same short trainings as one job at a time and as many at a time
     start      the first training step of a process: with nothing compiled yet, and later
     scale      the ideal memoriser and the token memory against P, L and V, with fitted powers
+    memory     the memories, and the same in NumPy and PyTorch; beside the time in which this
+               machine reads the patterns once, or does the products that a step cannot do without
 """
 
 from argparse import Namespace
@@ -26,6 +28,7 @@ from matplotlib.figure import Figure
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
+from experiments.bench.memories import memory_rows
 from experiments.bench.recalls import recall_rows
 from experiments.bench.rows import OURS, Rows
 from experiments.bench.scale import grid_rows, scale_rows, start_rows
@@ -92,6 +95,16 @@ def shown(rows: Sequence[Mapping[str, str]]) -> str:
     titles = ("measured", "threads", "here", "PyTorch, eager", "compiled",
               "faster PyTorch ÷ here", "share of the roof")  # fmt: skip
     return printed(titles, lines, "lrrrrrr")
+
+
+def memories_shown(rows: Sequence[Mapping[str, str]]) -> str:
+    """Return medians of the memories, each beside its twins and beside what no memory can beat."""
+    lines = [
+        [r["size"], r["P"], r["L"], r["side"], f"{1e3 * float(r['seconds']):.3g} ms",
+         f"{float(r['ratio']):.2f}"]
+        for r in rows if r["what"] == "memory"
+    ]  # fmt: skip
+    return printed(("memory", "P", "L", "side", "median", "÷ here"), lines, "lrrlrr")
 
 
 def draw(table: Rows) -> Figure:
@@ -194,6 +207,7 @@ def measure(plan: Plan, run: Run) -> Findings:
         "step": lambda: step_rows(sizes, plan),
         "restore": lambda: restore_rows(n, 4 if quick else 64, rounds, plan.compiled),
         "recall": lambda: recall_rows(n, rounds),
+        "memory": lambda: memory_rows(quick, rounds),
         "grid": lambda: grid_rows(*((2, jobs, 3) if quick else (8, jobs, 300))),
         "start": lambda: start_rows(1 if quick else 5),
     }
@@ -212,7 +226,7 @@ def measure(plan: Plan, run: Run) -> Findings:
          "shards": TrainConfig().shards},
         {"torch": version("torch") if find_spec("torch") else None,
          "intervals": "quartiles of single steps"},
-        shown=shown(Record.of({}, COLUMNS, table).table),
+        shown="\n\n".join(f(Record.of({}, COLUMNS, table).table) for f in (shown, memories_shown)),
     )  # fmt: skip
 
 

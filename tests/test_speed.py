@@ -92,7 +92,7 @@ def test_the_small_form_leaves_its_record(tmp_path, capsys):
         rows = list(csv.DictReader(file))
     assert list(rows[0]) == speed.COLUMNS
     assert {row["what"] for row in rows} == {
-        "step", "roof", "restore", "recall", "grid", "start", "scale"
+        "step", "roof", "restore", "recall", "memory", "grid", "start", "scale"
     }  # fmt: skip
     assert all(float(row["seconds"]) > 0 for row in rows)
     assert (tmp_path / "figure.svg").exists()

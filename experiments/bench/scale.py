@@ -14,13 +14,15 @@ from hopfield import TokenMemory
 from minuddm import DatasetIdeal, ModelConfig, TrainConfig, Transformer
 from minuddm.train import train
 
+_QUERIES = 16
+
 
 def ideals(P: int, L: int, V: int, repeats: int) -> dict[str, Seconds]:
-    """Return the seconds of one query, repeated: all conditionals, and one recall."""
+    """Return the seconds of a query of sixteen, repeated: all conditionals, and its recall."""
     rng = np.random.default_rng(P + L + V)
     patterns = rng.integers(V, size=(P, L), dtype=np.int32)
-    noisy = patterns[:1].copy()
-    noisy[0, : L // 4] = rng.integers(V, size=L // 4)
+    noisy = patterns[rng.integers(P, size=_QUERIES)]
+    noisy[:, : L // 4] = rng.integers(V, size=(_QUERIES, L // 4))
     memoriser, memory = DatasetIdeal(patterns, V), TokenMemory(patterns, V, beta=3.0)
     work = {
         "ideal memoriser": lambda: memoriser(noisy, 0.75),
@@ -28,7 +30,10 @@ def ideals(P: int, L: int, V: int, repeats: int) -> dict[str, Seconds]:
     }
     for query in work.values():
         query()
-    return {name: np.array([timed(query) for _ in range(repeats)]) for name, query in work.items()}
+    return {
+        name: np.array([timed(query) / _QUERIES for _ in range(repeats)])
+        for name, query in work.items()
+    }
 
 
 def scale_rows(quick: bool) -> Rows:
