@@ -20,8 +20,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import scipy  # special functions are loaded when first used
 from numpy.typing import NDArray
-from scipy.special import expit, log_softmax, softmax
 
 Array = NDArray[Any]
 Table = Mapping[str, Array]
@@ -59,23 +59,23 @@ def linear_backward(dy: Array, x: Array, g: Gradient, w: Table, n: str) -> Array
 
 def silu(x: Array) -> Array:
     """Return y = x S, where S = 1/(1 + e⁻ˣ)."""
-    return x * expit(x)
+    return x * scipy.special.expit(x)
 
 
 def silu_backward(dy: Array, x: Array) -> Array:
     """Return dx = dy y', with y' = S (1 + x (1 - S)) because S' = S (1 - S)."""
-    S = expit(x)
+    S = scipy.special.expit(x)
     return dy * S * (1 + x * (1 - S))
 
 
 def gelu(x: Array) -> Array:
     """Return y = x S, where S = 1/(1 + e⁻ʷ), w = √(8/π) (x + 0.044715 x³): GELU, tanh form."""
-    return x * expit(_GELU * (x + _CUBIC * x**3))
+    return x * scipy.special.expit(_GELU * (x + _CUBIC * x**3))
 
 
 def gelu_backward(dy: Array, x: Array) -> Array:
     """Return dx = dy (S + x S (1 - S) w')."""
-    S = expit(_GELU * (x + _CUBIC * x**3))
+    S = scipy.special.expit(_GELU * (x + _CUBIC * x**3))
     return dy * S * (1 + x * (1 - S) * _GELU * (1 + 3 * _CUBIC * x**2))
 
 
@@ -110,7 +110,7 @@ def attention(qkv: Array, heads: int) -> tuple[Array, Saved]:
     B, L, _ = qkv.shape
     q, k, v = qkv.reshape(B, L, 3, heads, -1).transpose(2, 0, 3, 1, 4)  # (B, H, L, d) each
     q, k = rotate(q), rotate(k)
-    A = softmax(q @ k.swapaxes(-1, -2) / math.sqrt(q.shape[-1]), axis=-1)
+    A = scipy.special.softmax(q @ k.swapaxes(-1, -2) / math.sqrt(q.shape[-1]), axis=-1)
     return (A @ v).transpose(0, 2, 1, 3).reshape(B, L, -1), (q, k, v, A)
 
 
@@ -202,7 +202,7 @@ def backward(dlogits: Array, saved: Saved, w: Table) -> Gradient:
 
 def log_probs(w: Table, tokens: Array, alpha: Array, heads: int) -> Array:
     """Tokens (B, L), alpha (B,) → log-probabilities (B, L, V): the weights as a `Denoiser`."""
-    return log_softmax(forward(w, tokens, alpha, heads)[0], axis=-1)
+    return scipy.special.log_softmax(forward(w, tokens, alpha, heads)[0], axis=-1)
 
 
 def loss_and_grad(

@@ -16,6 +16,7 @@ side, so a sequence has at most one derivation, and each of the v m^N sequences 
 import math
 
 import numpy as np
+import scipy
 from numpy.random import Generator
 from numpy.typing import ArrayLike, NDArray
 
@@ -75,10 +76,8 @@ class MarkovChain(checks.Sealed):
 
     def entropy(self, L: int) -> float:
         """Return the entropy of sequences of length L, in nats per token."""
-        from scipy.special import entr  # a tenth of a second: only when asked for
-
-        rows, p = entr(self.matrix).sum(axis=1), self.start
-        total = float(entr(p).sum())
+        rows, p = scipy.special.entr(self.matrix).sum(axis=1), self.start
+        total = float(scipy.special.entr(p).sum())
         for _ in range(checks.count(L, "L") - 1):
             total += float(p @ rows)
             p = p @ self.matrix

@@ -26,8 +26,8 @@ from collections.abc import Iterator
 from typing import Protocol
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import rel_entr
 
 from minuddm import checks
 from minuddm.checks import Tokens
@@ -110,7 +110,10 @@ def discrete_elbo(
             for v in range(V):
                 clean = np.broadcast_to(np.eye(V)[v], log_p.shape)
                 true = process.bridge(z, clean, alpha_s, alpha_t)
-                divergence, reached = rel_entr(true, plug).sum(axis=-1), W[:, :, v] > 0
+                divergence, reached = (
+                    scipy.special.rel_entr(true, plug).sum(axis=-1),
+                    W[:, :, v] > 0,
+                )
                 total += float((W[:, :, v][reached] * divergence[reached]).sum())
     return total
 

@@ -15,6 +15,7 @@ held-out sequence in a hundred by chance.
 from typing import NamedTuple
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
 
 from minuddm import checks
@@ -39,12 +40,10 @@ def nearest(x: ArrayLike, sequences: ArrayLike) -> NDArray[np.float64]:
     other = checks.tokens(sequences, 2**31 - 1, "sequences", ndim=2)
     if other.size == 0 or one.shape[1] != other.shape[1]:
         raise ValueError(f"sequences must be (P, {one.shape[1]}), got {other.shape}")
-    from scipy.spatial.distance import cdist  # a fifth of a second: only when asked for
-
     out, rows = np.empty(len(one)), max(1, _BLOCK // len(other))
     for start in range(0, len(one), rows):
         part = slice(start, start + rows)
-        out[part] = cdist(one[part], other, "hamming").min(axis=1)
+        out[part] = scipy.spatial.distance.cdist(one[part], other, "hamming").min(axis=1)
     return out
 
 
