@@ -16,15 +16,18 @@ from minuddm.machine.jit import jit_reassoc
 _EPS = 1e-8
 
 
-def learning_rate(step: int, steps: int, warmup: int, peak: float) -> float:
-    """Return lr at step 0, 1, …: linear warm-up to `peak`, then a half cosine to 0.
+def learning_rate(step: int, warmup: int, peak: float, end: int | None = None) -> float:
+    """Return lr at step 0, 1, …: linear warm-up to `peak`, which then stays.
 
-    The warm-up is cut to a tenth of a short run.
+    With the `end` of the run, a half cosine to 0 follows; the warm-up is at most a tenth of it.
     """
-    warmup = min(warmup, steps // 10)
+    if end is not None:
+        warmup = min(warmup, end // 10)
     if step < warmup:
         return peak * (step + 1) / warmup
-    return peak * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
+    if end is None:
+        return peak
+    return peak * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, end - warmup)))
 
 
 def average_decay(step: int, limit: float) -> float:

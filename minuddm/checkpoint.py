@@ -127,12 +127,14 @@ def resume(path: Path | None, wanted: dict[str, str], model: Transformer) -> Sta
         return None
     tensors, header = _read(path)
     _agree(path, header, wanted)
-    steps = json.loads(wanted["training"])["steps"]
+    steps, begun = (json.loads(h["training"])["steps"] for h in (wanted, header))
     step, losses = header.get("step", ""), tensors.get("losses")
-    if not (step.isascii() and step.isdigit() and len(step) < 20 and int(step) <= steps):
-        raise ValueError(f"{path} is damaged: step {step!r} of {steps}")
-    if losses is None or losses.shape != (steps,) or losses.dtype != np.float64:
-        raise ValueError(f"{path} is damaged: it does not hold the losses of {steps} steps")
+    if not (step.isascii() and step.isdigit() and len(step) < 20 and int(step) <= begun):
+        raise ValueError(f"{path} is damaged: step {step!r} of {begun}")
+    if int(step) > steps:
+        raise ValueError(f"{path} has gone further: {step} steps there, {steps} asked for")
+    if losses is None or losses.shape != (begun,) or losses.dtype != np.float64:
+        raise ValueError(f"{path} is damaged: it does not hold the losses of {begun} steps")
     weights, average, first, second = (_table(tensors, part, model.config, path) for part in _PARTS)
     for table in (weights, average, first, second):
         if table.flat.dtype != model.weights.flat.dtype:
@@ -140,14 +142,24 @@ def resume(path: Path | None, wanted: dict[str, str], model: Transformer) -> Sta
     if not np.isfinite(losses).all() or (second.flat < 0).any():
         raise ValueError(f"{path} is damaged: no run has such losses or second moments")
     model.weights.flat[:] = weights.flat
-    return State(model.weights, average, first, second, np.array(losses), int(step))
+    state = State(model.weights, average, first, second, np.zeros(steps), int(step))
+    state.losses[: state.step] = losses[: state.step]
+    return state
 
 
 def _agree(path: Path, header: dict[str, str], wanted: dict[str, str]) -> None:
-    """Raise `ValueError`, naming what differs, unless the header is that of the run wanted."""
+    """Raise `ValueError`, naming what differs, unless the header is that of the run wanted.
+
+    The number of steps may differ where the rate does not fall to 0 at the last one. Runs were
+    annealed before there was a choice.
+    """
     for key in ("model", "training"):
         there, here = _fields(header, key, path), json.loads(wanted[key])
+        if key == "training":
+            there = {"anneal": True} | there
         for name in here:
+            if name == "steps" and not here["anneal"] and isinstance(there.get(name), int):
+                continue
             if there.get(name) != here[name]:
                 raise ValueError(
                     f"{path} is of another configuration: "

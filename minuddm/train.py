@@ -3,8 +3,9 @@
 Step k draws, from a Philox generator keyed by (seed, k): B sequences with replacement, B stratified
 times in [t_min, 1] with their weights, the corruption, and dropout's masks. Nothing else is random.
 So a checkpoint needs no state of a generator: weights, average, two moments, the losses so far and
-the step are all, and a resumed run is bit for bit the run that was never interrupted. The moving
-average of the weights is what is evaluated.
+the step are all, and a resumed run is bit for bit the run that was never interrupted. After its
+warm-up the rate stays: a run does not know its end, and goes on when more steps are asked for. The
+moving average of the weights is what is evaluated; it does what a falling rate would.
 """
 
 import contextlib
@@ -38,16 +39,17 @@ __all__ = ["TrainConfig", "Trained", "load_about", "load_model", "train"]
 class TrainConfig:
     """How to train. Every field is part of the result: two equal configurations give equal bits.
 
-    batch, the sequences a step; lr, the peak learning rate; warmup, in steps; clip, the largest
-    gradient norm; average, the limit d_∞ of the average's decay (`minuddm.adamw`, as are beta1 and
-    beta2); t_min, the smallest time; shards, the parts in which a batch is computed (threads share
-    them out).
+    batch, the sequences a step; lr, the learning rate after `warmup` steps, which falls to 0 at the
+    end if `anneal`; clip, the largest gradient norm; average, the limit d_∞ of the average's decay
+    (`minuddm.adamw`, as are beta1 and beta2); t_min, the smallest time; shards, the parts in which
+    a batch is computed (threads share them out).
     """
 
     steps: int = 8000
     batch: int = 16
     lr: float = 1e-3
     warmup: int = 100
+    anneal: bool = False
     weight_decay: float = 0.0
     clip: float = 1.0
     beta1: float = 0.9
@@ -93,17 +95,18 @@ def train(
     about: Mapping[str, str] | None = None,
     progress: bool = False,
     bar: int = 0,
-    probe: Callable[[int, Transformer], object] | None = None,
+    probe: Callable[[int, Transformer], bool | None] | None = None,
     probe_at: Collection[int] = (),
 ) -> Trained:
     """Train `model`, in place, on tokens (P, L); return it with its average and losses.
 
     The process that corrupts the tokens and whose bound is the loss is uniform if not given. With
     `checkpoint`, the state is written there every `every` steps and at the end, with `about` (say,
-    the alphabet) in its header; if the file exists, the run goes on from it. `threads` changes
-    nothing but the time. `progress` shows a bar on a terminal, on its line `bar`. After each of the
-    steps `probe_at`, `probe` is called with the number of steps taken and the average network, of
-    which it must keep a copy if anything; a resumed run does not repeat the calls already made.
+    the alphabet) in its header; if the file exists, the run goes on from it, also to more steps
+    than it was begun for, unless its rate falls. `threads` changes nothing but the time. `progress`
+    shows a bar on a terminal, on its line `bar`. After each of the steps `probe_at`, `probe` is
+    called with the number of steps taken and the average network, of which it must keep a copy if
+    anything, and ends the run by returning True; a resumed run does not repeat the calls made.
     Raises `ValueError` for a checkpoint that is damaged, belongs to another run, or is in use by
     one, and `FloatingPointError` with the step's number if loss or gradient is not finite.
     """
@@ -127,15 +130,18 @@ def train(
     ):
         state = resume(path, header, model) or State.start(model.weights, config.steps)
         shown.n = shown.initial = state.step
-        while state.step < config.steps:
+        ended = False
+        while state.step < config.steps and not ended:
             loss = _step(model, x, config, process, state, pool)
             shown.update()
             if probe is not None and state.step in probe_at:
-                probe(state.step, model.with_weights(state.average))
+                ended = probe(state.step, model.with_weights(state.average)) is True
             shown.set_postfix(loss=f"{loss:.3f}", refresh=False)
-            if path is not None and (state.step % every == 0 or state.step == config.steps):
+            if path is not None and (
+                state.step % every == 0 or state.step == config.steps or ended
+            ):
                 write(path, state, header)
-    return Trained(model, model.with_weights(state.average), state.losses)
+    return Trained(model, model.with_weights(state.average), state.losses[: state.step])
 
 
 def _step(
@@ -163,7 +169,7 @@ def _step(
         adamw_step(
             w, average, m, v, g, norm, step=k, clip=config.clip, beta1=config.beta1,
             beta2=config.beta2, weight_decay=config.weight_decay,
-            lr=learning_rate(k, config.steps, config.warmup, config.lr),
+            lr=learning_rate(k, config.warmup, config.lr, config.steps if config.anneal else None),
             decay=average_decay(k, config.average),
         )  # fmt: skip
 

@@ -19,7 +19,8 @@ from tests.test_process import HURRIED
 from tests.test_train import CONFIG, SIZE, TOKENS, fresh, run
 
 FORMER = Path(__file__).parent / "data" / "checkpoint-1.safetensors"
-"""Written by an earlier state of this code, after 5 of 12 steps."""
+"""Written by an earlier state of this code, after 5 of 12 steps; rates always fell then."""
+OF_FORMER = replace(CONFIG, anneal=True)
 
 
 def test_a_checkpoint_gives_back_the_average_or_the_last_weights(tmp_path):
@@ -57,7 +58,7 @@ def test_a_foreign_checkpoint_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        (replace(CONFIG, steps=13), "steps is 12 there and 13 here"),
+        (replace(CONFIG, lr=0.02), "lr is 0.01 there and 0.02 here"),
         (replace(CONFIG, schedule=Linear()), "schedule is LogLinear"),
     ],
 )
@@ -96,8 +97,8 @@ def test_a_checkpoint_written_before_processes_had_names_loads_and_resumes(tmp_p
     assert checkpoint_metadata(FORMER)["step"] == "5"
     assert load_about(FORMER)["alphabet"] == "abcde"
     path.write_bytes(FORMER.read_bytes())
-    whole = train(fresh(size), TOKENS, CONFIG)
-    resumed = train(fresh(size), TOKENS, CONFIG, checkpoint=path, about={"alphabet": "abcde"})
+    whole = train(fresh(size), TOKENS, OF_FORMER)
+    resumed = train(fresh(size), TOKENS, OF_FORMER, checkpoint=path, about={"alphabet": "abcde"})
     assert (resumed.losses[:5] > 0).all()
     # another processor may have written it: float32, twelve steps
     np.testing.assert_allclose(resumed.losses, whole.losses, rtol=1e-4)
@@ -210,7 +211,7 @@ def test_a_run_is_not_resumed_from_what_it_cannot_have_written(tmp_path, header,
     model = fresh(SIZE_OF_FORMER)
     before = model.weights.flat.copy()
     with pytest.raises(ValueError, match=message):
-        train(model, TOKENS, CONFIG, checkpoint=path, about={"alphabet": "abcde"})
+        train(model, TOKENS, OF_FORMER, checkpoint=path, about={"alphabet": "abcde"})
     np.testing.assert_array_equal(model.weights.flat, before)
 
 

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minuddm.ideal import DatasetIdeal
-from minuddm.reverse import T_END, generate, restore, time_grid
+from minuddm.reverse import T_END, generate, restore, time_grid, time_grid_above
 from minuddm.schedule import Linear, LogLinear
 from minuddm.transformer import Transformer
 from minuddm.transition import corrupt, sample_bridge
@@ -25,21 +25,48 @@ class Fixed:
             return np.broadcast_to(np.log(self.p), (*tokens.shape, len(self.p)))
 
 
-@pytest.mark.parametrize(
-    ("t", "steps", "taken"),
-    [(0.1, 64, 6), (1.0, 64, 64), (0.05, 64, 3), (0.001, 64, 0), (0.5, 7, 4)],
-)
-def test_the_chain_enters_the_grid_at_the_nearest_point(t, steps, taken):
+@pytest.mark.parametrize("t", [1e-6, T_END, 0.001, 0.0078, 0.1, 0.5, 1.0])
+@pytest.mark.parametrize("steps", [1, 7, 64])
+def test_the_chain_starts_at_t_and_visits_the_grid_below(t, steps):
     times = time_grid(t, steps)
-    assert len(times) == taken + 1
-    assert times[-1] == T_END
-    assert times[0] == pytest.approx(taken / steps, abs=2e-5)
+    assert times[0] == t
+    assert times[-1] == min(t, T_END)
+    assert (np.diff(times) < 0).all()
+    points = T_END + (1 - T_END) * np.arange(steps + 1) / steps
+    np.testing.assert_allclose(times[1:], points[points < t][::-1], atol=1e-15)
+
+
+@pytest.mark.parametrize("t", [1e-6, 0.001, 0.0078, 0.1, 0.5, 1.0])
+def test_the_papers_code_starts_at_the_point_above(t):
+    points = time_grid(1.0, 64)[::-1]
+    times = time_grid_above(t, 64)
+    assert times[0] == points[points >= t].min()
+    assert times[0] - t < 1 / 64
+    np.testing.assert_array_equal(times, points[: len(times)][::-1])
+
+
+@pytest.mark.parametrize("t", [0.001, 0.005, 0.0078])
+def test_recovery_off_the_grid_is_that_of_bayes(t):
+    """A denoiser whose law is a product needs no grid: one token, .99 of 0, has this posterior."""
+    V, n = 28, 40_000
+    p = np.full(V, 0.01 / (V - 1))
+    p[0] = 0.99
+    alpha = float(LogLinear().alpha(t))
+    other = (1 - alpha) / V  # the evidence of a value that is not the one seen
+    right = p[0] * other / (other + alpha * p[1])
+    noisy = np.ones((n // 32, 32), int)
+    for grid, near in ((time_grid, True), (time_grid_above, False)):
+        chance = np.random.default_rng(3)
+        back = restore(Fixed(p), noisy, t, LogLinear(), 64, chance, grid=grid)
+        off = (back == 0).mean() - right
+        # 5 standard errors of independent tokens: false alarms 1e-6 each
+        assert (abs(off) < 5 * np.sqrt(right * (1 - right) / back.size)) == near
 
 
 def test_the_last_step_is_taken_at_the_end_of_the_grid():
     denoiser = Fixed([0.5, 0.5])
     restore(denoiser, [[0, 1]], 0.1, LogLinear(), 64, np.random.default_rng(0))
-    assert len(denoiser.calls) == 7
+    assert len(denoiser.calls) == 8  # at .1, at six points of the grid, and at its end
     assert denoiser.calls[-1][1] == pytest.approx(1 - 0.999e-5, abs=1e-12)
 
 

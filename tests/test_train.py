@@ -56,9 +56,34 @@ def test_a_probe_sees_the_average_after_its_steps_and_changes_no_bit():
     assert (seen[1] != seen[7]).any()
 
 
+def test_a_run_goes_on_when_more_steps_are_asked_for(tmp_path):
+    path = tmp_path / "run.safetensors"
+    whole = run()
+    run(replace(CONFIG, steps=5), checkpoint=path)
+    same(run(checkpoint=path), whole)
+    same(run(checkpoint=path), whole)  # there is nothing left to do
+    with pytest.raises(ValueError, match="has gone further: 12 steps there, 5 asked for"):
+        run(replace(CONFIG, steps=5), checkpoint=path)
+
+
+def test_a_probe_may_end_the_run(tmp_path):
+    path = tmp_path / "run.safetensors"
+    ended = run(checkpoint=path, probe=lambda step, _: step == 7, probe_at=(3, 7, 9))
+    same(ended, run(replace(CONFIG, steps=7)))
+    same(run(checkpoint=path), run())  # and it goes on from where it ended
+
+
+def test_an_annealed_run_has_an_end(tmp_path):
+    path, config = tmp_path / "run.safetensors", replace(CONFIG, anneal=True)
+    run(config, checkpoint=path)
+    with pytest.raises(ValueError, match="steps is 12 there and 13 here"):
+        run(replace(config, steps=13), checkpoint=path)
+    assert (run(config).losses[1:] != run().losses[1:]).all()
+
+
 def test_training_remembers_a_few_sequences():
     model = fresh(replace(SIZE, width=32, cond=32))
-    trained = train(model, TOKENS, replace(CONFIG, steps=600, batch=32, lr=3e-3))
+    trained = train(model, TOKENS, replace(CONFIG, steps=600, batch=32, lr=3e-3, anneal=True))
     p = np.exp(trained.average(TOKENS, 1 - 1e-5))
     assert np.take_along_axis(p, TOKENS[..., None], -1).mean() > 0.8  # chance: 0.2
     # four different sequences cost log 4 / 6 = 0.23 nats per token to tell apart, ignorance log 5
