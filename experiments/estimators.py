@@ -33,8 +33,8 @@ from experiments.kit.experiment import Experiment, Findings, Run, Verdict
 from experiments.kit.figures import COLOURS, plt
 from experiments.kit.grid import MEASURED, Grid, T
 from experiments.kit.intervals import columns, headers, recorded, show
-from experiments.kit.networks import SURE
 from experiments.kit.record import Record
+from experiments.kit.settings import SURE
 from minuddm.probes import (
     Curve,
     Interval,
@@ -186,7 +186,7 @@ def measure(plan: grid.Plan, run: Run) -> Findings:
         text,
         draw(pooled, single, found.subsets[-1]),
         found.describe(),
-        found.more("95 %, bootstrap over seeds and sequences, 1000 draws"),
+        found.more("95 %, Student's over seeds, each with sequences of its own"),
     )
 
 

@@ -26,9 +26,9 @@ from experiments.kit.record import Record
 from minuddm.probes import (
     Interval,
     NGram,
-    bootstrap_mean,
     copies,
     kinds,
+    mean_interval,
     nearest,
     plateau_left,
     threshold,
@@ -94,8 +94,8 @@ def rows(found: Grid, size: str, values: dict[str, list[Floats]]) -> list[dict[s
                 "theta": float(values["theta"][k].mean())}  # fmt: skip
         for name in QUANTITIES:
             rng = generator(found.settings.seed, f"generated {size} {P} {name}")
-            finite = values[name][k][np.isfinite(values[name][k])]
-            row |= columns(name, bootstrap_mean(finite, rng))
+            finite = np.where(np.isfinite(values[name][k]), values[name][k], np.nan)
+            row |= columns(name, mean_interval(finite, rng))
         table.append(row)
     return table
 
@@ -167,7 +167,7 @@ def measure(plan: grid.Plan, run: Run) -> Findings:
         text,
         draw(table, leaves, reference, critic),
         found.describe(),
-        found.more("95 %, percentile bootstrap over samples; peaks over seeds and samples"),
+        found.more("95 %, Student's over seeds; of peaks a bootstrap over seeds and samples"),
     )  # fmt: skip
 
 

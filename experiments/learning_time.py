@@ -32,8 +32,8 @@ from experiments.kit.experiment import Experiment, Findings, Run, Verdict
 from experiments.kit.figures import DASH, plt
 from experiments.kit.grid import variant
 from experiments.kit.intervals import spread
-from experiments.kit.networks import SCHEDULE
 from experiments.kit.record import Record
+from experiments.kit.settings import SCHEDULE
 from minuddm import ModelConfig, TrainConfig, Transformer, corrupt, restore
 from minuddm.probes import conditional_entropy, recovery
 from minuddm.probes.transition import falls_below

@@ -17,16 +17,16 @@ from experiments.kit.experiment import Experiment, Findings, Run, Verdict
 from experiments.kit.figures import COLOURS, both, plt
 from experiments.kit.grid import MEASURED, Grid, T
 from experiments.kit.intervals import columns, headers, recorded, show
-from experiments.kit.networks import SPLITS
 from experiments.kit.record import Record
-from minuddm.probes import Interval, bootstrap_mean, curves_meet, plateau_left
+from experiments.kit.settings import SPLITS
+from minuddm.probes import Interval, curves_meet, mean_interval, plateau_left
 from minuddm.weights import ModelConfig, shapes
 
 COLUMNS = [*("data", "size", "weights", "P", "t", "split", "seeds", "n"), *headers(MEASURED)]
 
 
 def rows(found: Grid) -> list[dict[str, Any]]:
-    """Return one row per size, P and split; intervals over all sequences of all seeds."""
+    """Return one row per size, P and split; intervals over seeds (`probes.intervals`)."""
     table = []
     for size in found.sizes:
         curves = {name: found.curve(size, full) for name, full in MEASURED.items()}
@@ -37,7 +37,7 @@ def rows(found: Grid) -> list[dict[str, Any]]:
                 for name, curve in curves.items():
                     values = (curve.training if split == "train" else curve.test)[k]
                     rng = generator(found.settings.seed, f"bootstrap {size} {P} {split} {name}")
-                    row |= {"n": values.shape[1], **columns(name, bootstrap_mean(values, rng))}
+                    row |= {"n": values.shape[1], **columns(name, mean_interval(values, rng))}
                 table.append(row)
     return table
 
@@ -107,7 +107,7 @@ def measure(plan: grid.Plan, run: Run) -> Findings:
         f"After {found.settings.steps} steps on P sequences, {len(found.seeds)} seeds: {said}.",
         draw(table, readings),
         found.describe(),
-        found.more("95 %, bootstrap over seeds and sequences, 1000 draws"),
+        found.more("95 %, Student's over seeds, each with sequences of its own"),
     )
 
 

@@ -29,16 +29,16 @@ from experiments.kit.experiment import Experiment, Findings, Run, Verdict
 from experiments.kit.figures import band, plt
 from experiments.kit.grid import Grid
 from experiments.kit.intervals import columns, headers
-from experiments.kit.networks import SCHEDULE
 from experiments.kit.record import Record
+from experiments.kit.settings import SCHEDULE
 from minuddm import corrupt, restore
 from minuddm.files import write_atomically
 from minuddm.probes import (
     basin_radius,
-    bootstrap_mean,
     class_means,
     conditional_entropy,
     fixed_points,
+    mean_interval,
     recovery,
     token_classes,
 )
@@ -138,11 +138,11 @@ def rows(found: Grid, size: str, measured: dict[tuple[int, int], Measured]) -> l
                     if name == "radius" and t != TIMES[-1]:
                         continue
                     key = f"{mode} radius" if name == "radius" else f"{mode} {t} {name}"
-                    values = np.concatenate([measured[P, seed][key] for seed in found.seeds])
+                    values = np.stack([measured[P, seed][key] for seed in found.seeds])
                     rng = generator(found.settings.seed, f"bootstrap {size} {P} {key}")
-                    row |= columns(name, bootstrap_mean(values, rng))
+                    row |= columns(name, mean_interval(values, rng))
                     if name == "recovery":
-                        row["n"] = len(values)
+                        row["n"] = values.shape[1]
                 table.append(row)
     return table
 
@@ -214,7 +214,7 @@ def measure(plan: grid.Plan, run: Run) -> Findings:
         paragraph(of, size, first, last, L),
         draw(table, measured, L),
         found.describe() | {"sequences": n, "grid": GRID, "times": TIMES},
-        found.more("95 %, percentile bootstrap over sequences of all seeds, 1000 draws"),
+        found.more("95 %, Student's over seeds, each with sequences of its own"),
     )  # fmt: skip
 
 

@@ -1,9 +1,11 @@
 """Few sequences are remembered, many are generalised: the transition, on text or on a toy source.
 
-For each of several P, nested subsets of one corpus: train a network, then restore *the same
-corrupted sequences*, from the training set and unseen, by the network, by the ideal memoriser
-[T14], by energy descent in the token memory [T19] and, where the source is known, by the ideal
-generaliser [T15]; measure recovery, conditional entropy and the bound (`kit/networks.py`).
+For each of several P, nested subsets of one corpus, and several seeds: train a network until
+learning is over or to a cap (`kit/course.py`), then restore *the same corrupted sequences*, from
+the training set and unseen, by the network, by the ideal memoriser [T14], by energy descent in the
+token memory [T19] and, where the source is known, by the ideal generaliser [T15]; measure recovery,
+conditional entropy and the bound (`kit/networks.py`). A seed is another shuffle of the corpus,
+other weights and other draws.
 
 The transition is where the network's training recovery leaves 0.95, and where its training and test
 recovery meet. On a known source there is a third reading, which needs no recovery at all: where the
@@ -13,22 +15,26 @@ network's conditionals come closer to the ideal generaliser's than to the ideal 
 import sys
 from argparse import Namespace
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from experiments.kit import commandline
+from experiments.kit.course import told
 from experiments.kit.data import SOURCES, Data, describe, read
 from experiments.kit.experiment import Experiment, Findings, Run, Verdict
 from experiments.kit.intervals import overlap, show
-from experiments.kit.networks import MODELS, SPLITS, TRAINED, Cell, Settings, compute
+from experiments.kit.networks import Arrays, Cell, by_seeds, compute
 from experiments.kit.readings import Estimates, draw, estimate
 from experiments.kit.record import Record
+from experiments.kit.settings import MODELS, RECIPE, SPLITS, TRAINED, Settings
 from experiments.kit.table import COLUMNS, gaps, rows
 from minuddm import Corpus
 
 NEAR_BOUND, NEAR_RECOVERY = 0.06, 0.9  # of the ideal: nats per token, share of its recovery
+FINISHED = {"steps": 64_000, "width": 128}
 
 
 def paragraph(table: list[dict[str, Any]], t: float, subject: str) -> str:
@@ -129,11 +135,11 @@ def _near(record: Record, about: str, subject: str, P: int) -> list[Verdict]:
 
 
 class Plan(NamedTuple):
-    """What is run: data, nested subsets, and one cell for each."""
+    """What is run: data, nested subsets, and one cell for each P and seed."""
 
     data: Data
     settings: Settings
-    cells: dict[int, Cell]
+    cells: dict[tuple[int, int], Cell]
     described: dict[str, Any]
 
 
@@ -150,35 +156,40 @@ def options(p: commandline.CommandLine) -> None:
                    "all but the second; the last on a source only). The transition is that of the "
                    "trained one named first")  # fmt: skip
     p.add_argument("--subsets", type=whole(1), nargs="+", metavar="P", help="training set sizes "
-                   "(default: 8 from 16 to 10,000, on a source 65,536; --quick: 4)")  # fmt: skip
+                   "(default: 6 from 16 to 10,000, on a source 65,536; --quick: 4)")  # fmt: skip
     p.add_argument("--times", type=commandline.time, nargs="+", metavar="t",
                    default=[0.1, 0.25, 0.5],
                    help="corruption times; the first is the one drawn")  # fmt: skip
     p.add_argument("--sequences", type=whole(2),
                    help="restored per split and time (default: 500; --quick: 200)")  # fmt: skip
     p.add_argument("--grid", type=whole(1), default=64, help="steps of the reverse chain")
-    p.add_argument("--steps", type=whole(1), help="of training (default: 12000; 1800 if --quick)")
-    p.add_argument("--batch", type=whole(1), default=16, help="sequences a step")
-    p.add_argument("--lr", type=some, help="peak rate (default: 1e-3; 2e-3 if --quick)")
-    p.add_argument("--width", type=whole(2), default=64, help="of the network, D")
+    p.add_argument("--seeds", type=whole(1), help="networks for each P (default: 3; --quick: 1)")
+    p.add_argument("--finished", action="store_true", help="train until learning is over: a cap "
+                   f"of {FINISHED['steps']} steps, width {FINISHED['width']} (hours)")  # fmt: skip
+    p.add_argument("--steps", type=whole(1),
+                   help="of training, at most (default: 8000; --quick: 1800)")  # fmt: skip
+    p.add_argument("--batch", type=whole(1), default=RECIPE["batch"], help="sequences a step")
+    p.add_argument("--lr", type=some, default=RECIPE["lr"], help="learning rate")
+    p.add_argument("--width", type=whole(2), help="of the network, D (default: 64)")
     p.add_argument("--blocks", type=whole(1), default=2, help="of the network")
     p.add_argument("--heads", type=whole(1), default=4, help="of attention, H")
     p.add_argument("--dropout", type=float, default=0.0, help="rate in [0, 1)")
 
 
 def plan(args: Namespace) -> Plan:
-    """Return what is run, one cell for each P."""
+    """Return what is run: one cell for each P and seed."""
     data = read(
         args.data, args.length, lines=args.lines, vocab=args.vocab, rules=args.rules, seed=args.seed
     )
+    long = FINISHED if args.finished else {"steps": 1800 if args.quick else 8000, "width": 64}
     settings = Settings(
         times=tuple(dict.fromkeys(args.times)),
-        sequences=args.sequences or (200 if args.quick else 500),
+        sequences=args.sequences or 200,
         grid=args.grid,
-        steps=args.steps or (1800 if args.quick else 12_000),
+        steps=args.steps or long["steps"],
         batch=args.batch,
-        lr=args.lr or (2e-3 if args.quick else 1e-3),
-        width=args.width,
+        lr=args.lr,
+        width=args.width or long["width"],
         blocks=args.blocks,
         heads=args.heads,
         dropout=args.dropout,
@@ -188,13 +199,14 @@ def plan(args: Namespace) -> Plan:
     corpus = data.corpus
     described = settings.describe(corpus.V, corpus.tokens.shape[1])  # refuses what cannot be built
     held_out = max(1, min(settings.sequences, len(corpus) // 5))  # a fifth of a small corpus
-    training, test = corpus.split(held_out, args.seed)
-    subsets = [training.subset(P) for P in args.subsets or _sizes(len(training), args)]
-    cells = {
-        len(part): Cell(corpus.alphabet, part.tokens, test.tokens, settings, data.ideal)
-        for part in sorted(subsets, key=len)
-    }
-    more = describe(data) | {"training": len(training), "test": len(test)}
+    seeds = tuple(args.seed + s for s in range(args.seeds or (1 if args.quick else 3)))
+    cells = {}
+    for seed in seeds:
+        training, test = corpus.split(held_out, seed)
+        for P in sorted(set(args.subsets or _sizes(len(training), args))):
+            part, own = training.subset(P).tokens, replace(settings, seed=seed)
+            cells[P, seed] = Cell(corpus.alphabet, part, test.tokens, own, data.ideal)
+    more = describe(data) | {"training": len(training), "test": len(test), "seeds": seeds}
     return Plan(data, settings, cells, {"data": more, "settings": described})
 
 
@@ -216,7 +228,7 @@ def _sizes(available: int, args: Namespace) -> list[int]:
     most = min(available, 1024 if args.quick else plenty)
     if most <= 16:
         return [most]
-    return sorted({round(P) for P in np.geomspace(16, most, 4 if args.quick else 8)})
+    return sorted({round(P) for P in np.geomspace(16, most, 4 if args.quick else 6)})
 
 
 def _report(data: Mapping[str, Any], corpus: Corpus) -> None:
@@ -234,19 +246,25 @@ def measure(plan: Plan, run: Run) -> Findings:
     """Train and restore at every P, and read the transition off the curves."""
     settings, t = plan.settings, plan.settings.times[0]
     _report(plan.described["data"], plan.data.corpus)
-    cells, _ = compute(plan.cells, run.out / "cells", run)
+    measured, _ = compute(plan.cells, run.out / "cells", run)
+    of_P: dict[int, list[Arrays]] = {}
+    for (P, _), arrays in measured.items():
+        of_P.setdefault(P, []).append(arrays)
+    cells = {P: by_seeds(of_P[P]) for P in sorted(of_P)}
     table = list(rows(plan.described["data"]["name"], cells, settings, plan.data.entropy))
     found = estimate(cells, settings, t)
+    trained = [arrays for arrays in cells.values() if "finished" in arrays]
+    finished = {P: arrays["finished"].tolist() for P, arrays in cells.items() if trained}
     return Findings(
         table,
-        {"t": t, **found._asdict()},
-        paragraph(table, t, settings.subject),
+        {"t": t, **found._asdict(), "finished": finished},
+        paragraph(table, t, settings.subject) + told(finished),
         draw(table, found, t, settings.subject),
         plan.described["settings"],
         {
             "data": plan.described["data"],
             "evaluated_weights": "moving average",
-            "intervals": "95 %, percentile bootstrap over sequences, 1000 draws; one training seed",
+            "intervals": "95 %, over seeds (Student's) or, of one seed, by bootstrap of sequences",
             "jobs": run.args.jobs,
             "threads_per_job": 1,
             "cell_seconds": {P: arrays["seconds"].tolist() for P, arrays in cells.items()},
@@ -258,6 +276,8 @@ def measure(plan: Plan, run: Run) -> Findings:
 def variant(args: Namespace) -> str:
     """Name the output folder after data and trained models that are not the default."""
     parts = [] if args.data == "pydoc" else [Path(args.data).stem]
+    if args.finished:
+        parts.append("finished")
     if args.data == "hierarchy" and args.rules != 2:
         parts.append(f"{args.rules}-rules")
     trained = [model for model in _models(args) if model in TRAINED]

@@ -23,18 +23,18 @@ from experiments.kit.experiment import Experiment, Findings, Run, Verdict
 from experiments.kit.figures import band, plt
 from experiments.kit.grid import Grid, T
 from experiments.kit.intervals import columns, headers, show
-from experiments.kit.networks import SCHEDULE
 from experiments.kit.record import Record
+from experiments.kit.settings import SCHEDULE
 from minuddm import corrupt, generate, posterior, restore
 from minuddm.probes import (
     Curvature,
     Curve,
-    bootstrap_mean,
     conditional_entropy,
     curvature,
     curves_meet,
     entropy,
     from_the_widest,
+    mean_interval,
     token_classes,
 )
 from minuddm.probes.stability import FAILED, RECOVERED
@@ -117,9 +117,8 @@ def rows(found: Grid, size: str, measured: dict[tuple[int, int], Any],
 
     def add(part: str, P: int, split: str, kind: str, at: Any, values: Any) -> None:
         rng = generator(found.settings.seed, f"uncertainty {part} {P} {split} {kind} {at}")
-        x = np.ravel(values)
-        row = {"part": part, "P": P, "split": split, "kind": kind, "at": at, "n": len(x)}
-        table.append(common | row | columns("value", bootstrap_mean(x, rng)))
+        row = {"part": part, "P": P, "split": split, "kind": kind, "at": at, "n": np.size(values)}
+        table.append(common | row | columns("value", mean_interval(values, rng)))
 
     for k, P in enumerate(found.subsets):
         pieces = [measured[P, seed] for seed in found.seeds]
@@ -133,7 +132,7 @@ def rows(found: Grid, size: str, measured: dict[tuple[int, int], Any],
             add("gap", P, "train", name, T_END, found.values(size, clean)[k])
         for t, *numbers in zip(pieces[0]["way t"], *(m["way"] for m in pieces), strict=True):
             for name, values in zip(WAY, np.array(numbers).T, strict=True):
-                add("way", P, "samples", name, float(t), values)
+                add("way", P, "samples", name, float(t), values[:, None])  # one number a seed
         clean = np.concatenate([m["test clean"] for m in pieces])
         for i, values in enumerate(clean.T):
             add("position", P, "test", "entropy_loo", i, values)
@@ -219,9 +218,7 @@ def measure(plan: grid.Plan, run: Run) -> Findings:
         text,
         draw(found, measured, letters, table),
         found.describe() | {"sequences": n, "grid": GRID},
-        found.more(
-            "95 %, percentile bootstrap over tokens (density), sequences (gap), seeds (way)"
-        ),
+        found.more("95 %, Student's over seeds; density, position: bootstrap over tokens"),
     )
 
 

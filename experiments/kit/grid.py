@@ -1,9 +1,9 @@
 """One grid for several claims: networks of several sizes, trained on nested subsets, by seeds.
 
-A cell is one size, one P and one seed (`kit/networks.py`): trained for equally many steps, measured
-on training and unseen sequences, and asked for samples. A seed is another shuffle of the corpus,
-other weights and other draws; the subsets of one seed are nested. Experiments that need the same
-cells find them in `results/grid`, or under --out, each measured once.
+A cell is one size, one P and one seed (`kit/networks.py`): trained until learning is over or to a
+cap, measured on training and unseen sequences, and asked for samples. A seed is another shuffle of
+the corpus, other weights and other draws; the subsets of one seed are nested. Experiments that need
+the same cells find them in `results/grid`, or under --out, each measured once.
 """
 
 import argparse
@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 from experiments.kit import commandline
 from experiments.kit.data import SOURCES, Data, describe, read
 from experiments.kit.experiment import Run
-from experiments.kit.networks import SPLITS, Arrays, Cell, Settings, compute
+from experiments.kit.networks import Arrays, Cell, compute
 from experiments.kit.record import RESULTS
+from experiments.kit.settings import RECIPE, SPLITS, Settings
 from minuddm import Transformer, load_model
 from minuddm.probes import Curve
 
@@ -114,7 +115,8 @@ def options(sizes: Sequence[str] = SIZES) -> Callable[[commandline.CommandLine],
         p.add_argument("--subsets", type=whole(2), nargs="+", metavar="P",
                        help="training sets (default: 11 from 2 to 2048; --quick: 3)")  # fmt: skip
         p.add_argument("--seeds", type=whole(1), help="networks a cell (default: 3; 2 if --quick)")
-        p.add_argument("--steps", type=whole(1), help="of training (default: 4000; 500 if --quick)")
+        p.add_argument("--steps", type=whole(1),
+                       help="of training, at most (default: 32000; 500 if --quick)")  # fmt: skip
         p.add_argument("--samples", type=whole(2),
                        help="generated twice (default: 200; 50 if --quick)")  # fmt: skip
 
@@ -150,8 +152,8 @@ def plan(args: Namespace) -> Plan:
     corpus, sequences = data.corpus, 50 if quick else 200
     models = ("network", "dataset_ideal", "source_ideal") if args.data in SOURCES else ("network",)
     settings = Settings(
-        times=(T,), sequences=sequences, grid=64, steps=args.steps or (500 if quick else 4000),
-        batch=16, lr=2e-3 if quick else 1e-3, width=64, blocks=2, heads=4, dropout=0.0,
+        times=(T,), sequences=sequences, grid=64, steps=args.steps or (500 if quick else 32_000),
+        batch=RECIPE["batch"], lr=RECIPE["lr"], width=64, blocks=2, heads=4, dropout=0.0,
         seed=args.seed, models=models, samples=args.samples or (50 if quick else 200),
     )  # fmt: skip
     cells, parts = {}, {}

@@ -14,36 +14,44 @@ from numpy.typing import NDArray
 
 from experiments.kit.draws import generator
 from experiments.kit.intervals import columns, headers
-from experiments.kit.networks import SPLITS, Arrays, Settings, mean_known
-from minuddm.probes import bootstrap_mean
+from experiments.kit.networks import Arrays, mean_known
+from experiments.kit.settings import SPLITS, Settings
+from minuddm.probes import mean_interval
 
 COLUMNS = [
-    *("data", "model", "P", "t", "split", "seed", "n"),
+    *("data", "model", "P", "t", "split", "seeds", "n"),
     *headers(["recovery"]), *("unstable", "exact"),
     *headers(["entropy_loo"]), "entropy_loo_median",
     *("entropy_loo_above", "entropy_posterior", "entropy_posterior_median"),
     *("entropy_posterior_above", "clean_entropy_loo", "clean_entropy_posterior"),
     *("nelbo", "nelbo_se", "excess", "excess_se"),
-    *headers(["kl_dataset_ideal", "kl_source_ideal"]),
+    *headers(["kl_dataset_ideal", "kl_source_ideal"]), *("steps", "finished"),
 ]  # fmt: skip
 """Entropies are those of the corrupted sequences at the row's t, `clean_` ones of the clean
 sequences at t = 1e-5 [T28]; `median` is the mean of the medians of sequences, `above` the share of
 tokens above 0.1 nat. The bound has no t; its `excess` is over the entropy of the source. `kl_` is
-KL(ideal ‖ trained) between conditionals of the corrupted sequences, in nats per token."""
+KL(ideal ‖ trained) between conditionals of the corrupted sequences, in nats per token. `n` is the
+number of sequences a seed; `steps` the mean number of training steps, and `finished` the share of
+the seeds whose networks stopped because learning was over (`kit/course.py`)."""
 _INTERVALS = ("entropy_loo", "kl_dataset_ideal", "kl_source_ideal")
 
 
 def rows(
     name: str, cells: dict[int, Arrays], settings: Settings, entropy: float | None
 ) -> Iterator[dict[str, Any]]:
-    """Yield the table's rows: model × P × t × split; `entropy` is the source's, if it is known."""
+    """Yield the table's rows: model × P × t × split, over all seeds (S, n).
+
+    `entropy` is the source's, if it is known.
+    """
     for P, arrays in cells.items():
         for model, split, t in itertools.product(settings.models, SPLITS, settings.times):
             rng = generator(settings.seed, f"bootstrap {model} {P} {split} {t}")
             recovered = arrays[f"{model} {split} {t} recovery"]
             row = {"data": name, "model": model, "P": P, "t": t, "split": split}
-            row |= {"seed": settings.seed, "n": len(recovered)}
-            row |= columns("recovery", bootstrap_mean(recovered, rng))
+            row |= {"seeds": len(recovered), "n": recovered.shape[1]}
+            row |= columns("recovery", mean_interval(recovered, rng))
+            if model == "network":
+                row |= {name: float(arrays[name].mean()) for name in ("steps", "finished")}
             for column in COLUMNS:  # the energy descent has no conditionals, hence fewer of them
                 values = arrays.get(
                     f"{model} {split} {t} {column}", arrays.get(f"{model} {split} {column}")
@@ -51,9 +59,9 @@ def rows(
                 if column in row or values is None:
                     continue
                 if column in _INTERVALS:
-                    row |= columns(column, bootstrap_mean(values, rng))
+                    row |= columns(column, mean_interval(values, rng))
                 else:
-                    row[column] = float(mean_known(values))
+                    row[column] = float(mean_known(values.ravel()))
             yield row | _bound_columns(arrays, model, split, entropy)
 
 
@@ -81,7 +89,10 @@ def _bound_columns(
 
 
 def _standard_error(values: NDArray[np.float64]) -> float:
-    return float(values.std() / np.sqrt(len(values)))
+    """Of the mean of values (S, n): between seeds, or between the sequences of one."""
+    if len(values) == 1:
+        return float(values.std() / np.sqrt(values.size))
+    return float(values.mean(axis=1).std(ddof=1) / np.sqrt(len(values)))
 
 
 def gaps(table: list[dict[str, Any]], t: float, model: str) -> str:

@@ -7,14 +7,14 @@ curvature    how sharply they are peaked [T29]
 samples      what a model generates: copies, spurious, new
 critic       an n-gram, to judge what is generated from outside
 perplexity   the bound on held-out sequences [T8], [T9]
-intervals    bootstrap over sequences
+intervals    over training seeds, or by bootstrap over sequences
 transition   the number of sequences at which memory turns into generalisation
 """
 
 from minuddm.probes.critic import NGram
 from minuddm.probes.curvature import Curvature, curvature
 from minuddm.probes.entropy import ConditionalEntropy, conditional_entropy, divergence, entropy
-from minuddm.probes.intervals import Interval, bootstrap_mean
+from minuddm.probes.intervals import Interval, bootstrap_mean, mean_interval, student_interval
 from minuddm.probes.perplexity import held_out_nelbo
 from minuddm.probes.recovery import Recovery, recovery
 from minuddm.probes.samples import copies, kinds, nearest, threshold
@@ -48,9 +48,11 @@ __all__ = [
     "from_the_widest",
     "held_out_nelbo",
     "kinds",
+    "mean_interval",
     "nearest",
     "plateau_left",
     "recovery",
+    "student_interval",
     "threshold",
     "token_classes",
 ]

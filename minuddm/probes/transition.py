@@ -5,10 +5,11 @@
     curves_cross    the P at which one quantity of the same sequences falls below another
 
 All are read with straight lines in log P; a curve that is below from the start has its smallest
-P, one that never falls has NaN. Each gets an interval by bootstrap: sequences are drawn anew, the
-same ones at every P that measured the same ones, and P is read again. A replicate that never
-crosses counts as beyond the largest P. Where several networks were trained at each P, their values
-are rows, and seeds are drawn anew first, the same ones at every P.
+P, one that never falls has NaN. Each gets an interval (`probes.intervals`). By bootstrap, sequences
+are drawn anew, the same ones at every P that measured the same ones, and P is read again; a
+replicate that never crosses counts as beyond the largest P. Where several networks were trained at
+each P, their values are rows, and P is read for each seed: the estimate is the geometric mean, its
+interval Student's in log P.
 """
 
 from collections.abc import Callable
@@ -19,7 +20,12 @@ from numpy.random import Generator
 from numpy.typing import ArrayLike, NDArray
 
 from minuddm import checks
-from minuddm.probes.intervals import DRAWS, Interval, percentile_interval
+from minuddm.probes.intervals import (
+    DRAWS,
+    Interval,
+    percentile_interval,
+    student_interval,
+)
 
 PLATEAU = 0.95
 _TOUCHING = float(np.nextafter(0, 1))  # below it: overlapping or just touching
@@ -46,7 +52,7 @@ def plateau_left(curve: Curve, rng: Generator, draws: int = DRAWS) -> Interval:
     def read(P: NDArray[np.float64], training: Values) -> float:
         return falls_below(P, [_mean_and_half(x)[0] for x in training], PLATEAU)
 
-    return _bootstrap(curve.sequences, [curve.training], read, rng, draws)
+    return _interval(curve.sequences, [curve.training], read, rng, draws)
 
 
 def curves_meet(curve: Curve, rng: Generator, draws: int = DRAWS) -> Interval:
@@ -57,7 +63,7 @@ def curves_meet(curve: Curve, rng: Generator, draws: int = DRAWS) -> Interval:
         apart = np.abs(one[:, 0] - other[:, 0]) - one[:, 1] - other[:, 1]
         return falls_below(P, apart, _TOUCHING)
 
-    return _bootstrap(curve.sequences, [curve.training, curve.test], read, rng, draws)
+    return _interval(curve.sequences, [curve.training, curve.test], read, rng, draws)
 
 
 def curves_cross(
@@ -72,7 +78,7 @@ def curves_cross(
         return falls_below(P, [_mean_and_half(x)[0] for x in gaps], 0.0)
 
     gaps = [x - y for x, y in zip(one, other, strict=True)]
-    return _bootstrap(sequences, [gaps], read, rng, draws)
+    return _interval(sequences, [gaps], read, rng, draws)
 
 
 def from_the_widest(curve: Curve) -> Curve:
@@ -106,44 +112,54 @@ def falls_below(P: ArrayLike, values: ArrayLike, level: float) -> float:
     return float(P[k - 1] * (P[k] / P[k - 1]) ** share)
 
 
-def _bootstrap(
+def _interval(
     sequences: list[int],
     curves: list[Values],
     read: Callable[..., float],
     rng: Generator,
     draws: int,
 ) -> Interval:
-    """Read P from the curves, and from `draws` replicates of them.
-
-    One vector of uniforms a curve and replicate: points with equally many sequences draw the same
-    ones, and all curves the same seeds.
-    """
+    """Read P from the curves, with its interval."""
     P = np.asarray(sequences, dtype=np.float64)
     if any(len(curve) != len(P) for curve in curves) or (np.diff(P) <= 0).any():
         raise ValueError("a curve needs one array of values for each rising P")
     if len(P) == 0 or not (np.isfinite(P) & (P > 0)).all():
         raise ValueError(f"a curve needs positive numbers of sequences P, got {sequences}")
     checks.generator(rng)
-    replicates = np.empty(checks.count(draws, "draws"))
+    checks.count(draws, "draws")
     grids = [[np.atleast_2d(x) for x in curve] for curve in curves]
     S = len(grids[0][0])
     if any(len(x) != S for grid in grids for x in grid):
         raise ValueError("all points of a curve need the same number of seeds")
+    own = np.array([read(P, *([x[s] for x in grid] for grid in grids)) for s in range(S)])
+    if S == 1:
+        return _bootstrap(
+            float(own[0]), P, [[x[0] for x in grid] for grid in grids], read, rng, draws
+        )
+    if np.isnan(own).any():  # a seed that does not cross is beyond the largest P
+        pooled = read(P, *([x.ravel() for x in grid] for grid in grids))
+        return Interval(pooled, float(np.nanmin([*own, P[-1]])), np.inf)
+    return Interval(*np.exp(student_interval(np.log(own))).tolist())
+
+
+def _bootstrap(
+    value: float,
+    P: NDArray[np.float64],
+    curves: list[Values],
+    read: Callable[..., float],
+    rng: Generator,
+    draws: int,
+) -> Interval:
+    """One vector of uniforms a curve: points with equally many sequences draw the same ones."""
+    replicates = np.empty(draws)
     for d in range(draws):
-        seeds = rng.integers(S, size=S) if S > 1 else np.zeros(1, np.int64)
         drawn = []
-        for grid in grids:
-            u = rng.random((S, max(x.shape[1] for x in grid)))
-            drawn.append([_drawn(x[seeds], u) for x in grid])
+        for curve in curves:
+            u = rng.random(max(len(x) for x in curve))
+            drawn.append([x[(u[: len(x)] * len(x)).astype(int)] for x in curve])
         replicates[d] = read(P, *drawn)
     replicates[np.isnan(replicates)] = np.inf
-    return percentile_interval(read(P, *curves), replicates, method="nearest")
-
-
-def _drawn(x: NDArray[np.float64], u: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Draw as many of each row of x (S, n) as there are, by uniforms u (S, ≥ n)."""
-    n = x.shape[1]
-    return np.take_along_axis(x, (u[:, :n] * n).astype(int), axis=1)
+    return percentile_interval(value, replicates, method="nearest")
 
 
 def _mean_and_half(values: NDArray[np.float64]) -> tuple[float, float]:
