@@ -1,0 +1,301 @@
+"""Memory takes time, and more of it the more there is to remember; beyond some P none suffices.
+
+One network size, P training sequences, and one run for each P with every budget in it
+(`kit/course.py`): the plane of P and of the steps taken. At every point
+
+    recovery     from t = .1, of training and of unseen sequences [T26]
+    own entropy  at t = 1e-5, of what the network makes of training sequences corrupted to t: it
+                 dates the shell of the basins that lies at t, t = 1 the outermost [T46]
+
+Read off it: the time to remember, τ(P), when training recovery has risen through .9, as a power of
+P (Favero, Sclocchi & Wyart 2025, 2505.16959: linear); the step at which unseen recovery is largest,
+where early stopping would stop, and what is lost after it; and the P at which training recovery
+falls through .95 after all the steps there are.
+"""
+
+from argparse import Namespace
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from experiments.kit import commandline
+from experiments.kit.course import follow
+from experiments.kit.data import Data, describe, read
+from experiments.kit.draws import generator
+from experiments.kit.experiment import Experiment, Findings, Run, Verdict
+from experiments.kit.figures import plt
+from experiments.kit.grid import size, variant
+from experiments.kit.intervals import spread
+from experiments.kit.record import Record
+from experiments.kit.settings import COND, RECIPE, SCHEDULE
+from experiments.learning_time import power
+from minuddm import ModelConfig, TrainConfig, Transformer, corrupt, restore
+from minuddm.probes import conditional_entropy, recovery
+from minuddm.probes.transition import PLATEAU, falls_below
+from minuddm.reverse import T_END
+
+T, GRID = 0.1, 64
+STARTS = (0.1, 0.25, 0.5, 0.75, 1.0)
+REMEMBERED = 0.9
+ENTROPIES = tuple(f"entropy_{t:g}" for t in STARTS)
+COLUMNS = ["data", "size", "P", "seed", "steps", "train_recovery", "test_recovery", *ENTROPIES]
+MAPS = {
+    "train_recovery": "training recovery",
+    "test_recovery": "unseen recovery",
+    "entropy_0.1": "own entropy from t = .1 (nats)",
+    "entropy_1": "own entropy from noise (nats)",
+}
+
+
+@dataclass(frozen=True)
+class Line:
+    """One run: P sequences of a corpus, which `sha256` tells from others, and all its budgets."""
+
+    data: str
+    sha256: str
+    P: int
+    size: str
+    steps: int
+    sequences: int
+    seed: int
+    folder: Path | None = field(default=None, compare=False)
+
+    @property
+    def label(self) -> str:
+        """Return the readable part of the file's name."""
+        return f"{self.size}-P={self.P:06d}-steps={self.steps}-seed={self.seed}"
+
+
+def walk(task: Line) -> dict[str, NDArray[Any]]:
+    """Train one network to the last step, looking at it as it goes."""
+    corpus = read(task.data, None, lines=False, vocab=256, rules=2, seed=0).corpus
+    training, test = corpus.split(task.sequences, task.seed)
+    own, V = training.subset(task.P).tokens, corpus.V
+    width, blocks = (int(part) for part in task.size.split("x"))
+    config = ModelConfig(V, own.shape[1], width, blocks, 4, COND)
+    clean = {"train": np.resize(own, test.tokens.shape), "test": test.tokens}
+    checkpoint = None if task.folder is None else task.folder / f"{task.label}.safetensors"
+    _, seen = follow(
+        Transformer.init(config, generator(task.seed, "weights")),
+        own,
+        TrainConfig(steps=task.steps, seed=task.seed, schedule=SCHEDULE, **RECIPE),
+        partial(look, V=V, clean=clean, seed=task.seed),
+        over=_never,
+        checkpoint=checkpoint,
+        every=2000,
+    )
+    return seen
+
+
+def look(
+    network: Transformer, V: int, clean: dict[str, NDArray[np.int32]], seed: int
+) -> dict[str, float]:
+    """Return the recoveries, and the entropies of what comes back from each starting t."""
+    found = {}
+    for split, x in clean.items():
+        back, xt = _back(network, x, T, V, f"{split}", seed)
+        found[f"{split}_recovery"] = float(np.nanmean(recovery(x, xt, back).recovery))
+    few = clean["train"][:50]
+    for t, name in zip(STARTS, ENTROPIES, strict=True):
+        back, _ = _back(network, few, t, V, f"own {t}", seed)
+        H = conditional_entropy(network, back, float(SCHEDULE.alpha(T_END))).loo
+        found[name] = float(H.mean())
+    return found
+
+
+def _back(
+    network: Transformer, x: NDArray[np.int32], t: float, V: int, purpose: str, seed: int
+) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Return what comes back from t, and what it was corrupted to: the same at every look."""
+    xt = corrupt(x, float(SCHEDULE.alpha(t)), V, generator(seed, f"phase {purpose}"))
+    chance = generator(seed, f"phase back {purpose}")
+    return restore(network, xt, t, SCHEDULE, GRID, chance), xt
+
+
+def _never(*_: Any) -> bool:
+    return False
+
+
+# ---- readings -----------------------------------------------------------------------------------
+
+
+class Readings(NamedTuple):
+    """What is read off the line of one P; NaN for never."""
+
+    remembers: float
+    """Steps after which training recovery has risen through .9."""
+    best: int
+    """Steps after which unseen recovery is largest."""
+    largest: float
+    lost: float
+    """What unseen recovery has lost at the last step."""
+    kept: float
+    """Training recovery at the last step."""
+
+
+def readings(seen: dict[str, NDArray[Any]]) -> Readings:
+    """Read one line of the diagram, linear in log steps between looks."""
+    steps, test = seen["steps"], seen["test_recovery"]
+    k = int(np.argmax(test))
+    return Readings(
+        falls_below(steps, REMEMBERED - seen["train_recovery"], 0.0),
+        int(steps[k]),
+        float(test[k]),
+        float(test[k] - test[-1]),
+        float(seen["train_recovery"][-1]),
+    )
+
+
+def draw(lines: dict[int, dict[str, NDArray[Any]]], found: dict[int, Readings]) -> Figure:
+    """Draw the four maps, with contours, the time to remember and the time of the best."""
+    P = np.array(list(lines))
+    steps = next(iter(lines.values()))["steps"]
+    figure, panels = plt.subplots(1, 4, figsize=(15, 4.0), sharey=True)
+    for axes, (name, title) in zip(panels, MAPS.items(), strict=True):
+        plane = np.array([seen[name] for seen in lines.values()]).T  # (steps, P)
+        share = "recovery" in name
+        shown = {"cmap": "cividis" if share else "cividis_r", "vmax": 1.0 if share else None}
+        image = axes.pcolormesh(
+            P, steps, plane, vmin=0, shading="nearest", rasterized=True, **shown
+        )
+        levels = [0.2, 0.4, 0.6, 0.8, 0.9, 0.95] if share else [0.05, 0.1, 0.2, 0.4, 0.8]
+        if min(plane.shape) > 1:
+            drawn = axes.contour(P, steps, plane, levels, colors="white", linewidths=0.9)
+            axes.clabel(drawn, fontsize=7.5, fmt="%g")
+        figure.colorbar(image, ax=axes, shrink=0.9)
+        axes.set(xscale="log", yscale="log", xlabel="training sequences P", title=title)
+        axes.set_xticks(P, [str(n) for n in P])
+        axes.tick_params(which="minor", bottom=False, labelbottom=False)
+        axes.grid(visible=False)
+    panels[0].set_ylabel("steps of training")
+    reached = [(n, r.remembers) for n, r in found.items() if np.isfinite(r.remembers)]
+    if reached:
+        panels[0].plot(*zip(*reached, strict=True), "o-", color="#D55E00", ms=4, label="τ: .9")
+        panels[0].legend(fontsize=8, loc="lower right", labelcolor="white")
+    best = [(n, r.best) for n, r in found.items()]
+    panels[1].plot(*zip(*best, strict=True), "s", color="#D55E00", ms=4, label="largest")
+    panels[1].legend(fontsize=8, loc="lower right", labelcolor="white")
+    return figure
+
+
+# ---- from options to findings -------------------------------------------------------------------
+
+
+class Plan(NamedTuple):
+    """What is run: a line for each P."""
+
+    data: Data
+    lines: list[Line]
+
+
+def options(p: commandline.CommandLine) -> None:
+    """Add the options of this experiment."""
+    whole = commandline.whole
+    p.add_argument("--data", default="pydoc", help="pydoc, names, markov, hierarchy, or a file")
+    p.add_argument("--size", type=size, default="32x2", help="width x blocks (default: 32x2)")
+    p.add_argument("--subsets", type=whole(1), nargs="+", metavar="P",
+                   help="training sets (default: 8 from 8 to 1024; --quick: 4, 32)")  # fmt: skip
+    p.add_argument(
+        "--steps", type=whole(500), help="of training (default: 256000; 1000 if --quick)"
+    )
+
+
+def plan(args: Namespace) -> Plan:
+    """Return what is run."""
+    data = read(args.data, None, lines=False, vocab=256, rules=2, seed=0)
+    subsets = sorted(set(args.subsets or ([4, 32] if args.quick else [2**k for k in range(3, 11)])))
+    steps, n = args.steps or (1000 if args.quick else 256_000), 50 if args.quick else 200
+    if subsets[-1] > len(data.corpus) - n:
+        raise ValueError(f"P = {subsets[-1]} needs more than {len(data.corpus)} sequences")
+    common = (args.size, steps, n, args.seed)
+    return Plan(data, [Line(args.data, data.corpus.sha256, P, *common) for P in subsets])
+
+
+def measure(plan: Plan, run: Run) -> Findings:
+    """Walk every line of the diagram, and read it."""
+    folder = run.out / "cells"
+    tasks = [replace(line, folder=folder) for line in plan.lines]
+    one = plan.lines[0]
+    seen = run.each(walk, tasks, replace(one, P=2, steps=1, sequences=2), folder)
+    lines = {task.P: dict(piece) for task, piece in zip(tasks, seen, strict=True)}
+    found = {P: readings(line) for P, line in lines.items()}
+    name = describe(plan.data)["name"]
+    table = [
+        {"data": name, "size": one.size, "P": P, "seed": one.seed,
+         **{column: line[column][k] for column in COLUMNS[4:]}}
+        for P, line in lines.items() for k in range(len(line["steps"]))
+    ]  # fmt: skip
+    P, tau = np.array(list(lines), float), np.array([r.remembers for r in found.values()])
+    fit = power(P, tau)
+    limit = falls_below(P, [r.kept for r in found.values()], PLATEAU)
+    return Findings(
+        table,
+        {"power": fit, "limit": limit, "readings": {n: r._asdict() for n, r in found.items()}},
+        _paragraph(found, limit, one),
+        draw(lines, found),
+        {"size": one.size, "subsets": list(lines), "steps": one.steps, "seed": one.seed,
+         "sequences": one.sequences, "cond": COND, **RECIPE},
+        {"data": describe(plan.data),
+         "intervals": "95 %, Student's of a line through all P that are remembered; one seed"},
+    )  # fmt: skip
+
+
+def _paragraph(found: dict[int, Readings], limit: float, one: Line) -> str:
+    """Say what is remembered when, and what unseen recovery gains and loses."""
+    reached = [(P, r.remembers) for P, r in found.items() if np.isfinite(r.remembers)]
+    listed = ", ".join(f"{steps:.0f} at P = {P}" for P, steps in reached)
+    fallen = max(found, key=lambda P: found[P].lost)
+    ending = (
+        f"after {one.steps} steps training recovery falls through .95 at P = {limit:.0f}"
+        if np.isfinite(limit)
+        else f"after {one.steps} steps training recovery is above .95 at every P"
+    )
+    return (
+        f"A {one.size} network recovers {REMEMBERED} of the corrupted training tokens after "
+        f"{listed or 'no'} steps; {ending}. Unseen recovery is largest early and falls as the "
+        f"training set is learnt by heart: most at P = {fallen}, from {found[fallen].largest:.2f} "
+        f"at {found[fallen].best} steps by {found[fallen].lost:.2f}."
+    )
+
+
+def verdicts(record: Record) -> list[Verdict]:
+    """Judge the power, which should be 1, the loss after the best step, and the limit."""
+    name = record.content["data"]["name"]
+    about = "" if name == "pydoc" else f"{name}: "
+    fit, of = record.headline["power"], record.headline["readings"]
+    known = fit["slope"] is not None and fit["low"] is not None
+    kept = [(int(P), r["kept"], r["lost"]) for P, r in of.items()]
+    remembered = [lost for _, share, lost in kept if share >= PLATEAU]
+    limit = record.number("limit")
+    return [
+        Verdict(
+            f"{about}the time to remember grows linearly with P",
+            f"P^{spread(fit[end] for end in ('slope', 'low', 'high'))}" if known else "too few P",
+            (fit["low"] <= 1 <= fit["high"] if known else None,),
+        ),
+        Verdict(
+            f"{about}what is learnt by heart is paid for: unseen recovery falls after its best",
+            f"by {min(remembered):.2f} to {max(remembered):.2f} at the P that are remembered"
+            if remembered else "nothing is remembered",
+            (all(lost > 0.02 for lost in remembered) if remembered else None,),
+        ),
+        Verdict(
+            f"{about}beyond some P no time suffices to remember",
+            f"P = {limit:.0f} after {record.content['settings']['steps']} steps"
+            if np.isfinite(limit) else "not at the P measured",
+            (bool(np.isfinite(limit)),),
+        ),
+    ]  # fmt: skip
+
+
+EXPERIMENT = Experiment(
+    "phase_diagram", __doc__, COLUMNS, measure, verdicts, plan, options, variant
+)
+
+if __name__ == "__main__":
+    EXPERIMENT.command()
