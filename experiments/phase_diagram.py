@@ -85,7 +85,7 @@ def walk(task: Line) -> dict[str, NDArray[Any]]:
         own,
         TrainConfig(steps=task.steps, seed=task.seed, schedule=SCHEDULE, **RECIPE),
         partial(look, V=V, clean=clean, seed=task.seed),
-        over=_never,
+        over=lambda *_: False,  # to the last step
         checkpoint=checkpoint,
         every=2000,
     )
@@ -115,10 +115,6 @@ def _back(
     xt = corrupt(x, float(SCHEDULE.alpha(t)), V, generator(seed, f"phase {purpose}"))
     chance = generator(seed, f"phase back {purpose}")
     return restore(network, xt, t, SCHEDULE, GRID, chance), xt
-
-
-def _never(*_: Any) -> bool:
-    return False
 
 
 # ---- readings -----------------------------------------------------------------------------------
