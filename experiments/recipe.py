@@ -1,0 +1,246 @@
+"""The recipe of all experiments learns 128 sequences by heart in a third of the former one's time.
+
+A 64 x 2 network learns P = 128 sequences of text; it is done when training recovery from t = .1 has
+risen through .95. Every trial differs from the recipe (`kit/settings.py`) in what its name says;
+`former` is how networks were trained here before, with the paper's conditioning of width 128 and a
+rate that falls to the end. Time is steps times the cost of a step, all costs measured in turn in
+one process on one thread.
+
+The recipe's rate does not fall, so that one run has all budgets. Whether that costs anything is
+told by runs whose rate falls to 0 at their last step, of text and of the hierarchy: their recovery
+there stands beside that of the run with the constant rate.
+"""
+
+import time
+from argparse import Namespace
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from experiments.kit import commandline
+from experiments.kit.course import follow
+from experiments.kit.data import describe, read
+from experiments.kit.draws import generator
+from experiments.kit.experiment import Experiment, Findings, Run, Verdict
+from experiments.kit.figures import COLOURS, plt
+from experiments.kit.record import Record
+from experiments.kit.settings import COND, RECIPE, SCHEDULE
+from minuddm import ModelConfig, TrainConfig, Transformer, corrupt, restore
+from minuddm.probes import recovery
+from minuddm.probes.transition import PLATEAU, falls_below
+from minuddm.train import train
+
+T, GRID, P_TEXT, P_HIERARCHY = 0.1, 64, 128, 1024
+FORMER = {"lr": 1e-3, "beta2": 0.99, "cond": 128, "anneal": True, "steps": 25_000}
+TRIALS: dict[str, dict[str, Any]] = {
+    "recipe": {},
+    "former": FORMER,
+    "conditioning 128": {"cond": 128},
+    "conditioning 64": {"cond": 64},
+    "rate 1e-3": {"lr": 1e-3},
+    "rate 4e-3": {"lr": 4e-3},
+    "β₂ .99": {"beta2": 0.99},
+    "β₂ .9": {"beta2": 0.9},
+    "β₁ .8": {"beta1": 0.8},
+    "clip .3": {"clip": 0.3},
+    "batch 8": {"batch": 8},
+    "batch 32, rate 3e-3": {"batch": 32, "lr": 3e-3},
+}
+ENDS = (4000, 8000)
+COLUMNS = ["trial", "data", "P", "steps", "ms", "seconds", "train_recovery", "test_recovery"]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One run: a name, data, and what differs from the recipe."""
+
+    name: str
+    data: str
+    P: int
+    steps: int
+    sequences: int
+    seed: int
+    changed: tuple[tuple[str, Any], ...] = ()
+
+    @property
+    def label(self) -> str:
+        """Return the readable part of the file's name."""
+        return "-".join(self.name.replace(",", "").split())
+
+    def configs(self, V: int, L: int) -> tuple[ModelConfig, TrainConfig]:
+        """Return network and training."""
+        own: dict[str, Any] = RECIPE | {"cond": COND, "steps": self.steps} | dict(self.changed)
+        model = ModelConfig(V, L, 64, 2, 4, own.pop("cond"))
+        return model, TrainConfig(seed=self.seed, schedule=SCHEDULE, **own)
+
+
+def learn(task: Trial) -> dict[str, NDArray[Any]]:
+    """Train until .95 of the corrupted training tokens come back, or to the last step."""
+    corpus = read(task.data, None, lines=False, vocab=256, rules=2, seed=0).corpus
+    training, test = corpus.split(task.sequences, task.seed)
+    own = training.subset(task.P).tokens
+    clean = {"train": np.resize(own, test.tokens.shape), "test": test.tokens}
+    model, config = task.configs(corpus.V, own.shape[1])
+    network = Transformer.init(model, generator(task.seed, "weights"))
+    look = partial(_look, V=corpus.V, clean=clean, seed=task.seed)
+    return follow(network, own, config, look, over=partial(_there, config.anneal))[1]
+
+
+def _look(
+    network: Transformer, V: int, clean: dict[str, NDArray[np.int32]], seed: int
+) -> dict[str, float]:
+    found = {}
+    for split, x in clean.items():
+        xt = corrupt(x, float(SCHEDULE.alpha(T)), V, generator(seed, f"recipe {split}"))
+        chance = generator(seed, f"recipe back {split}")
+        back = restore(network, xt, T, SCHEDULE, GRID, chance)
+        found[f"{split}_recovery"] = float(np.nanmean(recovery(x, xt, back).recovery))
+    return found
+
+
+def _there(annealed: bool, _: Any, seen: Any) -> bool:
+    return not annealed and seen[-1]["train_recovery"] >= PLATEAU
+
+
+def costs(tasks: list[Trial], rounds: int) -> dict[str, float]:
+    """Return milliseconds a step on one thread: lower quartiles of rounds, all trials in turn."""
+    corpus = read("pydoc", None, lines=False, vocab=256, rules=2, seed=0).corpus
+    x, spent = corpus.tokens[:P_TEXT], {task.name: np.empty(rounds) for task in tasks}
+    for r in range(rounds + 1):  # the first is not counted
+        for task in tasks:
+            model, config = task.configs(corpus.V, x.shape[1])
+            network = Transformer.init(model, generator(0, "weights"))
+            started = time.perf_counter()
+            train(network, x, replace(config, steps=25))
+            spent[task.name][max(0, r - 1)] = time.perf_counter() - started
+    return {name: float(np.quantile(t, 0.25)) / 25 * 1e3 for name, t in spent.items()}
+
+
+class Plan(NamedTuple):
+    """What is run: the trials of the search, then those whose rate falls, and their twins."""
+
+    trials: list[Trial]
+    pairs: list[tuple[Trial, Trial]]
+
+
+def options(p: commandline.CommandLine) -> None:
+    """Add the options of this experiment."""
+    p.add_argument("--steps", type=commandline.whole(500),
+                   help="at most, of a trial (default: 20000; --quick: 1000)")  # fmt: skip
+
+
+def plan(args: Namespace) -> Plan:
+    """Return what is run."""
+    steps = args.steps or (1000 if args.quick else 20_000)
+    n = 50 if args.quick else 200
+    names = ("recipe", "former") if args.quick else TRIALS
+
+    def trial(name: str, data: str, P: int, **changed: Any) -> Trial:
+        if args.quick and "steps" in changed:
+            changed["steps"] = min(changed["steps"], steps)
+        return Trial(name, data, P, steps, n, args.seed, tuple(changed.items()))
+
+    trials = [trial(name, "pydoc", P_TEXT, **TRIALS[name]) for name in names]
+    pairs = []
+    ends = (steps,) if args.quick else ENDS
+    other = trial("hierarchy", "hierarchy", P_HIERARCHY, steps=ends[-1])
+    for one, data, P in ((trials[0], "pydoc", P_TEXT), (other, "hierarchy", P_HIERARCHY)):
+        for end in ends:
+            name = f"{data}, falling to {end}"
+            pairs.append((one, trial(name, data, P, anneal=True, steps=end)))
+    return Plan(trials, pairs)
+
+
+def measure(plan: Plan, run: Run) -> Findings:
+    """Run all trials, measure what their steps cost, and compare."""
+    tasks = [*plan.trials, plan.pairs[-1][0], *(falling for _, falling in plan.pairs)]
+    tiny = Trial("tiny", "pydoc", 2, 1, 2, 0)
+    seen = dict(zip((t.name for t in tasks), run.each(learn, tasks, tiny), strict=True))
+    ms = costs(plan.trials, 3 if run.args.quick else 25)
+    table = [
+        {"trial": task.name, "data": task.data, "P": task.P, "steps": int(step),
+         "ms": ms.get(task.name, np.nan), "seconds": step * ms.get(task.name, np.nan) / 1e3,
+         **{name: float(found[name][k]) for name in COLUMNS[-2:]}}
+        for task in tasks for found in (seen[task.name],) for k, step in enumerate(found["steps"])
+    ]  # fmt: skip
+    reached = {
+        task.name: falls_below(
+            seen[task.name]["steps"], PLATEAU - seen[task.name]["train_recovery"], 0.0
+        )
+        for task in plan.trials
+    }
+    seconds = {name: steps * ms[name] / 1e3 for name, steps in reached.items()}
+    apart = {}
+    for one, falling in plan.pairs:
+        constant, annealed = seen[one.name], seen[falling.name]
+        k = constant["steps"].tolist().index(int(annealed["steps"][-1]))
+        apart[falling.name] = [
+            [float(x[name][j]) for name in COLUMNS[-2:]] for x, j in ((constant, k), (annealed, -1))
+        ]
+    said = "; ".join(
+        f"{name} {pair[0][0]:.2f}/{pair[0][1]:.2f} against {pair[1][0]:.2f}/{pair[1][1]:.2f}"
+        for name, pair in apart.items()
+    )
+    losers = ", ".join(
+        f"{name} {s:.0f} s" if np.isfinite(s) else f"{name} not in the steps it had"
+        for name, s in seconds.items() if name != "recipe"
+    )  # fmt: skip
+    return Findings(
+        table,
+        {"steps": reached, "seconds": seconds, "ms": ms, "falling": apart},
+        f"The recipe recovers .95 of the training tokens after {reached['recipe']:.0f} steps or "
+        f"{seconds['recipe']:.0f} s of one thread; {losers}. Training/unseen recovery with a "
+        f"constant rate against one that falls to 0 there: {said}.",
+        draw(table, list(seconds)),
+        {"recipe": RECIPE | {"cond": COND}, "trials": {n: TRIALS[n] for n in seconds},
+         "width": 64, "blocks": 2, "P": P_TEXT, "seed": run.args.seed,
+         "sequences": plan.trials[0].sequences},
+        {"data": describe(read("pydoc", None, lines=False, vocab=256, rules=2, seed=0)),
+         "intervals": "none: one seed, the same sequences for all"},
+    )  # fmt: skip
+
+
+def draw(table: list[dict[str, Any]], names: list[str]) -> Figure:
+    """Draw training recovery against time, a line a trial."""
+    figure, axes = plt.subplots(figsize=(7.5, 4.2))
+    for k, name in enumerate(names):
+        of = [row for row in table if row["trial"] == name]
+        axes.plot([row["seconds"] for row in of], [row["train_recovery"] for row in of],
+                  color=COLOURS[k % len(COLOURS)], ls="-" if k < len(COLOURS) else "--",
+                  lw=3 if name == "recipe" else 1.3, label=name)  # fmt: skip
+    axes.axhline(PLATEAU, color="0.4", ls=":", lw=1)
+    axes.set(xscale="log", xlabel="seconds of one thread", ylim=(0, 1.02),
+             ylabel=f"training recovery from t = {T:g}")  # fmt: skip
+    axes.set_title(f"P = {P_TEXT} sequences of text, 64 × 2")
+    axes.legend(fontsize=8, ncols=2)
+    return figure
+
+
+def verdicts(record: Record) -> list[Verdict]:
+    """Judge the time against the former one's, and the constant rate against one that falls."""
+    seconds, falling = record.headline["seconds"], record.headline["falling"]
+    mine, former = (seconds[name] for name in ("recipe", "former"))
+    known = mine is not None and former is not None
+    gaps = [abs(a - b) for one, other in falling.values() for a, b in zip(one, other, strict=True)]
+    return [
+        Verdict(
+            "the recipe finishes in a third of the time of the former one",
+            f"in {mine / former:.2f} of it, {mine:.0f} s" if known else "not reached",
+            (mine / former <= 1 / 3 if known else None,),
+        ),
+        Verdict(
+            "a look at a run with a constant rate is a run of that length",
+            f"recoveries differ by at most {max(gaps):.3f} from those of runs whose rate falls",
+            (max(gaps) < 0.05,),
+        ),
+    ]
+
+
+EXPERIMENT = Experiment("recipe", __doc__, COLUMNS, measure, verdicts, plan, options)
+
+if __name__ == "__main__":
+    EXPERIMENT.command()
