@@ -15,6 +15,8 @@ from experiments import (
     kernel_lab,
     keystone,
     learning_time,
+    phase_diagram,
+    recipe,
     size_sweep,
     speed,
     spin_transition,
@@ -35,6 +37,8 @@ PARTS: dict[str, tuple[Experiment, ...]] = {
         stability.EXPERIMENT,
         generated.EXPERIMENT,
         learning_time.EXPERIMENT,
+        phase_diagram.EXPERIMENT,
+        recipe.EXPERIMENT,
     ),
     "One theory": (kernel_lab.EXPERIMENT, keystone.EXPERIMENT),
     "With and without an energy": (
