@@ -23,7 +23,7 @@ from matplotlib.figure import Figure
 from experiments.kit.cells import Found, grouped
 from experiments.kit.draws import generator
 from experiments.kit.experiment import Experiment, Findings, Run, Verdict
-from experiments.kit.figures import DASH, band, plt
+from experiments.kit.figures import DASH, band, subplots
 from experiments.kit.intervals import columns, headers
 from experiments.kit.patterns import SPINS, repaired, source
 from experiments.kit.record import Record
@@ -126,7 +126,7 @@ def rows(tasks: Sequence[Stored], found: Sequence[Found], seed: int) -> list[dic
 
 def draw(table: list[dict[str, Any]]) -> Figure:
     """Draw radius and volume against load; recovery of stored and unseen structured patterns."""
-    figure, panels = plt.subplots(2, 3, figsize=(12.5, 7.6), sharex=True)
+    figure, panels = subplots(2, 3, (12.5, 7.6), sharex=True)
     share, spins = "flips repaired (share)", f"spins recovered of {FLIPS} flipped"
     shown = [
         (panels[0, 0], "random", "radius", "Basins of random patterns", share),
@@ -212,4 +212,4 @@ def verdicts(record: Record) -> list[Verdict]:
 EXPERIMENT = Experiment("basins", __doc__, COLUMNS, measure, verdicts, plan)
 
 if __name__ == "__main__":
-    EXPERIMENT.command()
+    EXPERIMENT.main()

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from experiments.kit.cells import Found
 from experiments.kit.draws import generator
 from experiments.kit.experiment import Experiment, Findings, Run, Verdict
-from experiments.kit.figures import COLOURS, plt
+from experiments.kit.figures import COLOURS, subplots
 from experiments.kit.intervals import columns, spread
 from experiments.kit.record import Record
 from hopfield import BinaryMemory, Exponential, LogSumExp, LogSumReLU, Power, hebbian
@@ -173,7 +173,7 @@ def falls_and_slopes(shapes: Shapes, grown: Grown, seed: int) -> dict[str, Any]:
 
 def draw(shapes: Shapes, grown: Grown, found: dict[str, Any]) -> Figure:
     """Draw overlap against load for n = 2, and the sizes at which memories fall against L."""
-    figure, (left, middle, right) = plt.subplots(1, 3, figsize=(12, 4))
+    figure, (left, middle, right) = subplots(1, 3, (12, 4))
     classical = [(L, curve) for (memory, L), curve in shapes.items() if memory == "n = 2"]
     for (L, curve), shade in zip(classical, ("#9ecae1", "#4a98c9", "#08519c"), strict=False):
         left.plot(curve.loads, curve.mean, color=shade, label=f"L = {L}")
@@ -290,4 +290,4 @@ def verdicts(record: Record) -> list[Verdict]:
 EXPERIMENT = Experiment("capacity", __doc__, COLUMNS, measure, verdicts, plan)
 
 if __name__ == "__main__":
-    EXPERIMENT.command()
+    EXPERIMENT.main()

@@ -30,7 +30,7 @@ from scipy.stats import spearmanr
 from experiments.kit import grid
 from experiments.kit.draws import generator
 from experiments.kit.experiment import Experiment, Findings, Run, Verdict
-from experiments.kit.figures import COLOURS, plt
+from experiments.kit.figures import COLOURS, subplots
 from experiments.kit.grid import MEASURED, Grid, T
 from experiments.kit.intervals import columns, headers, recorded, show
 from experiments.kit.record import Record
@@ -121,7 +121,7 @@ def agreement(single: dict[tuple[str, int], Readings]) -> dict[str, dict[str, fl
 def draw(pooled: dict[str, Readings], single: dict[tuple[str, int], Readings], last: int) -> Figure:
     """Draw all readings of every size up to the last P, and each against the reference."""
     colours = dict(zip(NEEDS, (*COLOURS[:2], "#E69F00", "#CC79A7", "0.4", "#009E73"), strict=True))
-    figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.4), width_ratios=(1.25, 1))
+    figure, (left, right) = subplots(1, 2, (11, 4.4), width_ratios=(1.25, 1))
     names = list(next(iter(pooled.values())))
     for k, (size, reading) in enumerate(pooled.items()):
         for name in names:
@@ -214,4 +214,4 @@ EXPERIMENT = Experiment(
 )
 
 if __name__ == "__main__":
-    EXPERIMENT.command()
+    EXPERIMENT.main()

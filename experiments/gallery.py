@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
@@ -24,7 +25,7 @@ from numpy.typing import NDArray
 
 from experiments.kit.draws import generator
 from experiments.kit.experiment import Experiment, Findings, Run, Verdict
-from experiments.kit.figures import COLOURS, plt
+from experiments.kit.figures import COLOURS
 from experiments.kit.patterns import SPINS, plane
 from experiments.kit.record import Record
 from hopfield import (
@@ -155,7 +156,7 @@ def maps(seed: int, side: int) -> dict[str, dict[str, Any]]:
 
 def draw_map(axes: Any, name: str, found: Mapping[str, Any]) -> None:
     """Draw basins, paths, points (circles) and minima (crosses) of one memory."""
-    colours = plt.get_cmap("tab20")(np.arange(len(found["centres"])) % 20)
+    colours = colormaps["tab20"](np.arange(len(found["centres"])) % 20)
     colours = 0.45 * colours + 0.55  # pale
     colours[~found["pulled"]] = 1  # starts that no pattern pulls
     axes.imshow(found["basin"], extent=(-HALF, HALF, -HALF, HALF), origin="lower",
@@ -183,7 +184,7 @@ def draw_traces(axes: Any, table: Rows) -> None:
 
 def draw(found: Mapping[str, Any], traced: Rows, pictures: Mapping[str, Any]) -> Figure:
     """Draw the maps, the traces, and the repair of one letter."""
-    figure = plt.figure(figsize=(12, 7.6))
+    figure = Figure((12, 7.6))
     top, bottom = figure.subfigures(2, 1, height_ratios=(1.15, 1))
     *panels, right = top.subplots(1, 3)
     for axes, name in zip(panels, found, strict=True):
@@ -245,4 +246,4 @@ def verdicts(record: Record) -> list[Verdict]:
 EXPERIMENT = Experiment("gallery", __doc__, COLUMNS, measure, verdicts)
 
 if __name__ == "__main__":
-    EXPERIMENT.command()
+    EXPERIMENT.main()

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from experiments.kit import grid
 from experiments.kit.draws import generator
 from experiments.kit.experiment import Experiment, Findings, Run, Verdict
-from experiments.kit.figures import band, plt
+from experiments.kit.figures import band, subplots
 from experiments.kit.grid import MEASURED, Grid
 from experiments.kit.intervals import columns, headers, overlap, show
 from experiments.kit.record import Record
@@ -122,7 +122,7 @@ def draw(table: list[dict[str, Any]], leaves: Interval, reference: float, critic
                "copies": "0.4", "critic": "#009E73", "nelbo": "#CC79A7"}  # fmt: skip
     labels = {"copies": "copies, ≤ 10 % changed", "nelbo": "held-out bound of the network",
               "critic": "samples, under the critic"}  # fmt: skip
-    figure, (left, right) = plt.subplots(1, 2, figsize=(10.5, 4.2))
+    figure, (left, right) = subplots(1, 2, (10.5, 4.2))
     for axes, names in ((left, (*KINDS, "copies")), (right, ("critic", "nelbo"))):
         for name in names:
             band(axes, table, "P", name, color=colours[name], marker=".",
@@ -195,4 +195,4 @@ EXPERIMENT = Experiment(
 )  # fmt: skip
 
 if __name__ == "__main__":
-    EXPERIMENT.command()
+    EXPERIMENT.main()

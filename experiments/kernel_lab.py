@@ -20,7 +20,7 @@ from scipy.stats import chisquare, norm
 
 from experiments.kit import commandline
 from experiments.kit.experiment import Experiment, Findings, Run, Verdict
-from experiments.kit.figures import COLOURS, plt
+from experiments.kit.figures import COLOURS, subplots
 from experiments.kit.record import Record
 from minuddm.schedule import Cosine, Linear, LogLinear, Schedule
 from minuddm.transition import bridge, corrupt, propagate, rate, sample_bridge
@@ -119,7 +119,7 @@ def draw(rows: list[Row]) -> Figure:
         "mixing": ("Mixing, from a ramp", "distance to uniform (total variation)", "time t"),
         "bridge": ("Bridge from t = 0.8 back to s", "probability of x_s", "time s"),
     }
-    figure, panels = plt.subplots(1, 3, figsize=(11, 3.7))
+    figure, panels = subplots(1, 3, (11, 3.7))
     for axes, (law, (title, label, clock)) in zip(panels, titles.items(), strict=True):
         names = dict.fromkeys(row["schedule"] for row in rows if row["law"] == law)
         for colour, name in zip(COLOURS, names, strict=False):
@@ -196,4 +196,4 @@ def verdicts(record: Record) -> list[Verdict]:
 EXPERIMENT = Experiment("kernel_lab", __doc__, COLUMNS, measure, verdicts, options=options)
 
 if __name__ == "__main__":
-    EXPERIMENT.command()
+    EXPERIMENT.main()

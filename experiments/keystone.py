@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from experiments.kit import commandline
 from experiments.kit.data import Data, describe
 from experiments.kit.experiment import Experiment, Findings, Run, Verdict
-from experiments.kit.figures import COLOUR, plt
+from experiments.kit.figures import COLOUR, subplots
 from experiments.kit.record import Record
 from hopfield import TokenMemory
 from minuddm import Corpus, DatasetIdeal, LogLinear, inverse_temperature, load
@@ -108,7 +108,7 @@ def follow(
 
 def draw(rows: list[dict[str, float]], overlaps: NDArray[np.float64]) -> Figure:
     """Draw β and the overlap against t, and what separates the two chains."""
-    figure, (left, middle, right) = plt.subplots(1, 3, figsize=(11, 3.6))
+    figure, (left, middle, right) = subplots(1, 3, (11, 3.6))
     t = [row["t"] for row in rows]
     left.plot(t, [row["beta"] for row in rows], color="0.2")
     left.set(title="Cooling", ylabel="inverse temperature β")
@@ -194,4 +194,4 @@ def verdicts(record: Record) -> list[Verdict]:
 EXPERIMENT = Experiment("keystone", __doc__, COLUMNS, measure, verdicts, plan, options)
 
 if __name__ == "__main__":
-    EXPERIMENT.command()
+    EXPERIMENT.main()

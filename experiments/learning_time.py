@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 from numpy.typing import NDArray
@@ -29,7 +30,7 @@ from experiments.kit.cells import Found
 from experiments.kit.data import Data, describe, read
 from experiments.kit.draws import generator
 from experiments.kit.experiment import Experiment, Findings, Run, Verdict
-from experiments.kit.figures import DASH, plt
+from experiments.kit.figures import DASH, subplots
 from experiments.kit.grid import variant
 from experiments.kit.intervals import spread
 from experiments.kit.record import Record
@@ -140,8 +141,8 @@ def agreement(one: Found, other: Found) -> NDArray[np.float64]:
 def draw(table: list[dict[str, Any]], taus: Taus, fit: dict[str, float]) -> Figure:
     """Draw recovery and agreement against steps, and the times against P."""
     sizes = sorted({row["P"] for row in table})
-    shades = plt.get_cmap("viridis")(np.linspace(0, 0.85, len(sizes)))
-    figure, (left, middle, right) = plt.subplots(1, 3, figsize=(12.5, 4.2))
+    shades = colormaps["viridis"](np.linspace(0, 0.85, len(sizes)))
+    figure, (left, middle, right) = subplots(1, 3, (12.5, 4.2))
     for P, shade in zip(sizes, shades, strict=True):
         of = [row for row in table if row["P"] == P]
         steps = sorted({row["step"] for row in of})
@@ -295,4 +296,4 @@ EXPERIMENT = Experiment(
 )
 
 if __name__ == "__main__":
-    EXPERIMENT.command()
+    EXPERIMENT.main()

@@ -28,7 +28,7 @@ from experiments.kit.course import follow
 from experiments.kit.data import Data, describe, read
 from experiments.kit.draws import generator
 from experiments.kit.experiment import Experiment, Findings, Run, Verdict
-from experiments.kit.figures import plt
+from experiments.kit.figures import subplots
 from experiments.kit.grid import size, variant
 from experiments.kit.intervals import spread
 from experiments.kit.record import Record
@@ -151,7 +151,7 @@ def draw(lines: dict[int, dict[str, NDArray[Any]]], found: dict[int, Readings]) 
     """Draw the four maps, with contours, the time to remember and the time of the best."""
     P = np.array(list(lines))
     steps = next(iter(lines.values()))["steps"]
-    figure, panels = plt.subplots(1, 4, figsize=(15, 4.0), sharey=True)
+    figure, panels = subplots(1, 4, (15, 4.0), sharey=True)
     for axes, (name, title) in zip(panels, MAPS.items(), strict=True):
         plane = np.array([seen[name] for seen in lines.values()]).T  # (steps, P)
         share = "recovery" in name
@@ -294,4 +294,4 @@ EXPERIMENT = Experiment(
 )
 
 if __name__ == "__main__":
-    EXPERIMENT.command()
+    EXPERIMENT.main()

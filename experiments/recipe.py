@@ -26,7 +26,7 @@ from experiments.kit.course import follow
 from experiments.kit.data import describe, read
 from experiments.kit.draws import generator
 from experiments.kit.experiment import Experiment, Findings, Run, Verdict
-from experiments.kit.figures import COLOURS, plt
+from experiments.kit.figures import COLOURS, subplots
 from experiments.kit.record import Record
 from experiments.kit.settings import COND, RECIPE, SCHEDULE
 from minuddm import ModelConfig, TrainConfig, Transformer, corrupt, restore
@@ -206,7 +206,7 @@ def measure(plan: Plan, run: Run) -> Findings:
 
 def draw(table: list[dict[str, Any]], names: list[str]) -> Figure:
     """Draw training recovery against time, a line a trial."""
-    figure, axes = plt.subplots(figsize=(7.5, 4.2))
+    figure, axes = subplots(1, 1, (7.5, 4.2))
     for k, name in enumerate(names):
         of = [row for row in table if row["trial"] == name]
         axes.plot([row["seconds"] for row in of], [row["train_recovery"] for row in of],
@@ -243,4 +243,4 @@ def verdicts(record: Record) -> list[Verdict]:
 EXPERIMENT = Experiment("recipe", __doc__, COLUMNS, measure, verdicts, plan, options)
 
 if __name__ == "__main__":
-    EXPERIMENT.command()
+    EXPERIMENT.main()

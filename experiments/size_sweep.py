@@ -9,12 +9,13 @@ sequences.
 from typing import Any
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.figure import Figure
 
 from experiments.kit import grid
 from experiments.kit.draws import generator
 from experiments.kit.experiment import Experiment, Findings, Run, Verdict
-from experiments.kit.figures import COLOURS, both, plt
+from experiments.kit.figures import COLOURS, both, subplots
 from experiments.kit.grid import MEASURED, Grid, T
 from experiments.kit.intervals import columns, headers, recorded, show
 from experiments.kit.record import Record
@@ -66,8 +67,8 @@ def estimates(found: Grid) -> dict[str, dict[str, Interval]]:
 
 def draw(table: list[dict[str, Any]], found: dict[str, dict[str, Interval]]) -> Figure:
     """Draw recovery and entropy against P for every size, and the readings against size."""
-    shades = plt.get_cmap("viridis")(np.linspace(0.05, 0.75, len(found)))
-    figure, (left, middle, right) = plt.subplots(1, 3, figsize=(12.5, 4.2))
+    shades = colormaps["viridis"](np.linspace(0.05, 0.75, len(found)))
+    figure, (left, middle, right) = subplots(1, 3, (12.5, 4.2))
     for axes, name in ((left, "recovery"), (middle, "entropy_loo")):
         for size, colour in zip(found, shades, strict=True):
             line = [row for row in table if row["size"] == size]
@@ -131,4 +132,4 @@ EXPERIMENT = Experiment(
 )
 
 if __name__ == "__main__":
-    EXPERIMENT.command()
+    EXPERIMENT.main()

@@ -44,7 +44,7 @@ from experiments.bench.steps import (
 )
 from experiments.kit.commandline import CommandLine
 from experiments.kit.experiment import Experiment, Findings, Run, Verdict
-from experiments.kit.figures import plt
+from experiments.kit.figures import subplots
 from experiments.kit.record import Record
 from experiments.kit.table import printed
 from minuddm import TrainConfig
@@ -109,7 +109,7 @@ def memories_shown(rows: Sequence[Mapping[str, str]]) -> str:
 
 def draw(table: Rows) -> Figure:
     """Draw the roofline, and the seconds of the ideals against P."""
-    figure, (left, right) = plt.subplots(1, 2, figsize=(11, 5), width_ratios=(1.5, 1))
+    figure, (left, right) = subplots(1, 2, (11, 5), width_ratios=(1.5, 1))
     sizes = [r["size"] for r in table if r["what"] == "roof" and r["threads"] == 1]
     look = dict(zip(SIDES, (("#0072B2", "o"), ("#D55E00", "s"), ("#E69F00", "^")), strict=True))
     for threads, ends in ((1, "full"), (2, "none")):
@@ -260,4 +260,4 @@ def verdicts(record: Record) -> list[Verdict]:
 EXPERIMENT = Experiment("speed", __doc__, COLUMNS, measure, verdicts, plan, options)
 
 if __name__ == "__main__":
-    EXPERIMENT.command()
+    EXPERIMENT.main()

@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from experiments.kit.cells import Found, grouped
 from experiments.kit.draws import generator
 from experiments.kit.experiment import Experiment, Findings, Run, Verdict
-from experiments.kit.figures import COLOURS, both, plt
+from experiments.kit.figures import COLOURS, both, subplots
 from experiments.kit.intervals import columns, headers, show
 from experiments.kit.patterns import repaired, source
 from experiments.kit.readings import means_cross
@@ -207,7 +207,7 @@ def distances(loads: Rows, table: Rows) -> dict[str, float]:
 def draw(margins: Rows, meetings: Rows) -> Figure:
     """Draw margins and basins beside theory; recovery and entropy against P."""
     blue, red, green = COLOURS[:3]
-    figure, ((a, b), (c, d)) = plt.subplots(2, 2, figsize=(10, 7.4))
+    figure, ((a, b), (c, d)) = subplots(2, 2, (10, 7.4))
     load, root = ([row[name] for row in margins] for name in ("load", "root"))
     kappa = np.linspace(0, 4, 200)
     bound = [gardner_load(k) for k in kappa]
@@ -297,4 +297,4 @@ def verdicts(record: Record) -> list[Verdict]:
 EXPERIMENT = Experiment("spin_transition", __doc__, COLUMNS, measure, verdicts, plan)
 
 if __name__ == "__main__":
-    EXPERIMENT.command()
+    EXPERIMENT.main()

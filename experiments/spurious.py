@@ -27,7 +27,7 @@ from experiments.kit.cells import Found, grouped
 from experiments.kit.circle import RADII, Floats
 from experiments.kit.draws import generator
 from experiments.kit.experiment import Experiment, Findings, Run, Verdict
-from experiments.kit.figures import DASH, band, plt
+from experiments.kit.figures import DASH, band, subplots
 from experiments.kit.intervals import columns, headers
 from experiments.kit.patterns import SPINS, plane
 from experiments.kit.record import Record
@@ -188,7 +188,7 @@ def circle_rows(rings: dict[int, Ring]) -> Rows:
 def draw(rings: dict[int, Ring], overloads: Rows, reaches: Rows) -> Figure:
     """Draw the circle as maps; where starts end; Bessel's curve; and what emerges."""
     blue, red, orange = "#0072B2", "#D55E00", "#E69F00"
-    figure, (top, (left, middle, right)) = plt.subplots(2, 3, figsize=(12, 8))
+    figure, (top, (left, middle, right)) = subplots(2, 3, (12, 8))
     x = plane(1.6, 81)
     at, levels = x.T.reshape(2, 81, 81), np.linspace(0, 1.5, 26)
     for axes, (P, ring) in zip(top, rings.items(), strict=True):
@@ -294,4 +294,4 @@ def verdicts(record: Record) -> list[Verdict]:
 EXPERIMENT = Experiment("spurious", __doc__, COLUMNS, measure, verdicts, plan)
 
 if __name__ == "__main__":
-    EXPERIMENT.command()
+    EXPERIMENT.main()

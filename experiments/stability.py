@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
@@ -26,7 +27,7 @@ from experiments.kit import grid
 from experiments.kit.commandline import CommandLine
 from experiments.kit.draws import generator
 from experiments.kit.experiment import Experiment, Findings, Run, Verdict
-from experiments.kit.figures import band, plt
+from experiments.kit.figures import band, subplots
 from experiments.kit.grid import Grid
 from experiments.kit.intervals import columns, headers
 from experiments.kit.record import Record
@@ -149,14 +150,14 @@ def rows(found: Grid, size: str, measured: dict[tuple[int, int], Measured]) -> l
 
 def draw(table: list[dict[str, Any]], measured: dict[tuple[int, int], Measured], L: int) -> Figure:
     """Draw recovery at every t, basin radii, fixed points and entropies of classes, against P."""
-    figure, panels = plt.subplots(2, 2, figsize=(11, 7.6))
+    figure, panels = subplots(2, 2, (11, 7.6))
     (a, b), (c, d) = panels
 
     def line(axes: Any, name: str, mode: str, t: float, colour: Any, label: str | None) -> None:
         chosen = [row for row in table if (row["split"], row["t"]) == (mode, t)]
         band(axes, chosen, "P", name, color=colour, ls=DASH[mode], marker=".", lw=1.5, label=label)
 
-    shades = plt.get_cmap("viridis")(np.linspace(0, 0.85, len(TIMES)))
+    shades = colormaps["viridis"](np.linspace(0, 0.85, len(TIMES)))
     for t, shade in zip(TIMES, shades, strict=True):
         for mode in MODES:
             line(a, "recovery", mode, t, shade, f"t = {t:g}" if mode == "train" else None)
@@ -271,4 +272,4 @@ EXPERIMENT = Experiment(
 )
 
 if __name__ == "__main__":
-    EXPERIMENT.command()
+    EXPERIMENT.main()

@@ -287,4 +287,4 @@ def variant(args: Namespace) -> str:
 EXPERIMENT = Experiment("transition", __doc__, COLUMNS, measure, verdicts, plan, options, variant)
 
 if __name__ == "__main__":
-    EXPERIMENT.command()
+    EXPERIMENT.main()

@@ -14,13 +14,14 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from experiments.kit import grid
 from experiments.kit.draws import generator
 from experiments.kit.experiment import Experiment, Findings, Run, Verdict
-from experiments.kit.figures import band, plt
+from experiments.kit.figures import band, subplots
 from experiments.kit.grid import Grid, T
 from experiments.kit.intervals import columns, headers, show
 from experiments.kit.record import Record
@@ -144,7 +145,7 @@ def rows(found: Grid, size: str, measured: dict[tuple[int, int], Any],
 def draw(found: Grid, measured: dict[tuple[int, int], Any], letters: dict[int, Floats],
          table: list[dict[str, Any]]) -> Figure:  # fmt: skip
     """Draw densities, the gap, the way back and the characters."""
-    figure, panels = plt.subplots(2, 2, figsize=(11.5, 7.8))
+    figure, panels = subplots(2, 2, (11.5, 7.8))
     (a, b), (c, d) = panels
     few, many = found.subsets[0], found.subsets[-1]
     middle = (BINS[1:] + BINS[:-1]) / 2
@@ -163,7 +164,7 @@ def draw(found: Grid, measured: dict[tuple[int, int], Any], letters: dict[int, F
             band(b, line, "P", "value", color=colour, ls=dash, marker=".", label=label)
     b.set(title="Samples against training data", xscale="log", xlabel="training sequences P")
     b.set_ylabel("entropy at t = 1e-5 (nats per token)")
-    shades = plt.get_cmap("viridis")(np.linspace(0, 0.9, len(found.subsets)))
+    shades = colormaps["viridis"](np.linspace(0, 0.9, len(found.subsets)))
     for k, (P, shade) in enumerate(zip(found.subsets, shades, strict=True)):
         t = measured[P, found.seeds[0]]["way t"]
         way = np.mean([measured[P, seed]["way"] for seed in found.seeds], axis=0)
@@ -246,4 +247,4 @@ EXPERIMENT = Experiment(
 )  # fmt: skip
 
 if __name__ == "__main__":
-    EXPERIMENT.command()
+    EXPERIMENT.main()

@@ -11,23 +11,7 @@ import numpy as np
 
 from hopfield.jit import jit_strict
 from hopfield.recall import Floats, Tokens, Unsigned
-
-
-@jit_strict
-def _count_matches(m: Tokens, x: Unsigned, columns: Unsigned) -> None:
-    """m_μ = number of sites at which pattern μ agrees with x."""
-    m[:] = 0
-    for i in range(columns.shape[0]):
-        for mu in range(columns.shape[1]):
-            m[mu] += columns[i, mu] == x[i]
-
-
-@jit_strict
-def _set(x: Unsigned, i: int, v: int, m: Tokens, column: Unsigned) -> None:
-    """x_i ← v, and the matches with it."""
-    for mu in range(m.shape[0]):
-        m[mu] += (column[mu] == v) - (column[mu] == x[i])
-    x[i] = v
+from hopfield.walks import change, count_matches
 
 
 @jit_strict
@@ -118,7 +102,7 @@ def heat_bath(
     """out ← the laws of all sites, each given the others."""
     m = np.empty(columns.shape[1], np.int32)
     for k in range(state.shape[0]):
-        _count_matches(m, state[k], columns)
+        count_matches(m, state[k], columns)
         for i in range(columns.shape[0]):
             p, present = out[k, i], state[k, i]
             _law(p, m, columns[i], present, f, delta_f, beta, log_ratio, bath)
@@ -140,7 +124,7 @@ def gibbs(
     m, p = np.empty(columns.shape[1], np.int32), np.empty(V)
     for k in range(state.shape[0]):
         x = state[k]
-        _count_matches(m, x, columns)
+        count_matches(m, x, columns)
         for i in range(columns.shape[0]):
             _law(p, m, columns[i], x[i], f, delta_f, beta, log_ratio, bath)
             v, below = 0, p[0]
@@ -148,4 +132,5 @@ def gibbs(
                 v += 1
                 below += p[v]
             if v != x[i]:
-                _set(x, i, v, m, columns[i])
+                change(m, columns[i], x[i], v)
+                x[i] = v

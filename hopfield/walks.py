@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from hopfield.jit import jit_reassoc, jit_strict
-from hopfield.recall import Bools, Floats, Sites, Unsigned
+from hopfield.recall import Bools, Floats, Sites, Tokens, Unsigned
 
 _SHARE = 32  # near patterns are at most one in so many
 _NEGLIGIBLE = 2.0**-20  # what the others may weigh when they are chosen
@@ -47,7 +47,7 @@ class Levels(NamedTuple):
 
 
 @jit_strict
-def _count_matches(m: Unsigned, x: Unsigned, columns: Unsigned) -> None:
+def count_matches(m: Tokens | Unsigned, x: Unsigned, columns: Unsigned) -> None:
     """m_μ = number of sites at which pattern μ agrees with x."""
     m[:] = 0
     for i in range(x.shape[0]):
@@ -92,7 +92,7 @@ def energies(out: Floats, m: Unsigned, state: Unsigned, columns: Unsigned, table
     """E of every state."""
     N = np.empty(columns.shape[0] + 1, np.int64)
     for b in range(state.shape[0]):
-        _count_matches(m, state[b], columns)
+        count_matches(m, state[b], columns)
         _count_levels(N, m)
         out[b] = _energy(N, table)
 
@@ -227,7 +227,7 @@ def _near_vote(
 
 
 @jit_strict
-def _change(m: Unsigned, column: Unsigned, before: int, after: int) -> None:
+def change(m: Tokens | Unsigned, column: Unsigned, before: int, after: int) -> None:
     """Update the matches of patterns where a site changes."""
     for mu in range(m.shape[0]):
         m[mu] += (column[mu] == after) - (column[mu] == before)
@@ -258,7 +258,7 @@ def asynchronous(
     patience = _PATIENCE if w.shape[1] == 0 else 8 * _PATIENCE  # such sums are fast
     for b in range(state.shape[0]):
         x, changes, votes, weighed = state[b], 1, patience, False
-        _count_matches(m, x, columns)
+        count_matches(m, x, columns)
         for i in order[b]:
             column, before = columns[i], x[i]
             if changes > 0 and votes >= patience:
@@ -270,8 +270,8 @@ def asynchronous(
                 votes, weighed = votes + 1, True
             if v != before:
                 x[i] = v
-                _change(m, column, before, x[i])
-                _change(near[:n], sites[i, :n], before, x[i])
+                change(m, column, before, x[i])
+                change(near[:n], sites[i, :n], before, x[i])
                 changes, weighed, changed[b] = changes + 1, False, True
                 far = _far(N, cut, changes, near[:n], table)
         _count_levels(N, m)
@@ -286,7 +286,7 @@ def synchronous(
     N, near, sites, h, w = _room(m, columns, V, table)
     for b in range(state.shape[0]):
         x, weighed = state[b], False
-        _count_matches(m, x, columns)
+        count_matches(m, x, columns)
         cut, n, far = _choose_near(near, sites, N, m, columns, table)
         for i in range(columns.shape[0]):
             v = _near_vote(h, near[:n], sites[i, :n], x[i], far, table) if cut >= 0 else -1

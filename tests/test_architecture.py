@@ -26,7 +26,8 @@ FLOORS = [
 ENERGY_FLOORS = [
     {"jit", "frozen"},
     {"separation", "recall"},
-    {"reference", "walks", "baths", "couplings", "continuous"},
+    {"reference", "walks", "couplings", "continuous"},
+    {"baths"},
     {"dense", "pseudolikelihood"},
     {"binary", "token"},
     {"landscape"},

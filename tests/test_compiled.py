@@ -3,8 +3,10 @@
 import ast
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -19,28 +21,130 @@ print(y[0, 0], sum(gelu_forward.stats.cache_hits.values()))
 """
 
 
+def start(program: str, folder: Path, **environment: str) -> subprocess.Popen:
+    """Run a program in a folder; nowhere but beside its modules may it write, unless told so."""
+    usual = {k: v for k, v in os.environ.items() if not k.startswith(("NUMBA_", "XDG_"))}
+    usual |= {"HOME": "/proc", "TMPDIR": str(folder / "no place"), "PYTHONPATH": "", **environment}
+    return subprocess.Popen(
+        [sys.executable, "-c", program], cwd=folder, env=usual, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+
+
+def run(program: str, folder: Path, **environment: str) -> list[str]:
+    """Return the words that a program prints, with the lines of its standard error."""
+    process = start(program, folder, **environment)
+    out, errors = process.communicate()
+    assert process.returncode == 0, errors
+    return [*out.split(), *(line for line in errors.splitlines() if "Warning: " in line)]
+
+
+def block(folder: Path, *packages: Path) -> None:
+    """Let nothing be written beside sources or in `no place`, not even by root."""
+    for package in packages:
+        (package / "__pycache__").write_text("no folder")
+    (folder / "no place").mkdir()
+    (folder / "no place" / f"minuddm-{os.getuid()}").write_text("no folder")
+
+
 def test_a_function_is_compiled_again_if_one_that_it_calls_has_changed(tmp_path):
+    """Here in a package that cannot be written, so that its code goes to the user's cache."""
     shutil.copytree(ROOT / "minuddm", tmp_path / "minuddm",
                     ignore=shutil.ignore_patterns("__pycache__"))  # fmt: skip
-    shutil.copy(ROOT / "argument_checks.py", tmp_path)
-
-    def run() -> list[str]:
-        environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path / "cache")}
-        environment.pop("PYTHONPATH", None)
-        return subprocess.run(
-            [sys.executable, "-c", PROGRAM], cwd=tmp_path, env=environment,
-            capture_output=True, text=True, check=True,
-        ).stdout.split()  # fmt: skip
-
-    first, again = run(), run()
-    assert (first[1], again[1]) == ("0", "1")
+    for name in ("argument_checks.py", "machine_code.py"):
+        shutil.copy(ROOT / name, tmp_path)
+    block(tmp_path, tmp_path / "minuddm")
+    home = str(tmp_path / "home")
+    first, again = (run(PROGRAM, tmp_path, HOME=home) for _ in range(2))
+    assert (first[1:], again[1:]) == (["0"], ["1"])
     assert first[0] == again[0]
     exponential = tmp_path / "minuddm" / "machine" / "exponential.py"
     source = exponential.read_text()
     changed = source.replace("np.float32(poly)", "np.float32(poly * poly)")
     assert changed != source
     exponential.write_text(changed)
-    assert run()[0] != first[0]
+    assert run(PROGRAM, tmp_path, HOME=home)[0] != first[0]
+
+
+SMALL = """
+import numpy as np
+from small.caller import total
+print(*(total(np.ones(4, dtype)) for dtype in ({dtypes})), sum(total.stats.cache_hits.values()))
+"""
+
+
+@pytest.fixture
+def small(tmp_path):
+    """A folder with a package of two functions, one of which calls the other, of another file."""
+    package = tmp_path / "small"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    compiled = "from machine_code import compiled\n\n@compiled\n"
+    (package / "callee.py").write_text(f"{compiled}def twice(x):\n    return 2 * x\n")
+    (package / "caller.py").write_text(
+        f"from small.callee import twice\n{compiled}def total(x):\n    return twice(x).sum()\n"
+    )
+    shutil.copy(ROOT / "machine_code.py", tmp_path)
+    return tmp_path
+
+
+ONE = SMALL.format(dtypes="'f4',")
+
+
+@pytest.mark.parametrize("place", ["NUMBA_CACHE_DIR", "HOME", "XDG_CACHE_HOME", "TMPDIR", None])
+def test_every_place_is_used_in_turn_and_the_last_resorts_are_told_once(place, small):
+    block(small, small / "small")
+    (small / "place").mkdir()
+    where = {} if place is None else {place: str(small / "place")}
+    first, again = (run(ONE, small, **where) for _ in range(2))
+    assert first[:2] == ["8.0", "0"]
+    assert again[:2] == ["8.0", "0" if place is None else "1"]
+    told = {"TMPDIR": (1, 0), None: (1, 1)}.get(place, (0, 0))
+    assert (len(first) - 2, len(again) - 2) == told
+    if place is None:
+        assert "every process compiles anew" in first[2]
+    else:
+        (small / "small" / "callee.py").write_text(
+            (small / "small" / "callee.py").read_text().replace("2 * x", "3 * x")
+        )
+        assert run(ONE, small, **where) == ["12.0", "0"]
+
+
+def test_what_is_damaged_or_of_another_processor_or_setting_is_compiled_again(small):
+    def cached() -> list[Path]:
+        return [p for p in (small / "small" / "__pycache__").rglob("small.*") if p.is_file()]
+
+    assert run(ONE, small) == ["8.0", "0"]
+    number = len(cached())
+    for path in cached():
+        whole = path.read_bytes()
+        path.write_bytes(whole[: len(whole) // 2] + b"\0" + whole[len(whole) // 2 + 1 :])
+    assert run(ONE, small) == ["8.0", "0"]
+    for path in cached():
+        path.write_bytes(path.read_bytes()[:-1])
+    assert run(ONE, small) == ["8.0", "0"]
+    for other in ({"NUMBA_CPU_NAME": "nehalem"}, {"NUMBA_BOUNDSCHECK": "1"}):
+        assert run(ONE, small, **other) == ["8.0", "0"]
+    assert len(cached()) == 3 * number
+    assert run(ONE, small) == ["8.0", "1"]
+
+
+def test_processes_that_compile_at_once_or_are_interrupted_leave_a_whole_cache(small):
+    """Numba's own index mixes up overloads of one function that two processes write at once."""
+    dtypes = ("'f4','f8'", "'f8','f4'", "'i4','i8'", "'i8','i4'")
+    together = [start(SMALL.format(dtypes=some), small) for some in dtypes]
+    for process in together:
+        out, errors = process.communicate()
+        assert (process.returncode, errors) == (0, "")
+        assert set(out.split()[:2]) <= {"8", "8.0"}
+    everything = SMALL.format(dtypes="'f4','f8','i4','i8'")
+    assert run(everything, small) == ["8.0", "8.0", "8", "8", "4"]
+    for k, how in enumerate((signal.SIGINT, signal.SIGKILL)):
+        process = start(SMALL.format(dtypes=f"'u{2**k}',"), small)
+        time.sleep(0.5 + 0.2 * k)
+        process.send_signal(how)
+        process.communicate()
+    assert run(SMALL.format(dtypes="'f4','u1','u2'"), small)[:3] == ["8.0", "8", "8"]
 
 
 TRAINING = """

@@ -3,7 +3,6 @@
 Walks index without bounds, so a wrong token is a segmentation fault: those cases run in a child.
 """
 
-import ast
 import pickle
 import subprocess
 import sys
@@ -151,24 +150,6 @@ def test_a_memory_survives_pickling():
         shown = again.W if isinstance(again, Couplings) else again.patterns
         with pytest.raises(ValueError, match="read-only"):
             shown[:] = 0
-
-
-@pytest.mark.parametrize("path", sorted((ROOT / "hopfield").rglob("*.py")), ids=lambda p: p.stem)
-def test_a_compiled_walk_uses_nothing_of_another_file(path):
-    """Numba's cache would not see the other file change."""
-    tree = ast.parse(path.read_text())
-    foreign = {
-        alias.asname or alias.name
-        for node in ast.walk(tree)
-        if isinstance(node, ast.ImportFrom) and node.module.startswith("hopfield")
-        for alias in node.names
-    }
-    for node in ast.walk(tree):
-        if isinstance(node, ast.FunctionDef) and any(
-            isinstance(d, ast.Name) and d.id == "jit_strict" for d in node.decorator_list
-        ):
-            lines = [part for line in node.body for part in ast.walk(line)]
-            assert not {part.id for part in lines if isinstance(part, ast.Name)} & foreign
 
 
 class Custom(Power):

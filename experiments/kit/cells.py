@@ -25,11 +25,15 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from experiments.kit.workers import Workers
+from experiments.kit.commandline import create
+from experiments.kit.workers import Workers, WorkersError
 from minuddm.files import write_atomically
 
 ROOT = Path(__file__).parents[2]
-SOURCES = ("argument_checks.py", "minuddm/**/*.py", "hopfield/**/*.py", "experiments/kit/*.py")
+SOURCES = (
+    *("argument_checks.py", "machine_code.py"),
+    *("minuddm/**/*.py", "hopfield/**/*.py", "experiments/kit/*.py"),
+)
 
 Found = dict[str, NDArray[Any]]
 Work = Callable[[Any], Found]
@@ -43,7 +47,7 @@ def each(
     The last tasks start first: put the long ones there. `trial` is a tiny task to be done before
     them, here: what it compiles is cached, and no worker has to compile it again.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    create(folder)
     paths = [path(work, task, folder) for task in tasks]
     missing = [k for k, file in enumerate(paths) if not file.exists()][::-1]
     if trial is not None and missing:
@@ -108,6 +112,8 @@ def _described(value: Any) -> Any:
 
 
 def _keep(work: Work, task: Any, file: Path) -> None:
+    if path(work, task, file.parent) != file:
+        raise WorkersError("a worker runs other sources than this run: start the workers anew")
     content = io.BytesIO()
     np.savez_compressed(content, **work(task))  # type: ignore[arg-type]
     write_atomically(file, content.getvalue())

@@ -1,10 +1,9 @@
 """The command line of every experiment: the same options, one clear line for what is wrong.
 
-Exit status: 0 done, 2 for input that cannot be used (nothing is written then), 130 interrupted.
+It also says how a run ends, `ENDS`.
 """
 
 import argparse
-import os
 import sys
 import tempfile
 from collections.abc import Callable
@@ -13,9 +12,10 @@ from typing import Any, NoReturn
 
 import joblib
 
-from experiments.kit.workers import SchedulerError, Workers
+from experiments.kit.workers import Workers, WorkersError
 
-INTERRUPTED = 130
+ENDS = """Exit status: 0 done; 2 it cannot be done, and one line says why; 130 interrupted by
+Ctrl-C, SIGTERM or SIGHUP. What is finished is kept: the same command goes on from there."""
 SOONEST = 1e-3  # the earliest time at which a corruption is measured
 
 
@@ -30,13 +30,14 @@ class CommandLine(argparse.ArgumentParser):
         super().__init__(
             prog=f"python -m experiments.{name}",
             description=claim,
+            epilog=ENDS,
             formatter_class=argparse.ArgumentDefaultsHelpFormatter,
             allow_abbrev=False,
         )
         self.add_argument("--quick", action="store_true", help="a small run, under a minute")
         self.add_argument(
             "--out",
-            type=Path,
+            type=folder,
             metavar="FOLDER",
             help=f"where the record goes (default: experiments/results/{name} with, after "
             "dashes, the data where it is not the default, and quick)",
@@ -59,7 +60,7 @@ class CommandLine(argparse.ArgumentParser):
         args.workers = Workers(args.jobs, args.scheduler)
         try:
             args.workers.check()
-        except SchedulerError as error:
+        except WorkersError as error:
             self.error(str(error))
         return args
 
@@ -68,14 +69,22 @@ class CommandLine(argparse.ArgumentParser):
         print(f"{self.prog}: error: {' '.join(message.split())}", file=sys.stderr)
         sys.exit(2)
 
-    def create(self, out: Path) -> None:
-        """Create a folder; leave with status 2 if it cannot be written."""
-        try:
-            out.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=out):
-                pass
-        except OSError as error:
-            self.error(f"--out {out} cannot be written: {os.strerror(error.errno or 0)}")
+
+def create(folder: Path) -> None:
+    """Create a folder, and try it with a MiB; raise `InputError` if it cannot be written."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(bytes(2**20))
+    except OSError as error:
+        raise InputError(f"the folder {folder} cannot be written: {error.strerror}") from None
+
+
+def folder(text: str) -> Path:
+    """Read the path of a folder, for `type=`."""
+    if not text:
+        raise argparse.ArgumentTypeError("a folder must have a name")
+    return Path(text).absolute()
 
 
 def whole(least: int, most: int | None = None) -> Callable[[str], int]:

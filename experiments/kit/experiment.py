@@ -4,10 +4,10 @@
     measure     the plan → what was found: table, numbers, paragraph, figure
     verdicts    a record, however old → whether its claims hold, and the numbers that say so
 
-The program reads the command line, refuses in one line what cannot be done (status 2, nothing is
-written), measures, leaves record.json, table.csv, figure.png and figure.svg in a folder, and prints
-the paragraph with the verdicts. An interrupt ends it with status 130; what is finished lies on disk
-(`kit/cells.py`), and the same command goes on from there.
+The program reads the command line, refuses in one line what cannot be done (status 2), measures,
+prints the paragraph with the verdicts, and leaves record.json, table.csv, figure.png and figure.svg
+in a folder, which was tried before. An interrupt ends it with status 130 (`kit/program.py`). What
+is finished lies on disk either way (`kit/cells.py`), and the same command goes on from there.
 """
 
 import sys
@@ -18,12 +18,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from joblib.externals.loky import get_reusable_executor
 from matplotlib.figure import Figure
 
 from experiments.kit import cells, figures
-from experiments.kit.commandline import INTERRUPTED, CommandLine, InputError
+from experiments.kit.commandline import CommandLine, InputError, create
 from experiments.kit.record import RESULTS, Record, claim, environment
+from experiments.kit.workers import WorkersError
 
 HOLDS, IN_PART, FAILS, OPEN, MEASURED = (
     "holds",
@@ -121,25 +121,31 @@ class Experiment:
         if self.options:
             self.options(p)
         args = p.parse_args(argv)
-        started = time.perf_counter()
-        made_by = environment(Path(self.measure.__code__.co_filename))
-        try:
-            plan = self.plan(args)
-        except (ValueError, TypeError) as error:
-            p.error(str(error))
+        command = " ".join([p.prog, *(sys.argv[1:] if argv is None else argv)])
         variant = self.variant(args) if self.variant else ""
         out = args.out or RESULTS / "-".join(
             filter(None, [self.name, variant, "quick" if args.quick else ""])
         )
-        p.create(out)
         try:
-            found = self.measure(plan, Run(args, out))
-        except InputError as error:
+            plan = self.plan(args)
+            create(out)
+        except (ValueError, TypeError) as error:
             p.error(str(error))
+        try:
+            with figures.style():
+                self._run(plan, Run(args, out), command)
+        except (InputError, WorkersError, OSError) as error:
+            p.error(str(error))
+
+    def _run(self, plan: Any, run: Run, command: str) -> None:
+        """Measure what was planned; print and write what was found."""
+        started = time.perf_counter()
+        made_by = environment(Path(self.measure.__code__.co_filename))
+        found = self.measure(plan, run)
         content = {
             "experiment": self.name,
             "claim": self.claim,
-            "command": " ".join([p.prog, *(sys.argv[1:] if argv is None else argv)]),
+            "command": command,
             **found.more,
             "settings": found.settings,
             "wall_seconds": time.perf_counter() - started,
@@ -151,17 +157,8 @@ class Experiment:
         record.content["verdicts"] = [
             {"claim": v.claim, "number": v.number, "verdict": v.word} for v in verdicts
         ]
-        record.write(out)
-        figures.save(out, found.figure)
         if found.shown:
             print(found.shown)
         print(found.paragraph, *verdicts)
-
-    def command(self) -> None:
-        """Run the experiment as a program; an interrupt ends it with status 130."""
-        try:
-            self.main()
-        except KeyboardInterrupt:
-            get_reusable_executor().shutdown(kill_workers=True)  # what they finished is on disk
-            print("\ninterrupted; the same command goes on from here", file=sys.stderr)
-            sys.exit(INTERRUPTED)
+        record.write(run.out)
+        figures.save(run.out, found.figure)

@@ -1,17 +1,16 @@
 """How figures look: colours safe for colour-blind readers, training solid, test dashed.
 
-The colours are those of Okabe & Ito (2008).
+The colours are those of Okabe & Ito (2008). Figures are made without pyplot, whose state, that of a
+notebook or a screen, is its user's.
 """
 
+import contextlib
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import matplotlib
-
-matplotlib.use("Agg")
-from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -34,22 +33,35 @@ NAME = {
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 DASH = {"train": "-", "test": (0, (4, 2))}
 
-plt.rcParams.update(
-    {
-        "font.size": 10,
-        "axes.titlesize": 11,
-        "axes.titlelocation": "left",
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-        "axes.grid": True,
-        "grid.alpha": 0.25,
-        "legend.frameon": False,
-        "lines.linewidth": 1.8,
-        "svg.hashsalt": "minuddm",  # the same figure gives the same file
-        "savefig.dpi": 150,
-        "figure.constrained_layout.use": True,
-    }
-)
+_STYLE = {
+    "font.size": 10,
+    "axes.titlesize": 11,
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.alpha": 0.25,
+    "legend.frameon": False,
+    "lines.linewidth": 1.8,
+    "svg.hashsalt": "minuddm",  # the same figure gives the same file
+    "savefig.dpi": 150,
+    "figure.constrained_layout.use": True,
+}
+
+
+@contextlib.contextmanager
+def style() -> Iterator[None]:
+    """Draw and write in the style of this project, whatever its user prefers."""
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(_STYLE)
+        yield
+
+
+def subplots(rows: int, columns: int, size: tuple[float, float], **more: Any) -> tuple[Figure, Any]:
+    """Return a figure of a size in inches, and its axes."""
+    figure = Figure(size)
+    return figure, figure.subplots(rows, columns, **more)
 
 
 def band(axes: Any, rows: Sequence[Mapping[str, Any]], x: str, name: str, **style: Any) -> None:
@@ -77,4 +89,3 @@ def save(out: Path, figure: Figure) -> None:
     Image.open(drawn).convert("RGB").quantize(128).save(small, format="png", optimize=True)
     write_atomically(out / "figure.png", small.getvalue())
     write_atomically(out / "figure.svg", vector.getvalue())
-    plt.close(figure)

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from numpy.random import Generator
 
 from experiments.kit.draws import generator
-from experiments.kit.figures import COLOUR, NAME, both, plt
+from experiments.kit.figures import COLOUR, NAME, both, subplots
 from experiments.kit.networks import Arrays
 from experiments.kit.settings import Settings
 from minuddm.probes import Curve, Interval, curves_cross, curves_meet, plateau_left
@@ -71,7 +71,7 @@ def draw(table: list[dict[str, Any]], found: Estimates, t: float, model: str) ->
     with_conditionals = [model for model in models if model != "token_memory"]
     at_t = [row for row in table if row["t"] == t]
     panels = 2 if found.ideals_cross is None else 3
-    figure, (left, right, *rest) = plt.subplots(1, panels, figsize=(5 * panels, 4.1))
+    figure, (left, right, *rest) = subplots(1, panels, (5 * panels, 4.1))
     _curves(left, at_t, "recovery", models)
     left.set(ylim=(-0.02, 1.08), ylabel="corrupted tokens recovered (share)")
     left.set_title(f"Recovery from t = {t:g}")

@@ -25,6 +25,7 @@ from minuddm.probes import Interval
 
 RESULTS = ROOT / "experiments" / "results"
 _CODE = (":/", ":(top,exclude)experiments/results")  # a record to be replaced is no change of code
+_ESCAPED = "backslashreplace"  # a name of a file may be no UTF-8; so it stays valid JSON
 _PACKAGES = ("minuddm", "numpy", "numba", "scipy", "matplotlib", "joblib", "safetensors")
 
 
@@ -47,8 +48,8 @@ class Record:
     def read(cls, folder: Path) -> "Record":
         """Return the record in a folder; where a table is too large to be kept it has no rows."""
         content, table = (folder / name for name in ("record.json", "table.csv"))
-        text = io.StringIO(table.read_text() if table.exists() else "")
-        return cls(json.loads(content.read_text()), list(csv.DictReader(text)))
+        text = io.StringIO(table.read_text("utf-8") if table.exists() else "")
+        return cls(json.loads(content.read_text("utf-8")), list(csv.DictReader(text)))
 
     def write(self, folder: Path) -> None:
         """Write record.json and table.csv."""
@@ -57,8 +58,8 @@ class Record:
         writer = csv.DictWriter(text, self.table[0], lineterminator="\n")
         writer.writeheader()
         writer.writerows(self.table)
-        write_atomically(folder / "table.csv", text.getvalue().encode())
-        write_atomically(folder / "record.json", (content + "\n").encode())
+        write_atomically(folder / "table.csv", text.getvalue().encode(errors=_ESCAPED))
+        write_atomically(folder / "record.json", (content + "\n").encode(errors=_ESCAPED))
 
     @property
     def experiment(self) -> str:
@@ -157,7 +158,7 @@ def _version(name: str) -> str | None:
 
 def _processor() -> str:
     try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
+        for line in Path("/proc/cpuinfo").read_text("utf-8").splitlines():
             if line.startswith("model name"):
                 return line.split(":", 1)[1].strip()
     except OSError:

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from experiments.kit.commandline import CommandLine
+from experiments.kit.commandline import CommandLine, InputError, create
 from experiments.kit.record import RESULTS, claim, records
 from experiments.report import counted, judged
 from experiments.report.markdown import results
@@ -22,7 +22,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     if not found:
         p.error(f"--results {args.results} holds no record.json in its folders")
     out = args.out or RESULTS / "report"
-    p.create(out)
+    try:
+        create(out)
+    except InputError as error:
+        p.error(str(error))
     rows = judged(found)
     write_atomically(out / "report.html", page(rows, args.results).encode())
     print(f"{len(found)} records in {out / 'report.html'}: {counted(rows)}.")

@@ -77,7 +77,7 @@ def _figure(name: str, folder: Path) -> str:
     """Return the figure: SVG inline, its ids made its own, or the PNG where there is no SVG."""
     vector, drawn = folder / "figure.svg", folder / "figure.png"
     if vector.exists():
-        text = vector.read_text()
+        text = vector.read_text("utf-8")
         text = text[text.index("<svg") :]
         text = re.sub(r'(<image\b[^>]*?) id="[^"]*"', r"\1", text)  # equal pictures share one
         text = re.sub(r'\bid="', f'id="{name}-', text)

@@ -14,56 +14,26 @@ had loaded before. And a loop that sums writes nothing: where it does, LLVM comp
 it, one for arrays that are near each other in memory, and the last bit of the sum depends on where
 they are.
 
-Both decorators release the GIL, so that shards of a batch run on Python threads, and cache machine
-code on disk. Numba invalidates a cached function when its own file changes, not when the file of a
-function that it calls changes, whose code it holds as well. So the cache has a folder for every
-state of the sources; those of old states may be deleted.
-
-With `NUMBA_DISABLE_JIT=1` both return the function as it is: the same code as plain Python.
+Machine code is kept on disk (`machine_code.py`).
 """
 
-import hashlib
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
-import numba
+from machine_code import COMPILES, compiled
+
+__all__ = ["COMPILES", "jit_reassoc", "jit_strict"]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 _REGROUP = {"contract", "reassoc", "nsz", "arcp"}
-_settings: Any = numba.config
-
-COMPILES = not _settings.DISABLE_JIT
-
-
-def _cache() -> str:
-    """Return the folder of machine code for the sources as they are, of this package."""
-    here = Path(__file__).parents[1]
-    state = hashlib.sha256()
-    for path in sorted(here.rglob("*.py")):
-        state.update(path.read_bytes())
-    return str(Path(_settings.CACHE_DIR or here / "__pycache__") / state.hexdigest()[:16])
-
-
-_CACHE = _cache()
-
-
-def _compiled(function: Function, **options: Any) -> Function:
-    usual = _settings.CACHE_DIR
-    _settings.CACHE_DIR = _CACHE
-    try:
-        compiled = numba.njit(nogil=True, cache=True, error_model="numpy", **options)
-        return cast(Function, compiled(function))
-    finally:
-        _settings.CACHE_DIR = usual
 
 
 def jit_reassoc(function: Function) -> Function:
     """Compile real arithmetic: sums may be regrouped, NaN and infinity keep their meaning."""
-    return _compiled(function, fastmath=_REGROUP, forceinline=True)
+    return compiled(function, fastmath=_REGROUP, forceinline=True)
 
 
 def jit_strict(function: Function) -> Function:
     """Compile a loop over tokens or layers: every operation in the order it is written."""
-    return _compiled(function)
+    return compiled(function)
