@@ -194,10 +194,13 @@ def test_a_run_leaves_its_record_table_and_figure_and_says_its_verdict(tmp_path,
     assert not list(tmp_path.rglob(".*"))
 
 
-@pytest.mark.parametrize(("seed", "message"), [("13", "not this seed"), ("14", "is damaged")])
+@pytest.mark.parametrize(
+    ("seed", "message"),
+    [("13", "not this seed"), ("14", "is damaged"), ("--", "--seed needs a value")],
+)
 def test_what_cannot_be_done_gets_one_line_and_status_two(seed, message, tmp_path, capsys):
     with pytest.raises(SystemExit) as stop:
-        EXAMPLE.main(["--seed", seed, "--out", str(tmp_path / "out")])
+        EXAMPLE.main([f"--seed={seed}", "--out", str(tmp_path / "out")])
     assert stop.value.code == 2
     errors = capsys.readouterr().err.strip()
     assert message in errors

@@ -57,6 +57,9 @@ class CommandLine(argparse.ArgumentParser):
     def parse_args(self, *words: Any, **more: Any) -> Any:
         """Read the command line; `workers` are who does the work."""
         args = super().parse_args(*words, **more)
+        for name, value in vars(args).items():
+            if value == []:  # argparse takes `--name=--` for nothing at all
+                self.error(f"--{name.replace('_', '-')} needs a value")
         args.workers = Workers(args.jobs, args.scheduler)
         try:
             args.workers.check()
@@ -84,7 +87,10 @@ def folder(text: str) -> Path:
     """Read the path of a folder, for `type=`."""
     if not text:
         raise argparse.ArgumentTypeError("a folder must have a name")
-    return Path(text).absolute()
+    try:
+        return Path(text).absolute()
+    except FileNotFoundError:
+        raise argparse.ArgumentTypeError("the working folder is gone") from None
 
 
 def whole(least: int, most: int | None = None) -> Callable[[str], int]:
