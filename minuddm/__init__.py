@@ -26,7 +26,7 @@ and names their sources.
 from minuddm.checkpoint import checkpoint_metadata, load_about, load_model
 from minuddm.denoiser import Denoiser, posterior, score_ratios
 from minuddm.ideal import DatasetIdeal
-from minuddm.process import Process, Uniform
+from minuddm.process import Absorbing, Process, Uniform
 from minuddm.reverse import generate, restore
 from minuddm.schedule import Cosine, Linear, LogLinear, Schedule
 from minuddm.text import Corpus, load, load_text
@@ -38,8 +38,8 @@ from minuddm.weights import ModelConfig
 # A function named after its module would hide it here, and is imported from there:
 # `minuddm.transition.transition`, `minuddm.nelbo.nelbo`, `minuddm.train.train`.
 __all__ = [
-    "Corpus", "Cosine", "DatasetIdeal", "Denoiser", "Linear", "LogLinear", "ModelConfig", "Process",
-    "Schedule", "TrainConfig", "Transformer", "Uniform", "bridge", "checkpoint_metadata", "corrupt",
-    "generate", "inverse_temperature", "load", "load_about", "load_model", "load_text", "posterior",
-    "restore", "score_ratios",
+    "Absorbing", "Corpus", "Cosine", "DatasetIdeal", "Denoiser", "Linear", "LogLinear",
+    "ModelConfig", "Process", "Schedule", "TrainConfig", "Transformer", "Uniform", "bridge",
+    "checkpoint_metadata", "corrupt", "generate", "inverse_temperature", "load", "load_about",
+    "load_model", "load_text", "posterior", "restore", "score_ratios",
 ]  # fmt: skip

@@ -29,7 +29,7 @@ from minuddm.checks import Floats, Tokens
 from minuddm.files import write_atomically
 from minuddm.process import Process, Uniform
 from minuddm.transformer import Transformer
-from minuddm.weights import ModelConfig, Weights, shapes
+from minuddm.weights import ModelConfig, Weights, described, shapes
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -102,7 +102,7 @@ def describe(
     if process != Uniform(model.vocab):
         header["process"] = repr(process)
     return header | {
-        "model": json.dumps(dataclasses.asdict(model)),
+        "model": json.dumps(described(model)),
         "training": json.dumps(fields, default=repr),
         "tokens_sha256": hashlib.sha256(x.tobytes()).hexdigest(),
     }
@@ -157,13 +157,13 @@ def _agree(path: Path, header: dict[str, str], wanted: dict[str, str]) -> None:
         there, here = _fields(header, key, path), json.loads(wanted[key])
         if key == "training":
             there = {"anneal": True} | there
-        for name in here:
+        for name in here | there:
             if name == "steps" and not here["anneal"] and isinstance(there.get(name), int):
                 continue
-            if there.get(name) != here[name]:
+            if there.get(name) != here.get(name):
                 raise ValueError(
                     f"{path} is of another configuration: "
-                    f"{name} is {there.get(name)} there and {here[name]} here"
+                    f"{name} is {there.get(name)} there and {here.get(name)} here"
                 )
     for key in (wanted.keys() | {"process"}) - {"model", "training"}:
         if header.get(key) != wanted.get(key):

@@ -35,13 +35,16 @@ __all__ = [
     "alphas",
     "columns",
     "count",
+    "distributions",
     "finite",
     "fraction",
     "generator",
     "log_probabilities",
     "not_negative",
+    "per_token",
     "positive",
     "read_only",
+    "slopes",
     "stored",
     "tokens",
     "two_alphas",
@@ -82,6 +85,14 @@ def against(alpha: NDArray[np.float64], x: NDArray[Any]) -> NDArray[np.float64]:
     return alpha.reshape(alpha.shape + (1,) * (x.ndim - alpha.ndim))
 
 
+def per_token(alpha: ArrayLike, x: NDArray[Any], name: str = "alpha") -> NDArray[np.float64]:
+    """Return chances in [0, 1] in the shape of tokens x, given one, one a sequence, or one each."""
+    array = np.asarray(alpha, dtype=np.float64)
+    if array.ndim == x.ndim == 2 and array.shape == x.shape:
+        return alphas(array.ravel(), name=name).reshape(x.shape)
+    return np.broadcast_to(against(alphas(array, name=name), x), x.shape)
+
+
 def two_alphas(
     alpha_s: ArrayLike, alpha_t: ArrayLike
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
@@ -93,6 +104,16 @@ def two_alphas(
         raise ValueError("s > t: alpha_s must not be smaller than alpha_t")
     a_s, a_t = np.broadcast_arrays(a_s, a_t)
     return a_s, a_t, np.divide(a_t, a_s, out=np.ones_like(a_t), where=a_s > a_t)
+
+
+def slopes(dalpha: ArrayLike, alpha: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return derivatives of alphas (B,) in t, one or one each: finite and not positive."""
+    array = np.asarray(dalpha, dtype=np.float64)
+    if array.shape not in ((), alpha.shape):
+        raise ValueError(f"dalpha must be a number or have shape {alpha.shape}, got {array.shape}")
+    if not (np.isfinite(array) & (array <= 0)).all():
+        raise ValueError("dalpha must be finite and not positive")
+    return array
 
 
 def fraction(value: float, name: str, *, whole: bool = False) -> float:
@@ -110,6 +131,16 @@ def uniforms(u: ArrayLike, shape: tuple[int, ...], name: str = "u") -> NDArray[n
     wrong = ~((array >= 0) & (array < 1))
     if wrong.any():
         raise ValueError(f"{name} must lie in [0, 1), got {array[wrong].flat[0]:g}")
+    return array
+
+
+def distributions(p: ArrayLike, x: NDArray[Any]) -> NDArray[np.float64]:
+    """Return laws (..., V) over tokens x (...) as float64: non-negative, each summing to one."""
+    array = np.asarray(p, dtype=np.float64)
+    if array.shape[:-1] != x.shape:
+        raise ValueError(f"p must have shape {x.shape} + (V,), got {array.shape}")
+    if not ((array >= 0).all() and np.allclose(array.sum(axis=-1), 1, rtol=0, atol=1e-3)):
+        raise ValueError("p must hold distributions: non-negative, each summing to one")
     return array
 
 

@@ -7,8 +7,8 @@ The network learns this *leave-one-out* (LOO) conditional p_i(v) = P(x0_i = v | 
 [T11]; for a data set [T14] and a known source [T15] it is computed exactly. Bayes' rule puts back
 the evidence of z_i, the token seen at i, so everything else follows from the LOO conditional [T12]:
 
-    posterior      P(x0_i = v | x_t) ∝ p_i(v) · q(z_i | v),          uniform process:
-                                                q(z | v) = α 1(v = z) + (1 - α)/V
+    posterior      P(x0_i = v | x_t) ∝ p_i(v) · q(z_i | v),   q(z | v) ∝ e^{β 1(v = z)},
+                                                uniform process: β = log(1 + V α/(1 - α))
     score ratio    p_t(z with z_i → v) / p_t(z) = p̄(v) / p̄(z_i),   p̄ = Σ_u p_i(u) q(· | u)
 """
 
@@ -36,11 +36,13 @@ def posterior(
     """Return log P(x0_i = v | x_t), shape (..., V), from LOO log-probabilities [T12].
 
     alpha, a number or one per sequence, must be below 1: at α = 1 there is nothing left to infer.
-    The process is uniform if not given.
+    A token without doubt (β = ∞) is what it shows. The process is uniform if not given.
     """
     log_p, z, a, process = _arguments(log_p, xt, alpha, process)
-    seen, other = (e[..., None] for e in process.log_evidence(z, a))
-    joint = log_p + np.where(np.arange(process.V) == z[..., None], seen, other)
+    beta = process.inverse_temperature(z, a)[..., None]
+    shown, certain = np.arange(process.V) == z[..., None], np.isinf(beta)
+    joint = log_p + np.where(shown & ~certain, beta, 0)
+    joint = np.where(certain, np.where(shown, 0, -np.inf), joint)
     return np.asarray(scipy.special.log_softmax(joint, axis=-1), dtype=log_p.dtype)
 
 

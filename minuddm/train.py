@@ -28,7 +28,7 @@ from minuddm.checks import Tokens
 from minuddm.files import reserved
 from minuddm.machine.shards import long_shards, run_on
 from minuddm.nelbo.times import stratified_times
-from minuddm.process import Process, given_or_uniform
+from minuddm.process import Process
 from minuddm.schedule import LogLinear, Schedule
 from minuddm.transformer import Transformer
 
@@ -113,7 +113,7 @@ def train(
     x = checks.tokens(tokens, model.config.vocab, "tokens", ndim=2)
     if len(x) == 0:
         raise ValueError("training needs at least one sequence")
-    process = given_or_uniform(process, model.config.vocab)
+    process = model.learnt(process)
     workers = min(checks.count(threads, "threads"), config.shards)
     checks.count(every, "every")
     header = describe(model.config, config, process, x, about or {})
@@ -155,7 +155,8 @@ def _step(
     t, weight = stratified_times(config.batch, config.t_min, rng)
     # The loss is linear in α', which therefore carries the weights of the times.
     alpha, dalpha = config.schedule.alpha(t), config.schedule.dalpha(t) * weight
-    xt = process.corrupt(x0, alpha, rng)
+    last = float(config.schedule.alpha(1.0))
+    xt = process.corrupt(x0, process.conditioned(alpha, last), rng)
     loss, gradient = model.loss_and_grad(
         x0, xt, alpha, dalpha, shards=config.shards, pool=pool, rng=rng, process=process
     )

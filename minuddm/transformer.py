@@ -83,10 +83,10 @@ class Transformer:
     def __call__(self, tokens: ArrayLike, alpha: ArrayLike) -> Floats:
         """Tokens (B, L), alpha (B,) or a number → LOO log-probabilities (B, L, V) [T11].
 
-        Raises `ValueError` for tokens outside the vocabulary, another length, or alpha outside
-        [0, 1].
+        Raises `ValueError` for tokens outside the states that it reads, another length, or alpha
+        outside [0, 1].
         """
-        x = self._checked(tokens, "tokens")
+        x = self._checked(tokens, self.config.states, "tokens")
         return self.engine.log_probs(x, checks.alphas(alpha, len(x)))
 
     def loss_and_grad(
@@ -108,20 +108,31 @@ class Transformer:
         0. The bound is that of the process, uniform if not given. The table may be the instance's
         own, which the next call overwrites.
         """
-        clean, z = self._checked(x0, "x0"), self._checked(xt, "xt")
+        process = self.learnt(process)
+        clean, z = self._checked(x0, process.V, "x0"), self._checked(xt, process.states, "xt")
         if clean.shape != z.shape:
             raise ValueError(f"x0 and xt must have one shape, got {clean.shape} and {z.shape}")
         if len(z) == 0:
             raise ValueError("the batch must hold at least one sequence")
         a = checks.alphas(alpha, len(z))
         mean = np.asarray(dalpha, dtype=np.float64) / z.size  # the loss is a mean over tokens
-        given = given_or_uniform(process, self.config.vocab).coefficients(a, mean)
+        given = process.coefficients(a, mean)
         batch = Batch(clean, z, a, given, self._dropout_uniforms(len(z), rng))
         parts = shards_of(len(z), min(checks.count(shards, "shards"), len(z)))
         return self.engine.loss_and_grad(batch, parts, pool)
 
-    def _checked(self, tokens: ArrayLike, name: str) -> Tokens:
-        x = checks.tokens(tokens, self.config.vocab, name, ndim=2)
+    def learnt(self, process: Process | None) -> Process:
+        """Return the process, uniform if not given, if the network reads what it shows."""
+        process = given_or_uniform(process, self.config.vocab)
+        if process.states != self.config.states:
+            raise ValueError(
+                f"{process} shows {process.states} values, the network reads {self.config.states}: "
+                f"it needs ModelConfig(..., states={process.states})"
+            )
+        return process
+
+    def _checked(self, tokens: ArrayLike, states: int, name: str) -> Tokens:
+        x = checks.tokens(tokens, states, name, ndim=2)
         if x.shape[1] != self.config.length:
             raise ValueError(f"{name} must have length {self.config.length}, got {x.shape[1]}")
         return x

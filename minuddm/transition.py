@@ -6,7 +6,7 @@ resampled with chance α_ts = α_t / α_s, so with q(z | v) the chance of x_t = 
     [T1]  Q_{t|s} = α_ts I + (1 - α_ts)/V · 11ᵀ             `transition` (dense), `propagate` (O(V))
     [T4]  R_t = -α'/α · (11ᵀ/V - I), the generator           `rate` returns 11ᵀ/V - I
     [T5]  q(· | x_0): keep x_0 with α_t, else uniform        `marginal`, `corrupt`
-    [T14] β_t = log(q(v | v) / q(z | v)), z ≠ v              `log_evidence`, `inverse_temperature`
+    [T14] β_t = log(q(v | v) / q(z | v)), z ≠ v              `inverse_temperature`
 
 The way back is the bridge [T7]: the law of the earlier token x_s given x_t = z, if the clean value
 has the law p before z is seen. It is a mixture of three laws, with weights to be divided by their
@@ -28,8 +28,8 @@ from minuddm import checks
 from minuddm.draws import bridge_quantile, corrupt, mode_of_bridge, sample_bridge
 
 __all__ = [
-    "bridge", "bridge_quantile", "corrupt", "inverse_temperature", "log_evidence", "marginal",
-    "mode_of_bridge", "propagate", "rate", "sample_bridge", "transition",
+    "bridge", "bridge_quantile", "corrupt", "inverse_temperature", "marginal", "mode_of_bridge",
+    "propagate", "rate", "sample_bridge", "transition",
 ]  # fmt: skip
 
 
@@ -76,21 +76,6 @@ def inverse_temperature(alpha: ArrayLike, V: int) -> NDArray[np.float64]:
         return np.asarray(np.log1p(V * a / (1 - a)))
 
 
-def log_evidence(
-    xt: ArrayLike, alpha: ArrayLike, V: int
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return log q(x_t = z | x_0 = v) for v = z and for any other v, each of the shape of z = xt.
-
-    The second is minus infinity at α = 1.
-    """
-    z = checks.tokens(xt, checks.vocabulary(V), "xt")
-    a = checks.against(checks.alphas(alpha), z)
-    with np.errstate(divide="ignore"):
-        seen, other = np.log(a + (1 - a) / V), np.log((1 - a) / V)
-    shape = z.shape
-    return np.broadcast_to(seen, shape).copy(), np.broadcast_to(other, shape).copy()
-
-
 def bridge(
     xt: ArrayLike, p: ArrayLike, alpha_s: ArrayLike, alpha_t: ArrayLike
 ) -> NDArray[np.float64]:
@@ -102,10 +87,7 @@ def bridge(
     """
     p = np.asarray(p, dtype=np.float64)
     z = checks.tokens(xt, checks.vocabulary(p.shape[-1] if p.ndim else 0), "xt")
-    if p.shape[:-1] != z.shape:
-        raise ValueError(f"p must have shape {z.shape} + (V,), got {p.shape}")
-    if not ((p >= 0).all() and np.allclose(p.sum(axis=-1), 1, rtol=0, atol=1e-3)):
-        raise ValueError("p must hold distributions: non-negative, each summing to one")
+    p = checks.distributions(p, z)
     V, p_z = p.shape[-1], np.take_along_axis(p, z[..., None], -1)
     a_s, a_t, a_ts = (checks.against(a, z)[..., None] for a in checks.two_alphas(alpha_s, alpha_t))
     stay = V * a_t * p_z + a_ts - a_t

@@ -11,7 +11,7 @@ are one linear of the conditioning.
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -32,7 +32,8 @@ class ModelConfig:
 
     vocab V, length L, width D, blocks, heads H (width must be a multiple of 2·heads: rotary
     pairs), cond C the width of the conditioning, dropout the chance in [0, 1) that a number of a
-    branch is dropped, in training only.
+    branch is dropped, in training only. It answers V values and reads `states`, V if not given, V +
+    1 where a token may be masked.
     """
 
     vocab: int
@@ -42,11 +43,14 @@ class ModelConfig:
     heads: int = 4
     cond: int = 128
     dropout: float = 0.0
+    states: int = 0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "vocab", checks.vocabulary(self.vocab))
         for name in ("length", "width", "blocks", "heads", "cond"):
             object.__setattr__(self, name, checks.count(getattr(self, name), name))
+        states = checks.count(self.states or self.vocab, "states", self.vocab)
+        object.__setattr__(self, "states", states)
         if self.width % (2 * self.heads):
             raise ValueError(
                 f"width must be a multiple of 2 * heads = {2 * self.heads}, got {self.width}"
@@ -55,13 +59,21 @@ class ModelConfig:
             raise ValueError(f"dropout must lie in [0, 1), got {self.dropout}")
 
 
+def described(config: ModelConfig) -> dict[str, Any]:
+    """Return the fields of a configuration, `states` only where they are not the vocabulary."""
+    fields = asdict(config)
+    if config.states == config.vocab:
+        del fields["states"]
+    return fields
+
+
 def shapes(config: ModelConfig) -> Shapes:
     """Return every learnable tensor's name and shape, in the order of memory."""
     V, D, C = config.vocab, config.width, config.cond
     blocks = [f"blocks.{k}" for k in range(config.blocks)]
     rows = dict.fromkeys(blocks, 6 * D) | {"final": 2 * D}  # of the modulation
     table: Shapes = {
-        "embedding": (V, D),
+        "embedding": (config.states, D),
         "conditioning.in.weight": (C, FEATURES),
         "conditioning.in.bias": (C,),
         "conditioning.out.weight": (C, C),

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from minuddm.ideal import DatasetIdeal, matches
 from minuddm.machine.one_hot_attention import one_hot_attention
+from minuddm.transition import inverse_temperature
 from tests import strategies
 
 ROOT = Path(__file__).parents[1]
@@ -74,7 +75,7 @@ def test_it_is_the_sum_over_patterns_in_logarithms_for_any_vocabulary(case, alph
     L = patterns.shape[1]
     z = np.where(rng.random(L) < 0.5, patterns[0], rng.integers(V, size=L))
     ideal = DatasetIdeal(patterns, V)
-    beta = float(ideal.process.inverse_temperature(alpha))
+    beta = float(inverse_temperature(alpha, V))
     got, wanted = ideal(z[None], alpha)[0], log_conditionals(patterns, V, z, beta)
     np.testing.assert_array_equal(np.isinf(got), np.isinf(wanted))
     seen = np.isfinite(wanted)

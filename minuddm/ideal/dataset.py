@@ -6,6 +6,8 @@ m_μ^{-i} = m_μ - 1[ξ_i^μ = z_i], and
 
     p_i(v) ∝ Σ_μ 1[ξ_i^μ = v] e^{β m_μ^{-i}},    uniform process: β = log(1 + V α/(1 - α))
 
+In the masked process β is infinite, and m_μ counts visible tokens only [T39].
+
 In NumPy, for one state z (L,) and patterns (P, L):
 
     m = (patterns == z).sum(axis=1)
@@ -28,9 +30,8 @@ from numpy.typing import ArrayLike, NDArray
 from minuddm import checks
 from minuddm.checks import Tokens
 from minuddm.ideal.matches import log_conditionals
+from minuddm.ideal.messages import evidence
 from minuddm.process import Process, given_or_uniform
-
-_FROZEN = 1e4  # stands for β = ∞ at α = 1
 
 
 class DatasetIdeal(checks.Sealed):
@@ -49,14 +50,13 @@ class DatasetIdeal(checks.Sealed):
     def __call__(
         self, tokens: ArrayLike, alpha: ArrayLike, threads: int = 1
     ) -> NDArray[np.float64]:
-        """Tokens (B, L), alpha (B,) or a number → LOO log-probabilities (B, L, V).
+        """Tokens (B, L) → LOO log-probabilities (B, L, V); alpha is a number, (B,) or (B, L).
 
-        A value that no pattern has there gets minus infinity. At α = 1 only the best matches count.
-        `threads` share out the sequences and change nothing but the time.
+        A value that no pattern has there gets minus infinity. Where α = 1 only the best matches
+        count. `threads` share out the sequences and change nothing but the time.
         """
         z = checks.tokens(tokens, self.process.states, "tokens", 2, len(self._columns))
-        beta = self.process.inverse_temperature(checks.alphas(alpha, len(z)))
+        beta = evidence(self.process, z, alpha)
         log_p = np.empty((*z.shape, self.V))
-        threads = checks.count(threads, "threads")
-        log_conditionals(log_p, z, np.minimum(beta, _FROZEN), self._columns, threads)
+        log_conditionals(log_p, z, beta, self._columns, checks.count(threads, "threads"))
         return log_p

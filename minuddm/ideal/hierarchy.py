@@ -1,8 +1,8 @@
 """The ideal generaliser of a random hierarchy: belief propagation up and down its tree [T15].
 
 A node n of level k carries a symbol a and is rewritten by one of m rules into its s children. The
-evidence of a leaf is e(v) = q(z | v), with the uniform process α 1(v = z) + (1 - α)/V. A tree
-splits at every node into what is below and what is not:
+evidence of a leaf is e(v) = q(z | v) ∝ e^{β 1(v = z)}, β = log(1 + V α/(1 - α)) for the uniform
+process. A tree splits at every node into what is below and what is not:
 
     U_n(a) = P(leaves below n | a)                 leaf: U = e
              U_n(a) = (1/m) Σ_r Π_j U_{child j}(rule[a, r, j])
@@ -15,9 +15,9 @@ a leaf there is only its own evidence, so *the downward message at a leaf is the
 
     p_i(v) ∝ D_{leaf i}(v)
 
-All messages are logarithms with their peaks shifted to 0. Upward ones are finite for α < 1,
-because every leaf value then explains what is seen; a value that no rule produces gets
-log 0 = -∞ on the way down.
+All messages are logarithms with their peaks shifted to 0. Upward ones are finite, as β is: every
+leaf value explains what is seen, if badly. A value that no rule produces gets log 0 = -∞ on the way
+down.
 """
 
 import math
@@ -27,7 +27,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from minuddm import checks
 from minuddm.checks import Tokens
-from minuddm.ideal.messages import log_evidence, normalise
+from minuddm.ideal.messages import evidence, normalise
 from minuddm.machine.jit import jit_strict
 from minuddm.process import Process, given_or_uniform
 from minuddm.sources import RandomHierarchy
@@ -45,14 +45,14 @@ class HierarchyIdeal(checks.Sealed):
         self._rules = checks.tokens(hierarchy.rules, self.V, "rules")
 
     def __call__(self, tokens: ArrayLike, alpha: ArrayLike) -> NDArray[np.float64]:
-        """Tokens (B, L), alpha (B,) or a number → LOO log-probabilities (B, L, V).
+        """Tokens (B, L) → LOO log-probabilities (B, L, V); alpha is a number, (B,) or (B, L).
 
-        α = 1 is taken as 1 - 1e-12.
+        Where α = 1, no more tokens are contradicted than need be.
         """
         z = checks.tokens(tokens, self.process.states, "tokens", ndim=2, L=self.L)
-        seen, other = log_evidence(self.process, z, checks.alphas(alpha, len(z)))
+        beta = evidence(self.process, z, alpha)
         log_p = np.empty((*z.shape, self.V))
-        _up_and_down(log_p, z, seen, other, self._rules)
+        _up_and_down(log_p, z, beta, self._rules)
         return log_p
 
 
@@ -60,8 +60,7 @@ class HierarchyIdeal(checks.Sealed):
 def _up_and_down(
     log_p: NDArray[np.float64],
     z: Tokens,
-    seen: NDArray[np.float64],
-    other: NDArray[np.float64],
+    beta: NDArray[np.float64],
     rules: NDArray[np.int32],
 ) -> None:
     """Level k's nodes stand at first[k] … first[k + 1] - 1 of the arrays of messages."""
@@ -73,7 +72,7 @@ def _up_and_down(
     for b in range(z.shape[0]):
         for i in range(z.shape[1]):
             for v in range(V):
-                up[first[depth] + i, v] = seen[b, i] if v == z[b, i] else other[b, i]
+                up[first[depth] + i, v] = beta[b, i] if v == z[b, i] else 0.0
         for k in range(depth - 1, -1, -1):
             for n in range(s**k):
                 children = up[first[k + 1] + n * s : first[k + 1] + (n + 1) * s]

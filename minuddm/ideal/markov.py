@@ -2,7 +2,7 @@
 
 The corrupted tokens z are independent given the clean x, with evidence
 
-    e_i(v) = q(z_i | x_i = v)               uniform process: α 1(v = z_i) + (1 - α)/V
+    e_i(v) = q(z_i | x_i = v) ∝ e^{β_i 1(v = z_i)}      uniform process: β = log(1 + V α/(1 - α))
 
 Given x_i, the past z_{<i} and the future z_{>i} are independent, so that P(x_i = v, z without i)
 = F_i(v) G_i(v),
@@ -25,7 +25,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from minuddm import checks
 from minuddm.checks import Tokens
-from minuddm.ideal.messages import log_evidence, log_sum, normalise
+from minuddm.ideal.messages import evidence, log_sum, normalise
 from minuddm.machine.jit import jit_strict
 from minuddm.process import Process, given_or_uniform
 from minuddm.sources import MarkovChain
@@ -44,14 +44,14 @@ class MarkovIdeal(checks.Sealed):
             self._log_start, self._log_matrix = np.log(chain.start), np.log(chain.matrix)
 
     def __call__(self, tokens: ArrayLike, alpha: ArrayLike) -> NDArray[np.float64]:
-        """Tokens (B, L), alpha (B,) or a number → LOO log-probabilities (B, L, V).
+        """Tokens (B, L) → LOO log-probabilities (B, L, V); alpha is a number, (B,) or (B, L).
 
-        α = 1 is taken as 1 - 1e-12.
+        Where α = 1, no more tokens are contradicted than need be.
         """
         z = checks.tokens(tokens, self.process.states, "tokens", ndim=2)
-        seen, other = log_evidence(self.process, z, checks.alphas(alpha, len(z)))
+        beta = evidence(self.process, z, alpha)
         log_p = np.empty((*z.shape, self.V))
-        _forward_backward(log_p, z, seen, other, self._log_start, self._log_matrix)
+        _forward_backward(log_p, z, beta, self._log_start, self._log_matrix)
         return log_p
 
 
@@ -59,8 +59,7 @@ class MarkovIdeal(checks.Sealed):
 def _forward_backward(
     log_p: NDArray[np.float64],
     z: Tokens,
-    seen: NDArray[np.float64],
-    other: NDArray[np.float64],
+    beta: NDArray[np.float64],
     log_start: NDArray[np.float64],
     log_matrix: NDArray[np.float64],
 ) -> None:
@@ -71,14 +70,14 @@ def _forward_backward(
         F[0] = log_start
         for i in range(L - 1):
             for u in range(V):
-                carried[u] = F[i, u] + (seen[b, i] if u == z[b, i] else other[b, i])
+                carried[u] = F[i, u] + (beta[b, i] if u == z[b, i] else 0.0)
             for v in range(V):
                 F[i + 1, v] = log_sum(carried, log_matrix[:, v])
             F[i + 1] -= F[i + 1].max()
         future[:] = 0
         for i in range(L - 1, -1, -1):
             for v in range(V):
-                carried[v] = future[v] + (seen[b, i] if v == z[b, i] else other[b, i])
+                carried[v] = future[v] + (beta[b, i] if v == z[b, i] else 0.0)
                 F[i, v] += future[v]
             normalise(F[i])
             for u in range(V):

@@ -10,6 +10,10 @@ together. Nothing under- or overflows, and what no pattern has gets log 0 = -∞
 
 At b = 37 + log P the patterns of fewest misses outweigh all others by 2⁵³. For β > b, up to β = ∞
 which is α = 1, the sums at b say how many these are and what they miss; W at β follows.
+
+Where the tokens of a state are not equally certain, a token of β_i = 0 (a masked one) is one that
+no pattern matches, which is all that the table above needs. If there are two β > 0 in one state,
+Σ_i β_i 1[ξ_i^μ = z_i] takes the place of β m_μ, which is no integer: NumPy sums it, slowly.
 """
 
 import contextlib
@@ -38,13 +42,30 @@ _LOG2 = float(np.log(2))
 
 
 def log_conditionals(log_p: Array, z: Tokens, beta: Array, columns: Columns, threads: int) -> None:
-    """States z (B, L) at β (B,) and patterns as columns (L, P) → log p (B, L, V).
+    """States z (B, L) at β (B, L) and patterns as columns (L, P) → log p (B, L, V).
 
     A token of z that no pattern can have matches nowhere.
     """
-    answer = partial(_answer, log_p, np.minimum(z, log_p.shape[2]), beta, columns)
+    shown, level = np.where(beta > 0, z, log_p.shape[2]), beta.max(axis=1)
+    answer = partial(_answer, log_p, shown, level, columns)
     with ThreadPoolExecutor(threads) if threads > 1 else contextlib.nullcontext() as pool:
         run_on(pool, answer, range(0, len(z), QUERIES))
+    for row in np.flatnonzero(((beta > 0) & (beta < level[:, None])).any(axis=1)):
+        _answer_by_scores(log_p[row], z[row], beta[row], columns)
+
+
+def _answer_by_scores(out: Array, z: Tokens, beta: Array, columns: Columns) -> None:
+    """Write log p (L, V) of one state z (L,) at any β (L,), each sum relative to its largest."""
+    V, score = out.shape[1], beta @ (columns == z[:, None])
+    for i, values in enumerate(columns):
+        top = np.full(V, -np.inf)
+        np.maximum.at(top, values, score)
+        total = np.bincount(values, np.exp(score - top[values]), V)
+        with np.errstate(divide="ignore"):
+            log_w = top + np.log(total)
+        if beta[i] > 0:
+            log_w[z[i]] -= beta[i]  # leave the site itself out
+        out[i] = log_w - np.logaddexp.reduce(log_w)
 
 
 def _answer(log_p: Array, z: Tokens, beta: Array, columns: Columns, start: int) -> None:

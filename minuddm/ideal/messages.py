@@ -1,25 +1,27 @@
-"""Messages are logarithms: what belief propagation starts from, and two operations on them.
+"""Messages are logarithms: the evidence that an ideal starts from, and two operations on messages.
 
-log e_i(v) = log q(z_i | x_i = v)          evidence of one token: one number where v = z_i, one else
+Evidence of one token, up to a constant of its own: e^β where v = z_i, 1 for any other v. An alpha a
+token says how much: β = 0 at α = 0, where nothing is known (a masked token), and ∞ at α = 1, where
+nothing is in doubt (a visible one) [T39]. For ∞ stands `COLDEST`: e^-10,000 is no number, so that
+of all explanations of z those that contradict the fewest certain tokens count, and no others. On
+the support these are the ones that contradict none; off it this is the limit β → ∞.
 """
 
 import math
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from minuddm.checks import Tokens
 from minuddm.machine.jit import jit_strict
 from minuddm.process import Process
 
-_LEAST_NOISE = 1e-12  # stands for α = 1, where a z outside the support would have no explanation
+COLDEST = 1e4
 
 
-def log_evidence(
-    process: Process, z: Tokens, alpha: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return log e (B, L) of the value that is seen, and of any other, both finite."""
-    return process.log_evidence(z, np.minimum(alpha, 1 - _LEAST_NOISE))
+def evidence(process: Process, z: Tokens, alpha: ArrayLike) -> NDArray[np.float64]:
+    """Return β (B, L), finite, of tokens z (B, L) and one alpha, one a sequence, or one a token."""
+    return np.minimum(process.inverse_temperature(z, alpha), COLDEST)
 
 
 @jit_strict

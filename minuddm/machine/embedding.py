@@ -6,7 +6,7 @@ from minuddm.machine.jit import jit_reassoc
 
 @jit_reassoc
 def embedding_forward(x: Floats, tokens: Tokens, E: Floats) -> None:
-    """Tokens (N,) and table E (V, D) → x (N, D)."""
+    """Tokens (N,) and table E (states, D) → x (N, D)."""
     for n in range(tokens.shape[0]):
         row = tokens[n]
         for j in range(E.shape[1]):

@@ -9,7 +9,12 @@ the class when it compiles the pass. Called from Python, it is the same function
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 from numba.extending import overload
+from numpy.typing import ArrayLike, NDArray
+
+from minuddm import checks
+from minuddm.checks import Floats
 
 Integrand = Callable[..., None]
 _INTEGRANDS: dict[type, Integrand] = {}
@@ -35,6 +40,32 @@ def integrand_and_gradient(
 ) -> None:
     """Tokens (N,) of the sequences from `first` on → loss (N,); logits (N, V) ← their gradient."""
     _INTEGRANDS[type(coefficients)](loss, logits, x0, xt, coefficients, first, L)
+
+
+def losses_and_gradient(
+    logits: ArrayLike,
+    x0: ArrayLike,
+    xt: ArrayLike,
+    states: int,
+    alpha: ArrayLike,
+    coefficients: Callable[[NDArray[np.float64]], Any],
+) -> tuple[Floats, Floats]:
+    """Return the integrand (B, L), and its gradient in the logits (B, L, V), of checked arguments.
+
+    x0 are clean tokens below V, xt tokens below `states`; alphas (B,) become `coefficients`.
+    """
+    given = np.asarray(logits)
+    V = given.shape[-1]
+    clean = checks.tokens(x0, V, "x0", ndim=2)
+    z = checks.tokens(xt, states, "xt", ndim=2)
+    if clean.shape != z.shape:
+        raise ValueError(f"x0 and xt must have one shape, got {clean.shape} and {z.shape}")
+    gradient = checks.log_probabilities(given, z, "logits").copy()
+    loss = np.empty(z.shape, gradient.dtype)
+    of_each = coefficients(checks.alphas(alpha, len(z)))
+    flat = loss.reshape(-1), gradient.reshape(-1, V), clean.ravel(), z.ravel()
+    integrand_and_gradient(*flat, of_each, 0, z.shape[1])
+    return loss, gradient
 
 
 @overload(integrand_and_gradient, jit_options={"forceinline": True})

@@ -88,9 +88,10 @@ def log_probs(
     modulation, q, k and v of the first block are therefore a table with a row a value.
     """
     (B, L), B_tile, V, levels = x.shape, tile.probs.shape[1], log_p.shape[2], len(features)
+    states = len(w.embedding)
     no_uniforms = np.empty((0, 0, 0, 0), np.float32)
     conditioning_forward(cond, features, w)
-    rows = V if levels == 1 and V < B * L else 0
+    rows = states if levels == 1 and states < B * L else 0
     table = np.empty((rows, tile.qkv.shape[2]), log_p.dtype)
     if rows > 0:
         _first_table(table, cond.mod, w, wT)
@@ -104,10 +105,10 @@ def log_probs(
 
 @jit_strict
 def _first_table(table: Floats, mod: Floats, w: Tensors, wT: Transposed) -> None:
-    """Write q, k and v (V, 3D) of every value before the first attention."""
-    V = len(table)
-    h, moments = np.empty_like(w.embedding), np.empty((2, V), table.dtype)
-    modulated_norm_forward(h, moments[0], moments[1], w.embedding, w.norm1[0], mod, _NORM1, V)
+    """Write q, k and v (states, 3D) of every value before the first attention."""
+    N = len(table)
+    h, moments = np.empty_like(w.embedding), np.empty((2, N), table.dtype)
+    modulated_norm_forward(h, moments[0], moments[1], w.embedding, w.norm1[0], mod, _NORM1, N)
     linear_forward(table, h, wT.attention_qkv[0], None)
 
 

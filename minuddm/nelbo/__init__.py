@@ -2,6 +2,7 @@
 
 nelbo, nelbo_grad      its integrand at one time, per token [T8], and the gradient in the logits
 exact_nelbo            the whole bound of a law that can be enumerated [T9]
+masked_nelbo           that of the masked process in closed form [T38]
 discrete_elbo          the same with finitely many steps in place of continuous time [T10]
 enumerate_law          a source as the table of its probabilities
 prior                  what is left of a token at t = 1
@@ -16,13 +17,14 @@ from typing import TYPE_CHECKING, Any
 from minuddm.nelbo.integrand import coefficients, nelbo, nelbo_grad
 
 if TYPE_CHECKING:
-    from minuddm.nelbo.exact import discrete_elbo, enumerate_law, exact_nelbo, prior
+    from minuddm.nelbo.exact import discrete_elbo, enumerate_law, exact_nelbo, masked_nelbo, prior
 
 __all__ = [
     "coefficients",
     "discrete_elbo",
     "enumerate_law",
     "exact_nelbo",
+    "masked_nelbo",
     "nelbo",
     "nelbo_grad",
     "prior",

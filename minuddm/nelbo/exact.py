@@ -10,18 +10,21 @@ is the law carried through the kernel along every axis but the i-th, times q(z_i
 p_i(·|z) the denoiser's conditionals, the bound in nats per *sequence* is
 
     exact_nelbo     Σ_i KL(q(x_1|x_0) ‖ noise) + ∫ dt Σ_i Σ_{v,z} W_i(v, z) ℓ(p_i(·|z), v, z_i)
+    masked_nelbo    the same for the masked process, with no integral and no schedule [T38]
     discrete_elbo   Σ_i KL(q(x_1|x_0) ‖ noise)
                     + Σ_t Σ_i Σ_{v,z} W_i(v, z) KL(q(x_s|z_i, v) ‖ q(x_s|z_i, p_i))
 
 over n steps t = 1, …, 1/n, s = t - 1/n; the last one, to α = 1, is the reconstruction -log
-p(x_0|x_{1/n}). Kernel, bridge, noise and ℓ are those of any process. The integral runs over u with
-t = u³, which spreads the logarithm that ℓ has at t = 0: 60 Gauss-Legendre points give 1e-10.
+p(x_0|x_{1/n}). Kernel, bridge, noise and ℓ are those of any process, W taken at the alpha that it
+is `conditioned` to have. The integral runs over u with t = u³, which spreads the logarithm that ℓ
+has at t = 0: 60 Gauss-Legendre points give 1e-10.
 
-Neither is ever below the entropy of the law. The first equals it for the leave-one-out conditional
-alone, if α(1) = 0; where the chain starts from noise before the data have got there, it is KL(p_1 ‖
-noise) above (1e-7 for the uniform process and the log-linear schedule).
+None is ever below the entropy of the law. The first two equal it for the leave-one-out conditional
+alone; where the uniform process starts from noise before the data have got there, α(1) > 0, the
+first is KL(p_1 ‖ noise) above (1e-7 for the log-linear schedule).
 """
 
+import math
 from collections.abc import Iterator
 from typing import Protocol
 
@@ -32,7 +35,7 @@ from numpy.typing import ArrayLike, NDArray
 from minuddm import checks
 from minuddm.checks import Tokens
 from minuddm.denoiser import Denoiser
-from minuddm.process import Process, Uniform, given_or_uniform
+from minuddm.process import Absorbing, Process, Uniform, given_or_uniform
 from minuddm.schedule import Schedule
 
 MOST_STATES = 2**20
@@ -78,13 +81,30 @@ def exact_nelbo(
     if checks.count(points, "points") > _MOST_POINTS:
         raise ValueError(f"points must be at most {_MOST_POINTS}, got {points}")
     nodes, weights = np.polynomial.legendre.leggauss(points)
-    total = L * process.prior(float(schedule.alpha(1.0)))
+    last = float(schedule.alpha(1.0))
+    total = L * process.prior(last)
     for u, w in zip((nodes + 1) / 2, weights / 2, strict=True):
         alpha, dalpha = float(schedule.alpha(u**3)), float(schedule.dalpha(u**3))
-        for z, log_p, W in _joint(denoiser, table, alpha, process):
-            for v in range(V):
-                loss = process.nelbo(log_p, np.full_like(z, v), z, alpha, dalpha)
-                total += w * 3 * u**2 * float((W[:, :, v] * loss).sum())
+        for z, log_p, W in _joint(denoiser, table, alpha, last, process):
+            total += w * 3 * u**2 * float(_losses(log_p, z, W, alpha, dalpha, process).sum())
+    return total
+
+
+def masked_nelbo(denoiser: Denoiser, law: ArrayLike) -> float:
+    """Return the bound of the masked process in closed form [T38], in nats per sequence.
+
+    A state with m masked tokens counts 1 / (m C(L, m)), whatever the schedule, if the denoiser
+    reads the tokens alone. It is asked at α = ½, where each set of masked tokens has the chance
+    2^-L, which W holds.
+    """
+    table = _law(law)
+    V, L = table.shape[0], table.ndim
+    process, total = Absorbing(V), 0.0
+    for z, log_p, W in _joint(denoiser, table, 0.5, 0.0, process):
+        m = (z == V).sum(axis=1)
+        sets = np.array([math.inf, *(k * math.comb(L, k) for k in range(1, L + 1))])[m]
+        cost = _losses(log_p, z, W, 0.5, -0.5, process).sum(axis=1)  # α'/(1 - α) is -1
+        total += float((2.0**L / sets * cost).sum())
     return total
 
 
@@ -102,10 +122,11 @@ def discrete_elbo(
     table = _law(law)
     V, L = table.shape[0], table.ndim
     process = given_or_uniform(process, V)
-    total = L * process.prior(float(schedule.alpha(1.0)))
+    last = float(schedule.alpha(1.0))
+    total = L * process.prior(last)
     for k in range(checks.count(steps, "steps"), 0, -1):
         alpha_t, alpha_s = float(schedule.alpha(k / steps)), float(schedule.alpha((k - 1) / steps))
-        for z, log_p, W in _joint(denoiser, table, alpha_t, process):
+        for z, log_p, W in _joint(denoiser, table, alpha_t, last, process):
             plug = process.bridge(z, np.exp(log_p), alpha_s, alpha_t)
             for v in range(V):
                 clean = np.broadcast_to(np.eye(V)[v], log_p.shape)
@@ -118,14 +139,26 @@ def discrete_elbo(
     return total
 
 
+def _losses(
+    log_p: Array, z: Tokens, W: Array, alpha: float, dalpha: float, process: Process
+) -> Array:
+    """Σ_v W_i(v, z) ℓ(p_i(·|z), v, z_i), (n, L): what is impossible costs nothing."""
+    total = np.zeros(z.shape)
+    for v in range(W.shape[-1]):
+        loss = process.nelbo(log_p, np.full_like(z, v), z, alpha, dalpha)
+        total += W[:, :, v] * np.where(W[:, :, v] > 0, loss, 0)
+    return total
+
+
 def _joint(
-    denoiser: Denoiser, law: Array, alpha: float, process: Process
+    denoiser: Denoiser, law: Array, alpha: float, last: float, process: Process
 ) -> Iterator[tuple[Tokens, Array, Array]]:
     """Yield states z (n, L), conditionals log p (n, L, V) and W (n, L, V), chunk by chunk."""
     V, L = law.shape[0], law.ndim
     _enumerable(process.states, L)
-    kernel = process.kernel(alpha)[:V]  # q(z_i | v)
-    tables = [_all_but(law, alpha, i, process) for i in range(L)]
+    conditioned = float(process.conditioned(alpha, last))
+    kernel = process.kernel(conditioned)[:V]  # q(z_i | v)
+    tables = [_all_but(law, conditioned, i, process) for i in range(L)]
     for z in _states(process.states, L):
         log_p = np.asarray(denoiser(z, np.full(len(z), alpha)), dtype=np.float64)
         if log_p.shape != (*z.shape, V):

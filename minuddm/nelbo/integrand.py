@@ -36,7 +36,7 @@ from numpy.typing import ArrayLike, NDArray
 from minuddm import checks
 from minuddm.checks import Floats, Tokens
 from minuddm.machine.exponential import exp, largest, x_minus_log1p
-from minuddm.machine.integrand import integrand_of
+from minuddm.machine.integrand import integrand_of, losses_and_gradient
 from minuddm.machine.jit import jit_reassoc
 
 
@@ -66,17 +66,11 @@ def _bound(
 ) -> tuple[Floats, Floats]:
     logits = np.asarray(logits)
     V = checks.vocabulary(logits.shape[-1] if logits.ndim else 0)
-    clean = checks.tokens(x0, V, "x0", ndim=2)
-    z = checks.tokens(xt, V, "xt", ndim=2)
-    if clean.shape != z.shape:
-        raise ValueError(f"x0 and xt must have one shape, got {clean.shape} and {z.shape}")
-    logits = checks.log_probabilities(logits, z, "logits")
-    loss, gradient = np.empty(z.shape, logits.dtype), logits.copy()
-    given = coefficients(checks.alphas(alpha, len(z)), dalpha, V)
-    _integrand(
-        loss.reshape(-1), gradient.reshape(-1, V), clean.ravel(), z.ravel(), given, 0, z.shape[1]
-    )
-    return loss, gradient
+
+    def given(alpha: NDArray[np.float64]) -> Coefficients:
+        return coefficients(alpha, dalpha, V)
+
+    return losses_and_gradient(logits, x0, xt, V, alpha, given)
 
 
 class Coefficients(NamedTuple):
@@ -89,13 +83,9 @@ class Coefficients(NamedTuple):
 
 def coefficients(alpha: NDArray[np.float64], dalpha: ArrayLike, V: int) -> Coefficients:
     """Return the coefficients of alphas (B,) in (0, 1) and their derivatives in t, (B,) or one."""
-    dalpha = np.asarray(dalpha, dtype=np.float64)
-    if dalpha.shape not in ((), alpha.shape):
-        raise ValueError(f"dalpha must be a number or have shape {alpha.shape}, got {dalpha.shape}")
+    dalpha = checks.slopes(dalpha, alpha)
     if ((alpha <= 0) | (alpha >= 1)).any():
         raise ValueError("the bound needs alpha in (0, 1)")
-    if not (np.isfinite(dalpha) & (dalpha <= 0)).all():
-        raise ValueError("dalpha must be finite and not positive")
     return Coefficients(V * alpha, 1 - alpha, -dalpha / (V * alpha))
 
 

@@ -50,13 +50,15 @@ def conditional_entropy(
 ) -> ConditionalEntropy:
     """Return both entropies of every token of the sequences (N, L) at one alpha in [0, 1).
 
-    The process, uniform if not given, is that which corrupts tokens; the posterior needs it.
+    The process, uniform if not given, is that which corrupts tokens. The posterior needs it, and so
+    does leave-one-out where a denoiser knows of masked tokens alone (`leave_one_out`: L + 1 calls).
     """
     x = checks.tokens(tokens, 2**31 - 1, "tokens", ndim=2)
     loo, after = np.empty(x.shape), np.empty(x.shape)
     for start in range(0, len(x), checks.count(batch, "batch")):
         part = slice(start, start + batch)
-        log_p = denoiser(x[part], np.full(len(x[part]), alpha))
+        asked = x[part], np.full(len(x[part]), alpha)
+        log_p = denoiser(*asked) if process is None else process.leave_one_out(denoiser, *asked)
         loo[part] = entropy(log_p)
         after[part] = entropy(posterior(log_p, x[part], alpha, process))
     return ConditionalEntropy(loo, after)

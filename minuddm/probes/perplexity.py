@@ -3,6 +3,8 @@
 ∫ ℓ dt over [t_min, 1]       [T8], by Monte Carlo over stratified times and corruptions
 + E[-log p(x0 | x_{t_min})]  reconstruction, with the posterior [T12]
 + KL(q(x_1 | x0) ‖ noise)    prior: what is left of the sequence at t = 1
+
+Tokens are corrupted at the alpha that the process is `conditioned` to have.
 """
 
 import numpy as np
@@ -38,19 +40,19 @@ def held_out_nelbo(
     process = given_or_uniform(process, checks.vocabulary(V))
     x = checks.tokens(x0, V, "x0", ndim=2)
     checks.count(batch, "batch")
-    total = np.zeros(len(x))
+    total, last = np.zeros(len(x)), float(schedule.alpha(1.0))
     for _ in range(checks.count(draws, "draws")):
         in_order = np.stack(stratified_times(len(x), T_END, checks.generator(rng)))
         t, weight = rng.permutation(in_order, axis=1)
         alpha, dalpha = schedule.alpha(t), schedule.dalpha(t) * weight
-        xt = process.corrupt(x, alpha, rng)
+        xt = process.corrupt(x, process.conditioned(alpha, last), rng)
         for start in range(0, len(x), batch):
             part = slice(start, start + batch)
             log_p = denoiser(xt[part], alpha[part])
             loss = process.nelbo(log_p, x[part], xt[part], alpha[part], dalpha[part])
             total[part] += loss.mean(axis=1)
     ends = _reconstruction(denoiser, x, process, schedule, rng, batch)
-    return total / draws + ends + process.prior(float(schedule.alpha(1.0)))
+    return total / draws + ends + process.prior(last)
 
 
 def _reconstruction(
@@ -62,8 +64,8 @@ def _reconstruction(
     batch: int,
 ) -> NDArray[np.float64]:
     """-log p(x0 | x_{t_min}), nats per token, (N,)."""
-    alpha = float(schedule.alpha(T_END))
-    xt = process.corrupt(x, alpha, rng)
+    alpha, last = float(schedule.alpha(T_END)), float(schedule.alpha(1.0))
+    xt = process.corrupt(x, process.conditioned(alpha, last), rng)
     out = np.empty(len(x))
     for start in range(0, len(x), batch):
         part = slice(start, start + batch)

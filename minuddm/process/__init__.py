@@ -5,8 +5,8 @@ clean ones. With α_t the chance that it was never replaced by time t, a process
 
     forwards     kernel, rate, propagate, marginal         the kernel q(x_t | x_s)
                  corrupt, change                           draws from it
-    the ends     noise, prior                              where the way back starts, and its cost
-    evidence     log_evidence, inverse_temperature         the likelihood of x_0 given x_t
+    the ends     noise, prior, conditioned                 where the way back starts, and its cost
+    evidence     inverse_temperature, leave_one_out        what a token tells of x_0, and what not
     backwards    bridge, bridge_quantile, mode_of_bridge   q(x_s | x_t, p): law, draw, mode
     the bound    nelbo, nelbo_grad, coefficients           its integrand, and the gradient in logits
 
@@ -16,15 +16,18 @@ value: equal to another of the same class and size, and its repr names it in the
 checkpoint. Another process is another file beside `uniform`. A *law* is a distribution.
 """
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
+import numpy as np
 from numpy.random import Generator
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from minuddm.checks import Floats, Tokens
+from minuddm.process.absorbing import Absorbing
 from minuddm.process.uniform import Uniform
 
-__all__ = ["Process", "Uniform", "given_or_uniform"]
+__all__ = ["Absorbing", "Process", "Uniform", "given_or_uniform"]
 
 
 class Process(Protocol):
@@ -63,16 +66,31 @@ class Process(Protocol):
         """Return tokens (B, L) as they are at α = 0, whatever they were."""
 
     def prior(self, alpha: float) -> float:
-        """Return KL(q(x_t | x_0) ‖ noise) of one token, in nats; alpha is that of t = 1."""
+        """Return KL(q(x_1 | x_0) ‖ noise) of one token, in nats; alpha is that of t = 1.
 
-    def log_evidence(self, xt: ArrayLike, alpha: ArrayLike) -> tuple[Floats, Floats]:
-        """Return log q(x_t = z | x_0 = v) for v = z and for any other v, in the shape of z = xt.
-
-        Both up to a common constant of each token, and finite for alpha < 1.
+        Where `conditioned` conditions on x_1, so does this.
         """
 
-    def inverse_temperature(self, alpha: ArrayLike) -> Floats:
-        """Return β, the first `log_evidence` less the second where z is a clean value."""
+    def conditioned(self, alpha: ArrayLike, last: float) -> NDArray[np.float64]:
+        """Return alphas given how the bound's chain ends; `last` is alpha at t = 1.
+
+        A process that noise can only be reached from one x_1 is conditioned on that x_1.
+        """
+
+    def inverse_temperature(self, xt: ArrayLike, alpha: ArrayLike) -> NDArray[np.float64]:
+        """Return β, log q(x_t = z | x_0 = v) for v = z less the same for any other v, of z = xt.
+
+        In the shape of xt; 0 where z is no clean value, infinite where it leaves no doubt. alpha is
+        one, one a sequence, or one a token.
+        """
+
+    def leave_one_out(
+        self, denoiser: Callable[..., Floats], xt: Tokens, alpha: NDArray[np.float64]
+    ) -> Floats:
+        """Return log p (B, L, V) of each token given the others, for xt (B, L) and alpha (B,).
+
+        From a denoiser that knows what the process's bound teaches, which may be less.
+        """
 
     def bridge(self, xt: ArrayLike, p: ArrayLike, alpha_s: ArrayLike, alpha_t: ArrayLike) -> Floats:
         """Return q(x_s | x_t, p) (..., states) for xt (...), clean laws p (..., V), and s ≤ t."""

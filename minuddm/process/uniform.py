@@ -4,6 +4,7 @@
 corrupted token still shows one of the clean values, so `states` = V; at α = 0 it is uniform.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -71,17 +72,23 @@ class Uniform:
         moved = (self.V - 1) * move * np.log(move) if move else 0.0
         return float(keep * np.log(keep) + moved) / self.V
 
+    def conditioned(self, alpha: ArrayLike, last: float) -> NDArray[np.float64]:
+        """Return alpha: x_1 may be any value, and what it still tells of x_0 is the `prior`."""
+        return checks.alphas(alpha)
+
     # ---- evidence -------------------------------------------------------------------------------
 
-    def log_evidence(
-        self, xt: ArrayLike, alpha: ArrayLike
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return log q(x_t = z | x_0 = v) for v = z and for any other v, in the shape of xt."""
-        return transition.log_evidence(xt, alpha, self.V)
+    def inverse_temperature(self, xt: ArrayLike, alpha: ArrayLike) -> NDArray[np.float64]:
+        """Return β = log(1 + V α/(1 - α)) [T14] of every token, in the shape of xt."""
+        z = checks.tokens(xt, self.V, "xt")
+        a = checks.per_token(alpha, z)
+        return transition.inverse_temperature(a.ravel(), self.V).reshape(z.shape)
 
-    def inverse_temperature(self, alpha: ArrayLike) -> NDArray[np.float64]:
-        """Return β = log(1 + V α/(1 - α)) [T14]."""
-        return transition.inverse_temperature(alpha, self.V)
+    def leave_one_out(
+        self, denoiser: Callable[..., Floats], xt: Tokens, alpha: NDArray[np.float64]
+    ) -> Floats:
+        """Return what the denoiser answers: that is what the bound has taught it [T11]."""
+        return denoiser(xt, alpha)
 
     # ---- backwards ------------------------------------------------------------------------------
 
