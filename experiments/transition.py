@@ -29,7 +29,7 @@ from experiments.kit.intervals import overlap, show
 from experiments.kit.networks import Arrays, Cell, by_seeds, compute
 from experiments.kit.readings import Estimates, draw, estimate
 from experiments.kit.record import Record
-from experiments.kit.settings import MODELS, RECIPE, SPLITS, TRAINED, Settings
+from experiments.kit.settings import MODELS, PROCESSES, RECIPE, SPLITS, TRAINED, UNMASKED, Settings
 from experiments.kit.table import COLUMNS, gaps, rows
 from minuddm import Corpus
 
@@ -78,6 +78,8 @@ def verdicts(record: Record) -> list[Verdict]:
     about = ("" if data == "pydoc" else f"{data}: ") + (
         "linear network: " if subject == "pseudolikelihood" else ""
     )
+    if record.content["settings"]["measured"].get("process") == "masked":
+        about += "masked: "
     if len(sizes) == 1:
         return _near(record, about, subject, sizes[0])
     leaves, meet, entropies, cross = (record.interval(name) for name in Estimates._fields)
@@ -152,9 +154,10 @@ def options(p: commandline.CommandLine) -> None:
     p.add_argument("--length", type=whole(2, 1024), help="tokens per sequence, L (default: 32, or "
                    "the longest line; hierarchy: 16)")  # fmt: skip
     p.add_argument("--vocab", type=whole(2, 4096), default=256, help="largest alphabet, V")
+    p.add_argument("--process", choices=PROCESSES, default="uniform", help="what corrupts tokens")
     p.add_argument("--models", help=f"what restores, with commas: {', '.join(MODELS)} (default: "
-                   "all but the second; the last on a source only). The transition is that of the "
-                   "trained one named first")  # fmt: skip
+                   "all but the second; the last on a source only; masked: no token_memory). The "
+                   "transition is that of the trained one named first")  # fmt: skip
     p.add_argument("--subsets", type=whole(1), nargs="+", metavar="P", help="training set sizes "
                    "(default: 6 from 16 to 10,000, on a source 65,536; --quick: 4)")  # fmt: skip
     p.add_argument("--times", type=commandline.time, nargs="+", metavar="t",
@@ -179,8 +182,9 @@ def options(p: commandline.CommandLine) -> None:
 def plan(args: Namespace) -> Plan:
     """Return what is run: one cell for each P and seed."""
     data = read(
-        args.data, args.length, lines=args.lines, vocab=args.vocab, rules=args.rules, seed=args.seed
-    )
+        args.data, args.length, lines=args.lines, vocab=args.vocab, rules=args.rules,
+        seed=args.seed, process=PROCESSES[args.process],
+    )  # fmt: skip
     long = FINISHED if args.finished else {"steps": 1800 if args.quick else 8000, "width": 64}
     settings = Settings(
         times=tuple(dict.fromkeys(args.times)),
@@ -195,6 +199,7 @@ def plan(args: Namespace) -> Plan:
         dropout=args.dropout,
         seed=args.seed,
         models=_models(args),
+        process=args.process,
     )
     corpus = data.corpus
     described = settings.describe(corpus.V, corpus.tokens.shape[1])  # refuses what cannot be built
@@ -213,8 +218,8 @@ def plan(args: Namespace) -> Plan:
 def _models(args: Namespace) -> tuple[str, ...]:
     """Return the models asked for, each once, or the default ones."""
     if args.models is None:
-        known = args.data in SOURCES
-        left_out = ("pseudolikelihood",) if known else ("pseudolikelihood", "source_ideal")
+        left_out = ["pseudolikelihood"] + (["source_ideal"] if args.data not in SOURCES else [])
+        left_out += UNMASKED if args.process == "masked" else ()
         return tuple(model for model in MODELS if model not in left_out)
     models = tuple(dict.fromkeys(word.strip() for word in args.models.split(",")))
     if "source_ideal" in models and args.data not in SOURCES:
@@ -280,6 +285,8 @@ def variant(args: Namespace) -> str:
         parts.append("finished")
     if args.data == "hierarchy" and args.rules != 2:
         parts.append(f"{args.rules}-rules")
+    if args.process != "uniform":
+        parts.append(args.process)
     trained = [model for model in _models(args) if model in TRAINED]
     return "-".join(parts + (trained if trained != ["network"] else []))
 

@@ -4,13 +4,14 @@ A source gives more than sequences: its entropy, and the ideal generaliser that 
 """
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from minuddm import Corpus, Denoiser, load
+from minuddm import Corpus, Denoiser, Process, Uniform, load
 from minuddm.checks import Tokens
 from minuddm.ideal import HierarchyIdeal, MarkovIdeal
 from minuddm.sources import MarkovChain, RandomHierarchy
@@ -33,17 +34,21 @@ class Data:
     source: MarkovChain | RandomHierarchy | None = None
 
 
-def read(name: str, length: int | None, *, lines: bool, vocab: int, rules: int, seed: int) -> Data:
+def read(
+    name: str, length: int | None, *, lines: bool, vocab: int, rules: int, seed: int,
+    process: Callable[[int], Process] = Uniform,
+) -> Data:  # fmt: skip
     """Return the data of a name: a text (`minuddm.load`), `markov` or `hierarchy`.
 
-    Raises `ValueError` with one line for what cannot be had.
+    The ideal generaliser is that of a process over V values. Raises `ValueError` with one line for
+    what cannot be had.
     """
     if name == "markov":
-        return markov(length or 32, seed)
+        return markov(length or 32, seed, process=process)
     if name == "hierarchy":
         if length not in (None, 16):
             raise ValueError(f"sequences of the hierarchy have length 16, got {length}")
-        return hierarchy(rules, seed)
+        return hierarchy(rules, seed, process=process)
     return Data(load(name, length, lines=lines, vocab=vocab))
 
 
@@ -62,7 +67,10 @@ def describe(data: Data) -> dict[str, Any]:
     }
 
 
-def markov(length: int, seed: int, V: int = 16, n: int = 70_000) -> Data:
+def markov(
+    length: int, seed: int, V: int = 16, n: int = 70_000,
+    process: Callable[[int], Process] = Uniform,
+) -> Data:  # fmt: skip
     """Return sequences of a random Markov chain over V values."""
     rng = np.random.default_rng(seed)
     chain = MarkovChain.random(V, rng)
@@ -72,10 +80,12 @@ def markov(length: int, seed: int, V: int = 16, n: int = 70_000) -> Data:
             f"markov sequences of length {length} repeat too often: {len(corpus)} different ones "
             f"among {n}; choose a larger length"
         )
-    return Data(corpus, MarkovIdeal(chain), chain.entropy(length), chain)
+    return Data(corpus, MarkovIdeal(chain, process(V)), chain.entropy(length), chain)
 
 
-def hierarchy(rules: int, seed: int, n: int = 90_000) -> Data:
+def hierarchy(
+    rules: int, seed: int, n: int = 90_000, process: Callable[[int], Process] = Uniform
+) -> Data:
     """Return sequences of a random hierarchy: 8 symbols, branching 2, depth 4.
 
     Its law is uniform over its support, and stays so when repetitions are removed.
@@ -83,7 +93,7 @@ def hierarchy(rules: int, seed: int, n: int = 90_000) -> Data:
     rng = np.random.default_rng(seed)
     source = RandomHierarchy.random(8, rules, 2, 4, rng)
     corpus = _corpus(f"hierarchy, {rules} rules", _SYMBOLS[:8], source.sample(n, rng))
-    return Data(corpus, HierarchyIdeal(source), source.entropy(), source)
+    return Data(corpus, HierarchyIdeal(source, process(8)), source.entropy(), source)
 
 
 def _corpus(name: str, alphabet: str, tokens: Tokens) -> Corpus:

@@ -8,6 +8,8 @@ The *same corrupted sequences*, from the training set and unseen, are restored b
     token_memory       energy descent in the dense associative memory of the P sequences [T19]
     source_ideal       the reverse chain with the ideal generaliser, where the source is known [T15]
 
+With the masked process [T37] all this is of masks; token memory and pseudo-likelihood know of none.
+
 Networks learn by one recipe (RECIPE, COND), until learning is over (`kit/course.py`) or to a cap on
 their steps. One that is interrupted goes on from its checkpoint, which lies beside the cell's file.
 """
@@ -33,8 +35,8 @@ from hopfield import TokenMemory, TokenPseudoLikelihood
 from minuddm import (
     DatasetIdeal,
     Denoiser,
+    Process,
     Transformer,
-    corrupt,
     generate,
     inverse_temperature,
     restore,
@@ -66,6 +68,11 @@ class Cell:
     def vocab(self) -> int:
         """Return V."""
         return len(self.alphabet)
+
+    @property
+    def process(self) -> Process:
+        """Return what corrupts the tokens."""
+        return self.settings.of_tokens(self.vocab)
 
     @property
     def label(self) -> str:
@@ -123,6 +130,7 @@ def measure(cell: Cell) -> Arrays:
             cell.training,
             s.training(),
             partial(look, cell),
+            process=cell.process,
             checkpoint=cell.checkpoint,
             about={"alphabet": cell.alphabet},
             progress=cell.checkpoint is not None,
@@ -136,7 +144,7 @@ def measure(cell: Cell) -> Arrays:
         )
     seconds = time.perf_counter() - started
     if "dataset_ideal" in s.models:
-        denoisers["dataset_ideal"] = DatasetIdeal(cell.training, cell.vocab)
+        denoisers["dataset_ideal"] = DatasetIdeal(cell.training, cell.vocab, cell.process)
     if "source_ideal" in s.models and cell.ideal is not None:
         denoisers["source_ideal"] = cell.ideal
     for split, x in (("train", cell.training[: s.sequences]), ("test", cell.test)):
@@ -152,15 +160,16 @@ def measure(cell: Cell) -> Arrays:
 
 def look(cell: Cell, network: Transformer) -> Arrays:
     """Return what is measured while a network learns, one value a sequence: recovery and bound."""
-    s, V, t = cell.settings, cell.vocab, cell.settings.times[0]
+    s, V, of, t = cell.settings, cell.vocab, cell.process, cell.settings.times[0]
     found: Arrays = {}
     for split, x in (("train", cell.training), ("test", cell.test)):
         x0 = np.resize(x, (min(LOOKED_AT, s.sequences), x.shape[1]))
-        xt = corrupt(x0, float(SCHEDULE.alpha(t)), V, generator(s.seed, f"look {split}"))
-        back = restore(network, xt, t, SCHEDULE, s.grid, generator(s.seed, f"look back {split}"))
+        xt = of.corrupt(x0, float(SCHEDULE.alpha(t)), generator(s.seed, f"look {split}"))
+        chance = generator(s.seed, f"look back {split}")
+        back = restore(network, xt, t, SCHEDULE, s.grid, chance, process=of)
         found[f"{split} recovery"] = recovery(x0, xt, back).recovery
         chance = generator(s.seed, f"look bound {split}")
-        found[f"{split} bound"] = held_out_nelbo(network, x0, V, SCHEDULE, chance)
+        found[f"{split} bound"] = held_out_nelbo(network, x0, V, SCHEDULE, chance, process=of)
     return found
 
 
@@ -172,10 +181,10 @@ def _at_noise(
     One value per sequence: where there are fewer sequences than asked for, each is corrupted
     several times and its values are averaged.
     """
-    s, V, alpha = cell.settings, cell.vocab, float(SCHEDULE.alpha(t))
+    s, V, of, alpha = cell.settings, cell.vocab, cell.process, float(SCHEDULE.alpha(t))
     repeats = max(1, s.sequences // len(x))
     x0 = np.repeat(x, repeats, axis=0)
-    xt = corrupt(x0, alpha, V, generator(s.seed, f"corrupt {split} {t}"))
+    xt = of.corrupt(x0, alpha, generator(s.seed, f"corrupt {split} {t}"))
     arrays: Arrays = {}
 
     def keep(model: str, name: str, values: NDArray[Any]) -> None:
@@ -188,12 +197,12 @@ def _at_noise(
         restored["token_memory"] = memory.recall(xt).state
     for model, denoiser in denoisers.items():
         chance = generator(s.seed, f"restore {split} {t}")
-        restored[model] = restore(denoiser, xt, t, SCHEDULE, s.grid, chance)
-        for kind, H in conditional_entropy(denoiser, xt, alpha)._asdict().items():
+        restored[model] = restore(denoiser, xt, t, SCHEDULE, s.grid, chance, process=of)
+        for kind, H in conditional_entropy(denoiser, xt, alpha, process=of)._asdict().items():
             keep(model, f"entropy_{kind}", H.mean(axis=1))
             keep(model, f"entropy_{kind}_median", np.median(H, axis=1))
             keep(model, f"entropy_{kind}_above", (H > SURE).mean(axis=1))
-    for (ideal, model), apart in _distances(denoisers, xt, alpha).items():
+    for (ideal, model), apart in _distances(denoisers, xt, alpha, of).items():
         keep(model, f"kl_{ideal}", apart)
     for model, back in restored.items():
         for name, values in recovery(x0, xt, back)._asdict().items():
@@ -202,7 +211,7 @@ def _at_noise(
 
 
 def _distances(
-    denoisers: dict[str, Denoiser], xt: NDArray[np.int32], alpha: float
+    denoisers: dict[str, Denoiser], xt: NDArray[np.int32], alpha: float, of: Process
 ) -> dict[tuple[str, str], NDArray[np.float64]]:
     """Mean KL(ideal ‖ trained) of each sequence's conditionals, in nats per token, (B,).
 
@@ -213,7 +222,8 @@ def _distances(
     apart = {(ideal, model): np.empty(len(xt)) for ideal in ideals for model in trained}
     for start in range(0, len(xt), _BATCH):
         part = xt[start : start + _BATCH]
-        log = {name: known(part, np.full(len(part), alpha)) for name, known in denoisers.items()}
+        at = np.full(len(part), alpha)
+        log = {name: of.leave_one_out(known, part, at) for name, known in denoisers.items()}
         for (ideal, model), values in apart.items():
             near = divergence(log[ideal], log[model])
             values[start : start + _BATCH] = near.mean(axis=1)
@@ -224,9 +234,10 @@ def _of_the_clean(
     cell: Cell, model: str, denoiser: Denoiser, split: str, x: NDArray[np.int32]
 ) -> Arrays:
     """Entropies of the clean sequences at t = 1e-5, and the bound; one value per sequence."""
-    entropies = conditional_entropy(denoiser, x, float(SCHEDULE.alpha(T_END)))
+    of, alpha = cell.process, float(SCHEDULE.alpha(T_END))
+    entropies = conditional_entropy(denoiser, x, alpha, process=of)
     chance = generator(cell.settings.seed, f"bound {split}")
-    bound = held_out_nelbo(denoiser, x, cell.vocab, SCHEDULE, chance)
+    bound = held_out_nelbo(denoiser, x, cell.vocab, SCHEDULE, chance, process=of)
     return {
         f"{model} {split} clean_entropy_loo": entropies.loo.mean(axis=1),
         f"{model} {split} clean_entropy_posterior": entropies.posterior.mean(axis=1),
@@ -236,11 +247,12 @@ def _of_the_clean(
 
 def _samples(cell: Cell, denoiser: Denoiser) -> Arrays:
     """Generate two independent sets of sequences; entropies of the first at t = 1e-5 [T28]."""
-    s, V, L = cell.settings, cell.vocab, cell.training.shape[1]
+    s, of, size = cell.settings, cell.process, (cell.training.shape[1], cell.vocab)
     chance = generator(s.seed, "samples")
-    both = generate(denoiser, 2 * s.samples, L, V, SCHEDULE, s.grid, chance)
+    both = generate(denoiser, 2 * s.samples, *size, SCHEDULE, s.grid, chance, process=of)
     first, second = np.split(both, 2)
-    entropies = conditional_entropy(denoiser, first, float(SCHEDULE.alpha(T_END)))
+    alpha = float(SCHEDULE.alpha(T_END))
+    entropies = conditional_entropy(denoiser, first, alpha, process=of)
     return {
         "samples": first,
         "second samples": second,
