@@ -4,8 +4,9 @@
                of each clean token given the OTHER tokens
 
 The network learns this *leave-one-out* (LOO) conditional p_i(v) = P(x0_i = v | x_t without i)
-[T11]; for a data set [T14] and a known source [T15] it is computed exactly. Bayes' rule puts back
-the evidence of z_i, the token seen at i, so everything else follows from the LOO conditional [T12]:
+[T11], or those of masked tokens alone [T37]; for a data set [T14] and a known source [T15] it is
+computed exactly. Bayes' rule puts back the evidence of z_i, the token seen at i, so everything else
+follows from the LOO conditional [T12]:
 
     posterior      P(x0_i = v | x_t) ∝ p_i(v) · q(z_i | v),   q(z | v) ∝ e^{β 1(v = z)},
                                                 uniform process: β = log(1 + V α/(1 - α))

@@ -124,6 +124,29 @@ def test_a_known_source_adds_its_ideal_and_the_distance_to_both_ideals(source, t
     assert record["headline"]["ideals_cross"] is not None
 
 
+def test_the_masked_process_changes_no_visible_token(tmp_path, capsys):
+    out, words = tmp_path / "out", ["--data", "hierarchy", "--process", "masked", *SMALL]
+    transition.EXPERIMENT.main([*words, "--out", str(out)])
+    with (out / "table.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert {row["model"] for row in rows} == {"network", "dataset_ideal", "source_ideal"}
+    for row in rows:
+        assert float(row["unstable"]) == 0
+        if row["model"] == "source_ideal" and row["split"] == "test":
+            assert abs(float(row["excess"])) < 4 * float(row["nelbo_se"])
+        if row["model"] == "dataset_ideal" and row["split"] == "train":
+            assert float(row["recovery"]) > 0.9
+            assert float(row["clean_entropy_loo"]) < 0.01
+    record = json.loads((out / "record.json").read_text())
+    assert record["settings"]["model"]["states"] == record["data"]["V"] + 1
+    assert all(": masked: " in verdict["claim"] for verdict in record["verdicts"])
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as left:
+        transition.EXPERIMENT.main([*words, "--models", "network,token_memory"])
+    assert left.value.code == 2
+    assert "error: the masked process has no token_memory\n" in capsys.readouterr().err
+
+
 def test_models_can_be_chosen_and_the_first_trained_one_is_the_subject(text, tmp_path, capsys):
     out = tmp_path / "out"
     transition.EXPERIMENT.main([*small(text, out), "--models", "dataset_ideal,pseudolikelihood"])
