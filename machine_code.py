@@ -46,7 +46,8 @@ COMPILES = not _settings.DISABLE_JIT
 def compiled(function: Function, **options: Any) -> Function:
     """Return a package's function compiled, without the GIL, and kept on disk.
 
-    With `NUMBA_DISABLE_JIT=1` it is returned as it is: the same code as plain Python.
+    With `NUMBA_DISABLE_JIT=1` it is returned as it is: the same code as plain Python. With
+    `NUMBA_BOUNDSCHECK=1` it checks every index.
     """
     result: Any = numba.njit(nogil=True, error_model="numpy", **options)(function)
     folder = _folder(function.__module__.partition(".")[0]) if COMPILES else None

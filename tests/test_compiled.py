@@ -147,6 +147,34 @@ def test_processes_that_compile_at_once_or_are_interrupted_leave_a_whole_cache(s
     assert run(SMALL.format(dtypes="'f4','u1','u2'"), small)[:3] == ["8.0", "8", "8"]
 
 
+ASTRAY = """
+import numpy as np
+from hopfield import jit as energies
+from minuddm.machine import jit as networks
+
+def read(x, i):
+    return x[i]
+
+for jit in (networks.jit_reassoc, networks.jit_strict, energies.jit_reassoc, energies.jit_strict):
+    try:
+        jit(read)(np.zeros(3), 5)
+        print("astray")
+    except IndexError:
+        print("refused")
+"""
+
+
+def test_the_debug_mode_refuses_what_is_out_of_bounds_whatever_is_cached(tmp_path):
+    (tmp_path / "astray.py").write_text(ASTRAY)
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path), "PYTHONPATH": str(ROOT)}
+    for debug, word in (("0", "astray"), ("1", "refused")):
+        said = subprocess.run(
+            [sys.executable, "astray.py"], cwd=tmp_path, capture_output=True, text=True, check=True,
+            env=environment | {"NUMBA_BOUNDSCHECK": debug},
+        ).stdout.split()  # fmt: skip
+        assert said == [word] * 4
+
+
 TRAINING = """
 import hashlib
 import sys

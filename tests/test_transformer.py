@@ -32,14 +32,6 @@ def batch(B=6, config=CONFIG):
     return x0, xt, rng.uniform(0.05, 0.95, B)
 
 
-def test_float32_agrees_with_float64():
-    model, (_, xt, alpha) = network(), batch()
-    single = Transformer(CONFIG, model.weights.copy(np.float32))
-    got = single(xt, alpha)
-    assert got.dtype == np.float32
-    np.testing.assert_allclose(got, model(xt, alpha), atol=2e-5)
-
-
 @pytest.mark.parametrize("blocks", [1, 3])
 def test_every_tensor_has_its_gradient(blocks):
     config = ModelConfig(vocab=7, length=5, width=16, blocks=blocks, heads=2, cond=12)
