@@ -26,7 +26,6 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 from threadpoolctl import threadpool_limits
-from tqdm import tqdm
 
 from experiments.bench.memories import memory_rows
 from experiments.bench.recalls import recall_rows
@@ -45,6 +44,7 @@ from experiments.bench.steps import (
 from experiments.kit.commandline import CommandLine
 from experiments.kit.experiment import Experiment, Findings, Run, Verdict
 from experiments.kit.figures import subplots
+from experiments.kit.progress import watched
 from experiments.kit.record import Record
 from experiments.kit.table import printed
 from minuddm import TrainConfig
@@ -202,20 +202,19 @@ def measure(plan: Plan, run: Run) -> Findings:
     quick, jobs = run.args.quick, run.args.jobs
     sizes, rounds = (QUICK, 1) if quick else (FULL, 3)
     n = 20 if quick else 1000
-    parts: dict[str, Callable[[], Rows]] = {
-        "scale": lambda: scale_rows(quick),
-        "step": lambda: step_rows(sizes, plan),
-        "restore": lambda: restore_rows(n, 4 if quick else 64, rounds, plan.compiled),
-        "recall": lambda: recall_rows(n, rounds),
-        "memory": lambda: memory_rows(quick, rounds),
-        "grid": lambda: grid_rows(*((2, jobs, 3) if quick else (8, jobs, 300))),
-        "start": lambda: start_rows(1 if quick else 5),
-    }
+    parts: tuple[Callable[[], Rows], ...] = (
+        lambda: scale_rows(quick),
+        lambda: step_rows(sizes, plan),
+        lambda: restore_rows(n, 4 if quick else 64, rounds, plan.compiled),
+        lambda: recall_rows(n, rounds),
+        lambda: memory_rows(quick, rounds),
+        lambda: grid_rows(*((2, jobs, 3) if quick else (8, jobs, 300))),
+        lambda: start_rows(1 if quick else 5),
+    )
     table: Rows = []
     with threadpool_limits(1, user_api="blas"):
-        for part in (bar := tqdm(parts, desc="speed", disable=None)):
-            bar.set_postfix_str(part)
-            table += parts[part]()
+        for rows in watched((part() for part in parts), len(parts), "speed"):
+            table += rows
     found = headline(table, jobs)
     return Findings(
         table,

@@ -33,7 +33,8 @@ class Corpus:
     """Different sequences (N, L) over an alphabet; token v is the character alphabet[v].
 
     sha256 is that of the bytes that were read; unknown counts the characters that the alphabet left
-    out; dropped counts the lines longer than L.
+    out; dropped counts the lines longer than L; pad is the token that fills lines up, if there are
+    lines.
     """
 
     tokens: Tokens
@@ -42,11 +43,17 @@ class Corpus:
     sha256: str
     unknown: dict[str, int] = field(default_factory=dict)
     dropped: int = 0
+    pad: int | None = None
 
     @property
     def V(self) -> int:  # noqa: N802  the theory's letter
         """The vocabulary size."""
         return len(self.alphabet)
+
+    @property
+    def padding(self) -> float:
+        """The share of the tokens that are padding; it counts in whatever is measured on tokens."""
+        return 0.0 if self.pad is None else float((self.tokens == self.pad).mean())
 
     def __len__(self) -> int:
         return len(self.tokens)
@@ -122,14 +129,19 @@ def load_text(
     rows, dropped = _lines(text, length) if lines else (_windows(text, length), 0)
     rows = list(dict.fromkeys(rows))  # different ones, in order
     if not rows:
-        kind = "line of at most" if lines else "window of"
+        if not lines:
+            few = f"({len(text)} characters in all)"
+            raise ValueError(f"{name} has no window of {length} characters {few}")
+        shortest = min((len(line) for line in text.split("\n") if line.strip()), default=0)
         raise ValueError(
-            f"{name} has no {kind} {length} characters ({len(text)} characters in all)"
+            f"{name} has no line of at most {length} characters: the shortest has {shortest}, "
+            "so choose a larger length"
         )
     alphabet = "".join(sorted(known))
     if len(alphabet) < 2:
         raise ValueError(f"{name} has {len(alphabet)} different characters; at least 2 are needed")
-    return Corpus(_encode(rows, alphabet), alphabet, name, digest, unknown, dropped)
+    pad = alphabet.index(PAD) if lines else None
+    return Corpus(_encode(rows, alphabet), alphabet, name, digest, unknown, dropped, pad)
 
 
 load = load_text  # its former name

@@ -49,6 +49,22 @@ def test_lines_are_as_long_as_the_longest_unless_told_otherwise(file):
     assert load_text("pydoc").tokens.shape[1] == 32
 
 
+def test_padding_is_told(file):
+    corpus = load_text(file("ab\nabcd\n"), lines=True)
+    assert corpus.alphabet[corpus.pad] == PAD
+    assert corpus.padding == 2 / 8
+    windows = load_text(file("ab\nabcd\n"), 4)
+    assert windows.pad is None
+    assert windows.padding == 0
+
+
+def test_lines_that_are_all_too_long_are_refused_with_the_length_they_need(file):
+    path = file("".join(f"{'a' * 34}{k}\n" for k in range(4)))
+    with pytest.raises(ValueError, match="at most 32 characters: the shortest has 35"):
+        load_text(path, lines=True)
+    assert load_text(path, 35, lines=True).tokens.shape == (4, 35)
+
+
 def test_the_digest_is_that_of_the_file(file):
     content = b"\xef\xbb\xbfab\r\nba\r\n"
     assert load_text(file(content), 2).sha256 == hashlib.sha256(content).hexdigest()

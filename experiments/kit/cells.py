@@ -8,13 +8,15 @@ finished cell is valid: its file is named after both,
 
 so it does not matter who works on it, in which order, or whether the run was interrupted; what
 another code or another configuration found is never taken for found, and the commit that a record
-names is the one that made its numbers.
+names is the one that made its numbers. The name stands in the file as well. One that is damaged, or
+that was renamed, is told in a line and measured anew.
 """
 
 import dataclasses
 import hashlib
 import io
 import json
+import sys
 from collections.abc import Callable, Sequence
 from functools import cache
 from operator import attrgetter
@@ -23,9 +25,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from experiments.kit.commandline import create
+from experiments.kit.progress import watched
 from experiments.kit.workers import Workers, WorkersError
 from minuddm.files import write_atomically
 
@@ -34,6 +36,8 @@ SOURCES = (
     *("argument_checks.py", "machine_code.py"),
     *("minuddm/**/*.py", "hopfield/**/*.py", "experiments/kit/*.py"),
 )
+
+_NAME = "name of this cell"
 
 Found = dict[str, NDArray[Any]]
 Work = Callable[[Any], Found]
@@ -49,21 +53,21 @@ def each(
     """
     create(folder)
     paths = [path(work, task, folder) for task in tasks]
-    missing = [k for k, file in enumerate(paths) if not file.exists()][::-1]
+    found = {k: piece for k, file in enumerate(paths) if (piece := _kept(file)) is not None}
+    missing = [k for k in range(len(tasks)) if k not in found][::-1]
     if trial is not None and missing:
         work(trial)
     todo = workers.do(_keep, [(work, tasks[k], paths[k]) for k in missing], ordered=False)
-    for _ in tqdm(todo, total=len(missing), desc=work.__name__, disable=None):
+    for _ in watched(todo, len(missing), work.__name__):
         pass
-    return [dict(np.load(file)) for file in paths]
+    return [found[k] if k in found else _read(file) for k, file in enumerate(paths)]
 
 
 def spread(
     work: Callable[..., Any], tasks: Sequence[tuple[Any, ...]], workers: Workers
 ) -> list[Any]:
     """Return what `work` finds for each tuple of arguments, in order; nothing is kept on disk."""
-    todo = workers.do(work, list(tasks))
-    return list(tqdm(todo, total=len(tasks), desc=work.__name__, disable=None))
+    return list(watched(workers.do(work, list(tasks)), len(tasks), work.__name__))
 
 
 def grouped(tasks: Sequence[Any], found: Sequence[Found], *names: str) -> dict[Any, list[Found]]:
@@ -115,5 +119,32 @@ def _keep(work: Work, task: Any, file: Path) -> None:
     if path(work, task, file.parent) != file:
         raise WorkersError("a worker runs other sources than this run: start the workers anew")
     content = io.BytesIO()
-    np.savez_compressed(content, **work(task))  # type: ignore[arg-type]
+    np.savez_compressed(content, **work(task), **{_NAME: file.stem})  # type: ignore[arg-type]
     write_atomically(file, content.getvalue())
+
+
+def _kept(file: Path) -> Found | None:
+    """Return what a finished cell found; None, and a line about it, where it has to be measured."""
+    try:
+        return _read(file)
+    except FileNotFoundError:
+        return None
+    except ValueError as error:
+        print(f"{error}; it is measured anew", file=sys.stderr)
+        return None
+
+
+def _read(file: Path) -> Found:
+    """Return what a cell found. Raises `ValueError` for a file that is damaged or another cell's.
+
+    The parts of a zip file carry checksums, so a flipped bit is an error or of no consequence.
+    """
+    try:
+        found = dict(np.load(io.BytesIO(file.read_bytes()), allow_pickle=False))
+    except FileNotFoundError:
+        raise
+    except Exception as error:  # whatever the parsers of zip and npy raise
+        raise ValueError(f"{file} is damaged ({error or type(error).__name__})") from None
+    if (name := str(found.pop(_NAME, ""))) != file.stem:
+        raise ValueError(f"{file} is not the cell of its name but {name or 'an unnamed one'}")
+    return found

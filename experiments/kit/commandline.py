@@ -40,7 +40,8 @@ class CommandLine(argparse.ArgumentParser):
             type=folder,
             metavar="FOLDER",
             help=f"where the record goes (default: experiments/results/{name} with, after "
-            "dashes, the data where it is not the default, and quick)",
+            "dashes, the data where it is not the default, digits of its own for a file, and "
+            "quick)",
         )
         self.add_argument(
             "--seed", type=whole(0, 2**63 - 1), default=0, help="of every random draw"

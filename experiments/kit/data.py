@@ -17,6 +17,7 @@ from minuddm.ideal import HierarchyIdeal, MarkovIdeal
 from minuddm.sources import MarkovChain, RandomHierarchy
 
 SOURCES = ("markov", "hierarchy")
+NAMED = ("pydoc", "names", *SOURCES)
 _FEW = 1e-3  # share of repeated sequences that may be removed from a law that is not uniform
 _SYMBOLS = "abcdefghijklmnopqrstuvwxyz"
 
@@ -52,6 +53,18 @@ def read(
     return Data(load(name, length, lines=lines, vocab=vocab))
 
 
+def label(name: str) -> str:
+    """Return what a folder of results is called after its data: nothing for the default.
+
+    A file has digits of its own after its name, so that no text takes the place of another, nor of
+    data that have a name.
+    """
+    if name in NAMED:
+        return "" if name == NAMED[0] else name
+    path = Path(name)
+    return f"{path.stem}-{hashlib.sha256(path.read_bytes()).hexdigest()[:8]}"
+
+
 def describe(data: Data) -> dict[str, Any]:
     """Return what a record says of its data."""
     corpus = data.corpus
@@ -62,6 +75,7 @@ def describe(data: Data) -> dict[str, Any]:
         "V": corpus.V,
         "L": corpus.tokens.shape[1],
         "entropy": data.entropy,
+        "padding": corpus.padding,
         "unknown_characters": sum(corpus.unknown.values()),
         "dropped_lines": corpus.dropped,
     }

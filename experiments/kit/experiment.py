@@ -11,7 +11,6 @@ is finished lies on disk either way (`kit/cells.py`), and the same command goes 
 """
 
 import sys
-import time
 from argparse import Namespace
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,7 +19,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from experiments.kit import cells, figures
+from experiments.kit import cells, figures, legs
 from experiments.kit.commandline import CommandLine, InputError, create
 from experiments.kit.record import RESULTS, Record, claim, environment
 from experiments.kit.workers import WorkersError
@@ -96,6 +95,12 @@ def _everything(args: Namespace) -> Namespace:
     return args
 
 
+def _asked(args: Namespace) -> dict[str, Any]:
+    """Return the options but for who does the work, and where the record goes."""
+    elsewhere = {"out", "workers", *vars(args.workers)}
+    return {name: value for name, value in vars(args).items() if name not in elsewhere}
+
+
 @dataclass(frozen=True)
 class Experiment:
     """A claim, which opens the docstring of its module, and how it is measured and judged."""
@@ -139,16 +144,17 @@ class Experiment:
 
     def _run(self, plan: Any, run: Run, command: str) -> None:
         """Measure what was planned; print and write what was found."""
-        started = time.perf_counter()
         made_by = environment(Path(self.measure.__code__.co_filename))
-        found = self.measure(plan, run)
+        with legs.timed(run.out, f"{_asked(run.args)}, sources {made_by['sources']}") as seconds:
+            found = self.measure(plan, run)
+            wall_seconds = seconds()
         content = {
             "experiment": self.name,
             "claim": self.claim,
             "command": command,
             **found.more,
             "settings": found.settings,
-            "wall_seconds": time.perf_counter() - started,
+            "wall_seconds": wall_seconds,
             "headline": {**found.headline, "paragraph": found.paragraph},
             "environment": made_by,
         }
@@ -160,5 +166,4 @@ class Experiment:
         if found.shown:
             print(found.shown)
         print(found.paragraph, *verdicts)
-        record.write(run.out)
-        figures.save(run.out, found.figure)
+        record.write(run.out, figures.drawn(found.figure))

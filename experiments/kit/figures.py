@@ -7,14 +7,11 @@ notebook or a screen, is its user's.
 import contextlib
 import io
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import matplotlib
 from matplotlib.figure import Figure
 from PIL import Image
-
-from minuddm.files import write_atomically
 
 COLOUR = {
     "network": "#0072B2",
@@ -81,11 +78,10 @@ def both(
         band(axes, line, x, name, ls=dash, label=f"{label}, {split}", **style)
 
 
-def save(out: Path, figure: Figure) -> None:
-    """Write figure.png, with a palette of 128 colours to keep it small, and figure.svg."""
-    drawn, small, vector = io.BytesIO(), io.BytesIO(), io.BytesIO()
-    figure.savefig(drawn, format="png", metadata={"Software": None})
+def drawn(figure: Figure) -> dict[str, bytes]:
+    """Return figure.png, with a palette of 128 colours to keep it small, and figure.svg."""
+    pixels, small, vector = io.BytesIO(), io.BytesIO(), io.BytesIO()
+    figure.savefig(pixels, format="png", metadata={"Software": None})
     figure.savefig(vector, format="svg", metadata={"Date": None})
-    Image.open(drawn).convert("RGB").quantize(128).save(small, format="png", optimize=True)
-    write_atomically(out / "figure.png", small.getvalue())
-    write_atomically(out / "figure.svg", vector.getvalue())
+    Image.open(pixels).convert("RGB").quantize(128).save(small, format="png", optimize=True)
+    return {"figure.png": small.getvalue(), "figure.svg": vector.getvalue()}

@@ -17,12 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.kit import commandline
-from experiments.kit.data import SOURCES, Data, describe, read
+from experiments.kit.commandline import InputError
+from experiments.kit.data import SOURCES, Data, describe, label, read
 from experiments.kit.experiment import Run
 from experiments.kit.networks import Arrays, Cell, compute
 from experiments.kit.record import RESULTS
 from experiments.kit.settings import RECIPE, SPLITS, Settings
 from minuddm import Transformer, load_model
+from minuddm.checkpoint import checkpoint_metadata
 from minuddm.probes import Curve
 
 T = 0.1
@@ -64,8 +66,18 @@ class Grid:
         return Path(self.data.corpus.name).name
 
     def network(self, size: str, P: int, seed: int) -> Transformer:
-        """Return the trained network of a cell, with averaged weights."""
-        return load_model(self.checkpoints[size, P, seed])
+        """Return the trained network of a cell, with averaged weights.
+
+        Raises `InputError` if its checkpoint is missing, damaged or that of another cell.
+        """
+        path = self.checkpoints[size, P, seed]
+        try:
+            if checkpoint_metadata(path).get("cell") != path.stem:
+                raise ValueError(f"{path} is not the network of its name")
+            return load_model(path)
+        except (ValueError, OSError) as error:
+            what = f"{error}; remove it and the .npz beside it, and the cell is trained anew"
+            raise InputError(what) from None
 
     def values(self, size: str, name: str) -> list[NDArray[np.float64]]:
         """Return a quantity of all seeds at each P, rows (S, n)."""
@@ -138,7 +150,7 @@ def size(text: str) -> str:
 
 def variant(args: Namespace) -> str:
     """Name the output folder after data that are not the default."""
-    return "" if args.data == "pydoc" else Path(args.data).stem
+    return label(args.data)
 
 
 def plan(args: Namespace) -> Plan:
@@ -158,7 +170,7 @@ def plan(args: Namespace) -> Plan:
     )  # fmt: skip
     cells, parts = {}, {}
     for seed in seeds:
-        training, test = corpus.split(min(2 * sequences, len(corpus) // 5), seed)
+        training, test = corpus.split(max(1, min(2 * sequences, len(corpus) // 5)), seed)
         parts[seed] = (training.tokens, test.tokens)
         for name in sizes:
             width, blocks = (int(part) for part in name.split("x"))
@@ -167,7 +179,12 @@ def plan(args: Namespace) -> Plan:
             for P in subsets:
                 own_tokens = training.subset(P).tokens
                 cells[name, P, seed] = Cell(
-                    corpus.alphabet, own_tokens, test.tokens[:sequences], own, data.ideal
+                    corpus.alphabet,
+                    own_tokens,
+                    test.tokens[:sequences],
+                    own,
+                    corpus.pad,
+                    data.ideal,
                 )
     return Plan(data, settings, sizes, subsets, seeds, parts, cells)
 

@@ -30,6 +30,16 @@ def show(interval: Interval, least: float = 0.0) -> str:
     return f"{interval.value:.0f} ({interval.low:.0f} to {high})"
 
 
+def crossed(interval: Interval, least: float) -> bool | None:
+    """Say whether a crossing was seen; None where it lies at or below the least place measured.
+
+    There the curves had crossed from the start, as those of barely trained networks have.
+    """
+    if math.isnan(interval.value):
+        return False
+    return True if interval.value > least else None
+
+
 def spread(values: Iterable[float], digits: int = 2) -> str:
     """Say a value with its interval, given as (value, low, high)."""
     value, low, high = values

@@ -30,6 +30,7 @@ from experiments.kit.commandline import InputError
 from experiments.kit.course import follow
 from experiments.kit.draws import generator
 from experiments.kit.experiment import Run
+from experiments.kit.means import mean_known, mean_where
 from experiments.kit.settings import LBFGS_STEPS, SCHEDULE, SURE, TRAINED, Settings
 from hopfield import TokenMemory, TokenPseudoLikelihood
 from minuddm import (
@@ -58,6 +59,8 @@ class Cell:
     training: NDArray[np.int32]
     test: NDArray[np.int32]
     settings: Settings
+    pad: int | None = None
+    """The token that fills lines up."""
     ideal: Denoiser | None = field(default=None, compare=False)
     """Of the source, where it is known: the sequences tell it from others."""
     checkpoint: Path | None = field(default=None, compare=False)
@@ -120,7 +123,7 @@ def by_seeds(cells: Sequence[Arrays]) -> Arrays:
 
 def measure(cell: Cell) -> Arrays:
     """Train, measure everything, and return one value a sequence for each model, split and t."""
-    s, started = cell.settings, time.perf_counter()
+    s, started, kept = cell.settings, time.perf_counter(), cell.checkpoint is not None
     denoisers: dict[str, Denoiser] = {}
     arrays: Arrays = {}
     if "network" in s.models:
@@ -132,8 +135,8 @@ def measure(cell: Cell) -> Arrays:
             partial(look, cell),
             process=cell.process,
             checkpoint=cell.checkpoint,
-            about={"alphabet": cell.alphabet},
-            progress=cell.checkpoint is not None,
+            about={"alphabet": cell.alphabet, "cell": cell.checkpoint.stem if kept else ""},
+            progress=kept,
             bar=cell.bar,
         )
         denoisers["network"] = trained.average
@@ -199,6 +202,8 @@ def _at_noise(
         chance = generator(s.seed, f"restore {split} {t}")
         restored[model] = restore(denoiser, xt, t, SCHEDULE, s.grid, chance, process=of)
         for kind, H in conditional_entropy(denoiser, xt, alpha, process=of)._asdict().items():
+            if cell.pad is not None:
+                keep(model, f"entropy_{kind}_characters", mean_where(x0 != cell.pad, H))
             keep(model, f"entropy_{kind}", H.mean(axis=1))
             keep(model, f"entropy_{kind}_median", np.median(H, axis=1))
             keep(model, f"entropy_{kind}_above", (H > SURE).mean(axis=1))
@@ -207,6 +212,9 @@ def _at_noise(
     for model, back in restored.items():
         for name, values in recovery(x0, xt, back)._asdict().items():
             keep(model, name, values)
+        if cell.pad is not None:
+            changed = (xt != x0) & (x0 != cell.pad)
+            keep(model, "recovery_characters", mean_where(changed, back == x0))
     return arrays
 
 
@@ -259,13 +267,6 @@ def _samples(cell: Cell, denoiser: Denoiser) -> Arrays:
         "samples entropy_loo": entropies.loo.mean(axis=1),
         "samples entropy_posterior": entropies.posterior.mean(axis=1),
     }
-
-
-def mean_known(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Mean over the last axis of what is not NaN; NaN where nothing is known."""
-    known = ~np.isnan(values)
-    total, number = np.where(known, values, 0).sum(axis=-1), known.sum(axis=-1)
-    return np.divide(total, number, out=np.full(total.shape, np.nan), where=number > 0)
 
 
 def _tiny(cell: Cell) -> Cell:

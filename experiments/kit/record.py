@@ -1,11 +1,13 @@
 """What an experiment leaves behind: record.json and table.csv, beside the figure.
 
 The record names the claim, the configuration, seeds, versions, machine, code and data, so that a
-number in it can be made again.
+number in it can be made again. It ends with the SHA-256 of what it says and of the files beside it:
+damage is noticed, and so is a table or figure of another record. The oldest records have none.
 """
 
 import csv
 import datetime
+import hashlib
 import io
 import json
 import math
@@ -26,6 +28,8 @@ from minuddm.probes import Interval
 RESULTS = ROOT / "experiments" / "results"
 _CODE = (":/", ":(top,exclude)experiments/results")  # a record to be replaced is no change of code
 _ESCAPED = "backslashreplace"  # a name of a file may be no UTF-8; so it stays valid JSON
+_BESIDE = ("table.csv", "figure.png", "figure.svg")
+_DIGESTS, _REMEDY = "sha256", "run its experiment again, or remove the folder"
 _PACKAGES = ("minuddm", "numpy", "numba", "scipy", "matplotlib", "joblib", "safetensors")
 
 
@@ -46,20 +50,38 @@ class Record:
 
     @classmethod
     def read(cls, folder: Path) -> "Record":
-        """Return the record in a folder; where a table is too large to be kept it has no rows."""
-        content, table = (folder / name for name in ("record.json", "table.csv"))
-        text = io.StringIO(table.read_text("utf-8") if table.exists() else "")
-        return cls(json.loads(content.read_text("utf-8")), list(csv.DictReader(text)))
+        """Return the record in a folder; where a table is too large to be kept it has no rows.
 
-    def write(self, folder: Path) -> None:
-        """Write record.json and table.csv."""
-        content = json.dumps(self.content, indent=2, ensure_ascii=False, allow_nan=False)
+        Raises `ValueError` with one line if the files are not those that were written.
+        """
+        file = folder / "record.json"
+        try:
+            content = json.loads(file.read_bytes())
+            written = content.pop(_DIGESTS, None)
+            if not isinstance(content.get("experiment"), str):
+                raise ValueError("it names no experiment")
+            beside = {name: (folder / name).read_bytes() for name in _BESIDE
+                      if (folder / name).exists()}  # fmt: skip
+            found = _digests(content, beside)
+            table = list(csv.DictReader(io.StringIO(beside.get("table.csv", b"").decode())))
+            wrong = [] if written is None else [k for k in found if written.get(k) != found[k]]
+        except (OSError, ValueError, TypeError, AttributeError, RecursionError, csv.Error) as error:
+            raise ValueError(f"{file} is damaged ({error}); {_REMEDY}") from None
+        if wrong:
+            raise ValueError(f"{folder / wrong[0]} is not what was written; {_REMEDY}")
+        return cls(content, table)
+
+    def write(self, folder: Path, figures: Mapping[str, bytes] | None = None) -> None:
+        """Write table.csv, the figures by their names and, when these are there, record.json."""
         text = io.StringIO()
         writer = csv.DictWriter(text, self.table[0], lineterminator="\n")
         writer.writeheader()
         writer.writerows(self.table)
-        write_atomically(folder / "table.csv", text.getvalue().encode(errors=_ESCAPED))
-        write_atomically(folder / "record.json", (content + "\n").encode(errors=_ESCAPED))
+        beside = {"table.csv": text.getvalue().encode(errors=_ESCAPED), **(figures or {})}
+        for name, content in beside.items():
+            write_atomically(folder / name, content)
+        stamped = self.content | {_DIGESTS: _digests(self.content, beside)}
+        write_atomically(folder / "record.json", _json(stamped))
 
     @property
     def experiment(self) -> str:
@@ -124,6 +146,17 @@ def environment(module: Path) -> dict[str, Any]:
         "sources": sources(module),
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
     }
+
+
+def _digests(content: Mapping[str, Any], beside: Mapping[str, bytes]) -> dict[str, str]:
+    """Return the SHA-256 of what a record says, and of the files beside it."""
+    files = {"record.json": _json(content), **beside}
+    return {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
+
+
+def _json(content: Mapping[str, Any]) -> bytes:
+    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
+    return (text + "\n").encode(errors=_ESCAPED)
 
 
 def _cell(value: Any) -> str:

@@ -14,14 +14,15 @@ from numpy.typing import NDArray
 
 from experiments.kit.draws import generator
 from experiments.kit.intervals import columns, headers
-from experiments.kit.networks import Arrays, mean_known
+from experiments.kit.means import mean_known
+from experiments.kit.networks import Arrays
 from experiments.kit.settings import SPLITS, Settings
 from minuddm.probes import mean_interval
 
 COLUMNS = [
     *("data", "model", "P", "t", "split", "seeds", "n"),
-    *headers(["recovery"]), *("unstable", "exact"),
-    *headers(["entropy_loo"]), "entropy_loo_median",
+    *headers(["recovery"]), *("recovery_characters", "unstable", "exact"),
+    *headers(["entropy_loo"]), "entropy_loo_characters", "entropy_loo_median",
     *("entropy_loo_above", "entropy_posterior", "entropy_posterior_median"),
     *("entropy_posterior_above", "clean_entropy_loo", "clean_entropy_posterior"),
     *("nelbo", "nelbo_se", "excess", "excess_se"),
@@ -29,10 +30,11 @@ COLUMNS = [
 ]  # fmt: skip
 """Entropies are those of the corrupted sequences at the row's t, `clean_` ones of the clean
 sequences at t = 1e-5 [T28]; `median` is the mean of the medians of sequences, `above` the share of
-tokens above 0.1 nat. The bound has no t; its `excess` is over the entropy of the source. `kl_` is
-KL(ideal ‖ trained) between conditionals of the corrupted sequences, in nats per token. `n` is the
-number of sequences a seed; `steps` the mean number of training steps, and `finished` the share of
-the seeds whose networks stopped because learning was over (`kit/course.py`)."""
+tokens above 0.1 nat; all count the padding of lines but those of `characters`. The bound has no t;
+its `excess` is over the entropy of the source. `kl_` is KL(ideal ‖ trained) between conditionals of
+the corrupted sequences, in nats per token. `n` is the number of sequences a seed; `steps` the mean
+number of training steps, and `finished` the share of the seeds whose networks stopped because
+learning was over (`kit/course.py`)."""
 _INTERVALS = ("entropy_loo", "kl_dataset_ideal", "kl_source_ideal")
 
 

@@ -1,7 +1,7 @@
 """report: everything that was measured, with its verdicts, on a page and in RESULTS.md.
 
 Nothing is computed here: numbers come from the records in `experiments/results`, verdicts from the
-experiments that made them. A record that is missing is named as missing.
+experiments that made them. A record that is missing is named as missing, a damaged one refused.
 """
 
 from typing import NamedTuple
@@ -63,7 +63,10 @@ class Judged(NamedTuple):
 
 
 def judged(found: dict[str, Record]) -> list[Judged]:
-    """Return all records in the order of the parts, each with the verdicts on it."""
+    """Return all records in the order of the parts, each with the verdicts on it.
+
+    Raises `ValueError` with one line for a record that lacks what its verdicts are read from.
+    """
     result = []
     for part, experiments in PARTS.items():
         for experiment in experiments:
@@ -71,12 +74,20 @@ def judged(found: dict[str, Record]) -> list[Judged]:
             for name in sorted(
                 own, key=lambda x, first=experiment.name: (not x.startswith(first), x)
             ):
-                verdicts = experiment.verdicts(found[name])
+                verdicts = _verdicts(experiment, name, found[name])
                 result.append(Judged(part, experiment, name, found[name], verdicts))
             if not own:
                 missing = Verdict(experiment.claim, "no record: not run", (None,))
                 result.append(Judged(part, experiment, experiment.name, None, [missing]))
     return result
+
+
+def _verdicts(experiment: Experiment, name: str, record: Record) -> list[Verdict]:
+    try:
+        return experiment.verdicts(record)
+    except Exception as error:  # whatever reading a record of another form may raise
+        kind = type(error).__name__
+        raise ValueError(f"the record of {name} cannot be judged ({kind}: {error})") from error
 
 
 def counted(rows: list[Judged]) -> str:

@@ -18,7 +18,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     p.add_argument("--results", type=Path, default=RESULTS, metavar="FOLDER",
                    help="where the records are")  # fmt: skip
     args = p.parse_args(argv)
-    found = records(args.results)
+    try:
+        found = records(args.results)
+        rows = judged(found)
+    except ValueError as error:
+        p.error(str(error))
     if not found:
         p.error(f"--results {args.results} holds no record.json in its folders")
     out = args.out or RESULTS / "report"
@@ -26,7 +30,6 @@ def main(argv: Sequence[str] | None = None) -> None:
         create(out)
     except InputError as error:
         p.error(str(error))
-    rows = judged(found)
     write_atomically(out / "report.html", page(rows, args.results).encode())
     print(f"{len(found)} records in {out / 'report.html'}: {counted(rows)}.")
     markdown = (args.out or RESULTS.parent) / "RESULTS.md"
