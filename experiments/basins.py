@@ -172,15 +172,15 @@ def measure(plan: list[Stored], run: Run) -> Findings:
     text = (
         f"At load {AT / L:g} on random patterns, flips are repaired up to a share of "
         f"{', '.join(f'{radius:.2f} ({memory})' for memory, radius in radii.items())}. "
-        f"On structured patterns the likelihood's couplings turn from memory to generalisation: "
-        f"with P = {first} they recover {few['train_recovery']:.2f} of flipped spins of stored "
-        f"patterns and {few['test_recovery']:.2f} of unseen ones, with P = {last} "
+        f"On structured patterns the likelihood's couplings recover {few['train_recovery']:.2f} of "
+        f"flipped spins of stored patterns and {few['test_recovery']:.2f} of unseen ones with "
+        f"P = {first}; with P = {last} "
         f"{many['train_recovery']:.2f} and {many['test_recovery']:.2f}, and end at an overlap of "
         f"{many['test_overlap']:.2f} with the unseen pattern. Of the dense memories, the one that "
         f"does best on unseen patterns at P = {last} ({dense}) keeps {best['train_recovery']:.2f} "
-        f"of the stored ones and recovers {best['test_recovery']:.2f} of unseen ones, ending at "
-        f"{best['test_overlap']:.2f}: at the nearest pattern it has stored. Hebb's couplings "
-        f"recover {hebb['train_recovery']:.2f} and {hebb['test_recovery']:.2f}."
+        f"of the stored ones and recovers {best['test_recovery']:.2f} of unseen ones, ending at an "
+        f"overlap of {best['test_overlap']:.2f} with them. Hebb's couplings recover "
+        f"{hebb['train_recovery']:.2f} and {hebb['test_recovery']:.2f}."
     )
     return Findings(
         table,

@@ -253,8 +253,10 @@ def measure(plan: Plan, run: Run) -> Findings:
               if np.isfinite(tau[n == P, 1]).any()}  # fmt: skip
     listed = ", ".join(f"{steps:.0f} at P = {n}" for n, steps in memory.items())
     text = (
-        f"Memory sets in after {listed or 'no'} steps. Two networks on disjoint sets name the same "
-        f"value for {settled:.2f} of the tokens at τ_mem, and for {last:.2f} at the end."
+        f"Memory sets in after {listed} steps. Two networks on disjoint sets name the same value "
+        f"for {settled:.2f} of the tokens at τ_mem, and for {last:.2f} at the end."
+        if memory
+        else f"No network came to remember in {one.steps} steps."
     )
     return Findings(
         table,
@@ -286,7 +288,7 @@ def verdicts(record: Record) -> list[Verdict]:
             f"{about}generalisation comes before memory",
             "in a share of the networks of "
             + ", ".join(f"{share:.2f} at P = {P}" for P, share in order.items()),
-            tuple(share > 0.9 for share in order.values()),
+            tuple(share > 0.9 if known else None for share in order.values()),
         ),
     ]
 

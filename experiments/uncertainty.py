@@ -23,7 +23,7 @@ from experiments.kit.draws import generator
 from experiments.kit.experiment import Experiment, Findings, Run, Verdict
 from experiments.kit.figures import band, subplots
 from experiments.kit.grid import Grid, T
-from experiments.kit.intervals import columns, headers, show
+from experiments.kit.intervals import columns, crossed, headers, show
 from experiments.kit.record import Record
 from experiments.kit.settings import SCHEDULE
 from minuddm import corrupt, generate, posterior, restore
@@ -236,7 +236,7 @@ def verdicts(record: Record) -> list[Verdict]:
         Verdict(
             "the entropy gap between samples and training data closes",
             f"P = {show(closes)}",
-            (bool(np.isfinite(closes.value)),),
+            (crossed(closes, min(record.content["settings"]["subsets"])),),
         ),
     ]
 

@@ -123,13 +123,18 @@ def interval(value, low=None, high=None):
 
 
 @pytest.mark.parametrize(("leaves", "meets", "word"), [(50, 900, HOLDS), (900, 50, FAILS),
-                                                       (50, None, OPEN)])  # fmt: skip
+                                                       (50, None, OPEN), (16, 900, OPEN),
+                                                       (16, 16, OPEN)])  # fmt: skip
 def test_verdicts_follow_the_numbers(tmp_path, leaves, meets, word):
     headline = {"t": 0.1, "leaves": interval(leaves), "recoveries_meet": interval(meets),
-                "entropies_meet": interval(meets), "ideals_cross": None}  # fmt: skip
+                "entropies_meet": interval(meets), "ideals_cross": interval(meets)}  # fmt: skip
     fake(tmp_path, "transition", headline)
     rows = judged(records(tmp_path))
-    assert rows[0].verdicts[0].word == word
+    first, entropies, ideals = rows[0].verdicts
+    assert first.word == word
+    seen = meets is not None and meets > 16  # else nothing met that was apart before
+    assert entropies.word == (HOLDS if seen else OPEN)
+    assert ideals.word == (FAILS if meets is None else HOLDS if seen else OPEN)
     assert {v.word for row in rows[1:] for v in row.verdicts} == {OPEN}  # not run
     written = page(rows, tmp_path)
     assert "&lt;a claim&gt;" in written
