@@ -152,6 +152,12 @@ def test_a_table_of_another_record_is_not_taken_for_its_own(written):
         Record.read(written)
 
 
+def test_a_figure_that_is_not_kept_may_lie_beside_a_record(written):
+    record = Record.read(written)
+    record.write(written)
+    assert Record.read(written) == record
+
+
 def test_a_table_that_is_too_large_to_be_kept_may_be_missing(written):
     (written / "table.csv").unlink()
     assert Record.read(written).table == []

@@ -260,6 +260,23 @@ def test_a_run_leaves_its_record_table_and_figure_and_says_its_verdict(tmp_path,
     assert not list(tmp_path.rglob(".*"))
 
 
+def test_the_record_of_a_run_counts_all_of_its_legs(tmp_path):
+    interrupts = [KeyboardInterrupt()]
+
+    def slowly(seed, run):
+        found = measure(seed, run)
+        if interrupts:
+            time.sleep(0.2)
+            raise interrupts.pop()
+        return found
+
+    slow = dataclasses.replace(EXAMPLE, measure=slowly)
+    with pytest.raises(KeyboardInterrupt):
+        slow.main(["--out", str(tmp_path)])
+    slow.main(["--out", str(tmp_path), "--jobs", "1"])
+    assert json.loads((tmp_path / "record.json").read_text())["wall_seconds"] > 0.18
+
+
 @pytest.mark.parametrize(
     ("seed", "message"),
     [("13", "not this seed"), ("14", "is damaged"), ("--", "--seed needs a value")],

@@ -64,8 +64,9 @@ class Record:
                       if (folder / name).exists()}  # fmt: skip
             found = _digests(content, beside)
             table = list(csv.DictReader(io.StringIO(beside.get("table.csv", b"").decode())))
-            wrong = [] if written is None else [k for k in found if written.get(k) != found[k]]
-        except (OSError, ValueError, TypeError, AttributeError, RecursionError, csv.Error) as error:
+            listed = () if written is None else {file.name, *written}
+            wrong = [name for name in found if name in listed and written[name] != found[name]]
+        except Exception as error:  # whatever reading damaged bytes may raise
             raise ValueError(f"{file} is damaged ({error}); {_REMEDY}") from None
         if wrong:
             raise ValueError(f"{folder / wrong[0]} is not what was written; {_REMEDY}")
