@@ -11,7 +11,7 @@ from experiments.kit.commandline import CommandLine
 
 SMALL = [
     *("--lines", "--length", "8", "--subsets", "4", "8", "--sequences", "10", "--grid", "4"),
-    *("--times", "0.2", "0.5", "--models", "pseudolikelihood", "--jobs", "1"),
+    *("--times", "0.2", "0.5", "--models", "pseudolikelihood", "--seeds", "1", "--jobs", "1"),
 ]
 
 

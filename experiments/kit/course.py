@@ -12,7 +12,6 @@ What was seen lies beside the checkpoint, whole or not at all, so an interrupted
 """
 
 import io
-import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -123,10 +122,10 @@ def _write(path: Path, seen: Mapping[int, Mapping[str, Any]]) -> None:
 def _read(path: Path) -> dict[int, dict[str, Any]]:
     seen: dict[int, dict[str, Any]] = {}
     try:
-        with np.load(path, allow_pickle=False) as file:
-            for key in file.files:
-                step, name = key.split(" ", 1)
-                seen.setdefault(int(step), {})[name] = file[key]
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
+        file = np.load(io.BytesIO(path.read_bytes()), allow_pickle=False)
+        for key, values in file.items():
+            step, name = key.split(" ", 1)
+            seen.setdefault(int(step), {})[name] = values
+    except Exception as error:  # whatever the parsers of zip and npy raise
         raise ValueError(f"{path} is damaged ({error}); remove it and its checkpoint") from None
     return seen
