@@ -13,7 +13,7 @@ Everything here is *the conditional of one token given the rest*. The first even
 
 A second one: sources and text (tokens with a known law, and from text), ideal/ (perfect
 generalisation), checkpoint (what is written), weights and transformer (the table of tensors; checks
-and engines), machine/ and draws (the same, faster).
+and engines), machine/ and draws (the same, faster), laws/ (what others' objects must obey too).
 
 One alphabet: V vocabulary size, v a value; L sequence length, i a position; B batch, D width, H
 heads; P number of training sequences = stored patterns ξ^μ; x0 clean and xt (z) corrupted tokens

@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 FLOORS = [
-    {"files", "schedule", "network"},
+    {"files", "schedule", "network", "laws"},
     {"machine.jit", "machine.shards"},
     {"checks"},
     {"machine"},  # layers: each a loop or two
@@ -96,6 +96,17 @@ def test_only_the_process_spells_out_which_process_it_is(module):
         }
 
 
+@pytest.mark.parametrize("module", [name for name in MODULES if name.startswith("minuddm/")])
+def test_laws_are_for_tests_alone(module):
+    """They need Hypothesis and pytest, and know nothing of what is put through them."""
+    found = imports(ROOT / module)
+    if module.startswith("minuddm/laws/"):
+        assert all(name.startswith("minuddm.laws.") for name in found if name.startswith("minuddm"))
+    else:
+        assert not {name.split(".")[0] for name in found} & {"hypothesis", "pytest"}
+        assert not any(f"{name}.".startswith("minuddm.laws.") for name in found)
+
+
 @pytest.mark.parametrize("module", MODULES)
 def test_only_the_transformer_and_the_memoriser_open_the_machine(module):
     """Others have loops of their own: they may know how a loop is compiled and run, no layer."""
@@ -116,7 +127,7 @@ def test_importing_the_package_draws_nothing():
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT
     )
     loaded = {name.split(".")[0] for name in json.loads(answer.stdout)}
-    assert not loaded & {"matplotlib", "joblib", "experiments"}
+    assert not loaded & {"matplotlib", "joblib", "experiments", "hypothesis", "pytest"}
     assert "scipy.stats" not in json.loads(answer.stdout)  # slow to load, and hardly needed
 
 

@@ -6,6 +6,7 @@ corrupted token still shows one of the clean values, so `states` = V; at α = 0 
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.random import Generator
@@ -22,6 +23,8 @@ class Uniform:
     """The process that resamples tokens uniformly from V values."""
 
     V: int
+    reversible: ClassVar[bool] = True
+    """Detailed balance under the uniform law [T3]: a claim, for `minuddm.laws`."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "V", checks.vocabulary(self.V))

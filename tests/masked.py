@@ -1,0 +1,87 @@
+"""A process written from its definition alone (Austin et al. 2021): a token stays, or shows the mask for good.
+
+Sound, slow, and of nobody's package: what the laws are tried on besides the package's own.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+LARGE = 1e4  # stands for an infinite logarithm
+
+
+def over(alpha, x):
+    """Alphas () or (B,) against x (B, …)."""
+    alpha = np.asarray(alpha, float)
+    return alpha.reshape(alpha.shape + (1,) * (np.ndim(x) - alpha.ndim)) if alpha.ndim else alpha
+
+
+@dataclass(frozen=True)
+class Masked:
+    """V clean values, and the mask V."""
+
+    V: int
+
+    @property
+    def states(self):
+        return self.V + 1
+
+    def kernel(self, alpha):
+        return alpha * np.eye(self.states) + (1 - alpha) * np.eye(self.states)[self.V]
+
+    def rate(self):
+        return np.eye(self.states)[self.V] - np.eye(self.states)
+
+    def propagate(self, p, alpha):
+        p = np.append(p, 0 * p[..., : self.states - p.shape[-1]], axis=-1)
+        alpha = over(alpha, p)
+        return alpha * p + (1 - alpha) * p.sum(-1, keepdims=True) * np.eye(self.states)[self.V]
+
+    def marginal(self, x0, alpha):
+        return self.propagate(np.eye(self.V)[x0], alpha)
+
+    def corrupt(self, x0, alpha, rng):
+        return np.where(rng.random(x0.shape) < over(alpha, x0), x0, self.V)
+
+    def change(self, x0, rng):
+        return np.full_like(x0, self.V)
+
+    def noise(self, shape, rng):
+        return np.full(shape, self.V)
+
+    def prior(self, alpha):
+        return 0.0 if alpha == 0 else np.inf
+
+    def log_evidence(self, xt, alpha):
+        shown = xt < self.V
+        with np.errstate(divide="ignore"):
+            seen = np.where(shown, np.log(over(alpha, xt)), np.log1p(-over(alpha, xt)))
+        return np.maximum(seen, -LARGE), np.where(shown, -2 * LARGE, seen)
+
+    def inverse_temperature(self, alpha):
+        return np.full(np.shape(alpha), np.inf)
+
+    def bridge(self, xt, p, alpha_s, alpha_t):
+        a, b = over(alpha_s, p), over(alpha_t, p)
+        shown = (a - b) / np.where(b < 1, 1 - b, 1) * np.append(p, 0 * p[..., :1], axis=-1)
+        shown[..., self.V] = 1 - shown.sum(axis=-1)
+        return np.where(xt[..., None] == self.V, shown, np.eye(self.states)[xt])
+
+    def bridge_quantile(self, xt, log_p, alpha_s, alpha_t, u):
+        q = self.bridge(xt, np.exp(log_p), alpha_s, alpha_t)
+        total = np.cumsum(q, axis=-1)
+        return ((u[..., None] * total[..., -1:]) >= total).sum(axis=-1)
+
+    def mode_of_bridge(self, xt, log_p, alpha_s, alpha_t):
+        return self.bridge(xt, np.exp(log_p), alpha_s, alpha_t).argmax(axis=-1)
+
+    def nelbo(self, log_p, x0, xt, alpha, dalpha):
+        loss = -np.take_along_axis(log_p, x0[..., None], -1)[..., 0]
+        return np.where(xt == self.V, over(-dalpha / (1 - np.asarray(alpha)), x0) * loss, 0.0)
+
+    def nelbo_grad(self, logits, x0, xt, alpha, dalpha):
+        e = np.exp(logits - logits.max(axis=-1, keepdims=True))
+        p = e / e.sum(axis=-1, keepdims=True)
+        weight = np.where(xt == self.V, over(-dalpha / (1 - np.asarray(alpha)), x0), 0.0)
+        slope = weight[..., None] * (p - np.eye(self.V)[x0])
+        return self.nelbo(np.log(p), x0, xt, alpha, dalpha), slope
