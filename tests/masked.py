@@ -1,4 +1,4 @@
-"""A process written from its definition alone (Austin et al. 2021): a token stays, or shows the mask for good.
+"""A process written from its definition (Austin et al. 2021): a token stays, or is masked for good.
 
 Sound, slow, and of nobody's package: what the laws are tried on besides the package's own.
 """

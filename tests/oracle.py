@@ -26,23 +26,6 @@ def kernel(alpha: float, V: int) -> Array:
     return np.array([[alpha * (i == j) + (1 - alpha) / V for j in range(V)] for i in range(V)])
 
 
-def bridge(z: int, p: Array, alpha_s: float, alpha_t: float) -> Array:
-    """Σ_x p(x | z evidence) q(x_s | x_t = z, x_0 = x), by Bayes' rule from dense kernels.
-
-    With p the law of the clean token without z, its joint with z is p ⊙ Q_{t|0}[:, z]; each clean
-    value has its own Bayes bridge.
-    """
-    V = len(p)
-    first, whole = kernel(alpha_s, V), kernel(alpha_t, V)
-    second = kernel(alpha_t / alpha_s if alpha_s > alpha_t else 1.0, V)
-    joint = p * whole[:, z]
-    q = np.zeros(V)
-    for x in range(V):
-        if joint[x] > 0:
-            q += joint[x] * first[x] * second[:, z] / whole[x, z]
-    return q / joint.sum()
-
-
 def nelbo(p: Array, x0: int, z: int, alpha: float, dalpha: float) -> float:
     """[T8] as it is written, in extended precision."""
     p, alpha = p.astype(np.longdouble), np.longdouble(alpha)

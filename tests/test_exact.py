@@ -53,18 +53,11 @@ def agree(denoiser, law, z, alpha):
     np.testing.assert_allclose(after, seen, rtol=rounding, atol=1e-13)
 
 
-@given(V=st.integers(2, 3), L=st.integers(1, 4), alpha=extremes, seed=strategies.seeds)
-def test_forward_backward_is_the_sum_over_all_states(V, L, alpha, seed):
-    rng = np.random.default_rng(seed)
-    chain = MarkovChain.random(V, rng, 0.5)
-    agree(MarkovIdeal(chain), enumerate_law(chain, V, L), rng.integers(V, size=L), alpha)
-
-
-@given(alpha=extremes, seed=strategies.seeds)
-def test_belief_propagation_is_the_sum_over_all_states(alpha, seed):
-    rng = np.random.default_rng(seed)
-    source = RandomHierarchy.random(3, 2, 2, 2, rng)
-    agree(HierarchyIdeal(source), enumerate_law(source, 3, 4), rng.integers(3, size=4), alpha)
+@given(V=st.integers(2, 3), kind=st.integers(0, 2), alpha=extremes, seed=strategies.seeds)
+def test_ideals_and_their_posteriors_are_sums_over_all_states(V, kind, alpha, seed):
+    """At noise levels beyond those of the law `enumeration` (tests/test_laws)."""
+    denoiser, law = strategies.ideals(V, seed)[kind]
+    agree(denoiser, law, np.random.default_rng(seed).integers(V, size=law.ndim), alpha)
 
 
 @pytest.mark.parametrize("branching", [2, 3])
@@ -74,14 +67,6 @@ def test_belief_propagation_takes_any_branching(branching):
     law = enumerate_law(source, 2, branching**2)
     for alpha in (0.1, 0.9):
         agree(HierarchyIdeal(source), law, rng.integers(2, size=branching**2), alpha)
-
-
-@given(V=st.integers(2, 3), P=st.integers(1, 6), alpha=extremes, seed=strategies.seeds)
-def test_the_memoriser_is_the_sum_over_all_states(V, P, alpha, seed):
-    rng = np.random.default_rng(seed)
-    patterns = rng.integers(V, size=(P, 3))
-    law = oracle.dataset_law(patterns, V).reshape((V,) * 3)
-    agree(DatasetIdeal(patterns, V), law, rng.integers(V, size=3), alpha)
 
 
 def test_a_deterministic_chain_is_followed_through_any_noise():

@@ -28,19 +28,6 @@ def small(seed):
 
 
 @given(seed=strategies.seeds, alpha=strategies.inner_alphas)
-def test_it_is_the_conditional_of_the_diffused_data_set(seed, alpha):
-    patterns, z, V, _ = small(seed)
-    law = oracle.dataset_law(patterns, V)
-    log_p = DatasetIdeal(patterns, V)(z[None], alpha)
-    loo, seen = (oracle.conditionals(law, V, z, alpha, leave_out=out) for out in (True, False))
-    rtol = 1e-10
-    np.testing.assert_allclose(np.exp(log_p[0]), loo, rtol=rtol, atol=1e-14)
-    np.testing.assert_allclose(
-        np.exp(posterior(log_p, z[None], alpha)[0]), seen, rtol=rtol, atol=1e-14
-    )
-
-
-@given(seed=strategies.seeds, alpha=strategies.inner_alphas)
 def test_score_ratios_are_ratios_of_the_diffused_law(seed, alpha):
     patterns, z, V, L = small(seed)
     p_t = oracle.marginal(oracle.dataset_law(patterns, V), V, L, alpha).reshape((V,) * L)

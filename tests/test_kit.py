@@ -8,13 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
-<<<<<<< HEAD
-from experiments.kit import cells, legs
-from experiments.kit.commandline import InputError
-=======
 from experiments.kit import cells
-from experiments.kit.commandline import CommandLine, InputError
->>>>>>> 77a96a0 (Tests of legs stand by themselves; what was seen of a course may be damaged in any way)
+from experiments.kit.commandline import InputError
 from experiments.kit.experiment import Experiment, Findings, Verdict
 from experiments.kit.figures import subplots
 from experiments.kit.intervals import crossed, overlap, recorded, show

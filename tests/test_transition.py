@@ -1,31 +1,19 @@
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import given
 from hypothesis import strategies as st
-from scipy.linalg import expm
 from scipy.stats import chisquare
 
 from minuddm import checks
 from minuddm import transition as tr
-from minuddm.schedule import Cosine, Linear, LogLinear
 from tests import oracle, strategies
 
 ROUND = 1e-12  # a few dozen additions and products of numbers up to V = 9
 
 
 @given(V=strategies.vocabularies, alpha=strategies.alphas)
-def test_rows_of_the_kernel_are_distributions(V, alpha):
-    Q = tr.transition(alpha, V)
-    assert (Q >= 0).all()
-    np.testing.assert_allclose(Q.sum(axis=1), 1, atol=ROUND)
-    np.testing.assert_allclose(Q, oracle.kernel(alpha, V), atol=ROUND)
-
-
-@given(V=strategies.vocabularies, a=strategies.alphas, b=strategies.alphas)
-def test_waiting_twice_is_waiting_once(V, a, b):
-    """[T2]"""
-    once = tr.transition(a * b, V)
-    np.testing.assert_allclose(tr.transition(a, V) @ tr.transition(b, V), once, atol=ROUND)
+def test_the_kernel_is_its_definition(V, alpha):
+    np.testing.assert_allclose(tr.transition(alpha, V), oracle.kernel(alpha, V), atol=ROUND)
 
 
 @given(V=strategies.vocabularies, alpha=strategies.alphas)
@@ -39,15 +27,7 @@ def test_renaming_the_vocabulary_changes_nothing(V, alpha, seed):
     S = np.eye(V)[np.random.default_rng(seed).permutation(V)]
     Q = tr.transition(alpha, V)
     np.testing.assert_allclose(S @ Q @ S.T, Q, atol=ROUND)
-    np.testing.assert_allclose(np.full(V, 1 / V) @ Q, 1 / V, atol=ROUND)
     np.testing.assert_array_equal(Q, Q.T)
-
-
-@given(V=strategies.vocabularies, alpha=strategies.alphas)
-def test_the_chain_is_reversible_under_the_uniform_law(V, alpha):
-    """[T3]"""
-    flow = np.full(V, 1 / V)[:, None] * tr.transition(alpha, V)
-    np.testing.assert_allclose(flow, flow.T, atol=ROUND)
 
 
 @given(V=strategies.vocabularies, alpha=strategies.alphas)
@@ -57,72 +37,14 @@ def test_the_distance_to_uniform_shrinks_in_proportion_to_alpha(V, alpha):
     np.testing.assert_allclose(distance, alpha * (1 - 1 / V), atol=ROUND)
 
 
-@pytest.mark.parametrize("schedule", [LogLinear(), Linear(), Cosine()])
-@given(V=strategies.vocabularies, times=st.tuples(st.floats(0, 0.99), st.floats(0, 0.99)))
-def test_the_kernel_is_the_exponential_of_its_rate(schedule, V, times):
-    a_s, a_t = schedule.alpha(min(times)), schedule.alpha(max(times))
-    time_passed = float(np.log(a_s / a_t))  # ∫ -α'/α dt
-    np.testing.assert_allclose(
-        expm(time_passed * tr.rate(V)), tr.transition(a_t / a_s, V), atol=1e-12
-    )
-    np.testing.assert_allclose(tr.rate(V).sum(axis=1), 0, atol=ROUND)
-
-
-@given(data=st.data(), V=strategies.vocabularies, alpha=strategies.alphas)
-def test_the_structured_view_is_the_dense_one(data, V, alpha):
+@given(data=st.data(), V=strategies.vocabularies)
+def test_where_the_present_token_is_impossible_it_stays(data, V):
     p = data.draw(strategies.distributions(V), label="p")
-    np.testing.assert_allclose(tr.propagate(p, alpha), p @ tr.transition(alpha, V), atol=ROUND)
-    x = int(p.argmax())
-    np.testing.assert_allclose(tr.marginal(x, alpha, V), tr.transition(alpha, V)[x], atol=ROUND)
-
-
-@given(data=st.data(), V=strategies.vocabularies, times=strategies.two_alphas())
-def test_the_bridge_is_bayes_rule(data, V, times):
-    alpha_s, alpha_t = times
-    assume(alpha_t < 1)
-    p = data.draw(strategies.distributions(V), label="p")
-    z = data.draw(st.integers(0, V - 1), label="z")
-    assume((1 - alpha_t) / V + alpha_t * p[z] > 1e-9)  # z is possible
-    wanted = oracle.bridge(z, p, alpha_s, alpha_t)
-    # the oracle divides by q(z | x) ≥ (1 - α_t)/V
-    np.testing.assert_allclose(
-        tr.bridge(z, p, alpha_s, alpha_t), wanted, atol=1e-12 * V / (1 - alpha_t)
-    )
-
-
-@given(V=strategies.vocabularies, times=strategies.two_alphas(), seed=strategies.seeds)
-def test_the_bridge_averaged_over_later_tokens_is_the_earlier_marginal(V, times, seed):
-    alpha_s, alpha_t = times
-    assume(alpha_t < 1 - 1e-9)
-    law = np.random.default_rng(seed).dirichlet(np.ones(V))
-    later = tr.propagate(law, alpha_t)
-    mixed = sum(later[z] * tr.bridge(z, law, alpha_s, alpha_t) for z in range(V))
-    np.testing.assert_allclose(mixed, tr.propagate(law, alpha_s), atol=1e-9)
-
-
-@given(data=st.data(), V=strategies.vocabularies, alpha=strategies.alphas)
-def test_no_time_no_change(data, V, alpha):
-    p = data.draw(strategies.distributions(V), label="p")
-    z = data.draw(st.integers(0, V - 1), label="z")
-    np.testing.assert_allclose(tr.bridge(z, p, alpha, alpha), np.eye(V)[z], atol=1e-9)
-    np.testing.assert_allclose(tr.bridge(z, p, 1.0, 1.0), np.eye(V)[z], atol=ROUND)
-
-
-def test_alphas_may_differ_by_sequence():
-    p, z = np.full((2, 3, 4), 0.25), np.zeros((2, 3), int)
-    both = tr.bridge(z, p, np.array([0.9, 0.8]), np.array([0.5, 0.1]))
-    np.testing.assert_allclose(both[1], tr.bridge(z[1], p[1], 0.8, 0.1))
+    np.testing.assert_allclose(tr.bridge(np.arange(V), np.tile(p, (V, 1)), 1.0, 1.0), np.eye(V))
 
 
 # ---- draws: frequencies against the law. Seeds are fixed; each chi-square test was to fail with
 # ---- probability 1e-4 when it was written, and is deterministic since.
-
-
-@pytest.mark.parametrize("alpha", [0.0, 0.3, 0.97])
-def test_corruption_has_the_frequencies_of_its_kernel(alpha):
-    V, n = 5, 200_000
-    xt = tr.corrupt(np.full((n, 1), 2), alpha, V, np.random.default_rng(3))
-    assert chisquare(np.bincount(xt[:, 0], minlength=V), n * tr.marginal(2, alpha, V)).pvalue > 1e-4
 
 
 def test_the_changed_share_is_smaller_than_the_resampled_share():
@@ -131,11 +53,6 @@ def test_the_changed_share_is_smaller_than_the_resampled_share():
     expected = (1 - alpha) * (1 - 1 / V)
     # 4 standard errors of a share: false alarm 6e-5
     assert abs((xt != 0).mean() - expected) < 4 * np.sqrt(expected * (1 - expected) / n)
-
-
-def test_corruption_without_noise_is_the_identity():
-    x = np.random.default_rng(0).integers(7, size=(20, 9))
-    np.testing.assert_array_equal(tr.corrupt(x, 1.0, 7, np.random.default_rng(1)), x)
 
 
 def test_less_noise_keeps_what_more_noise_kept():
@@ -161,27 +78,10 @@ def test_sampled_bridges_have_the_frequencies_of_the_bridge(times, dtype):
         assert chisquare(counts[q > 0], n * q[q > 0]).pvalue > 1e-4
 
 
-@given(data=st.data(), V=strategies.vocabularies, times=strategies.two_alphas())
-def test_the_mode_of_the_bridge_is_its_peak(data, V, times):
-    p = data.draw(strategies.distributions(V), label="p")
-    z = data.draw(st.integers(0, V - 1), label="z")
-    q = tr.bridge(z, p, *times)
-    with np.errstate(divide="ignore"):
-        log_p = np.log(p)[None, None]
-    mode = int(tr.mode_of_bridge([[z]], log_p, *times)[0, 0])
-    assert q[mode] >= q.max() - 1e-12
-
-
 @pytest.mark.parametrize("z", [0, 1])
 def test_a_tie_keeps_the_present_token(z):
     log_p = np.log(np.full((1, 1, 2), 0.5))
     assert tr.mode_of_bridge([[z]], log_p, 0.5, 0.0)[0, 0] == z
-
-
-@given(alpha=strategies.inner_alphas, V=strategies.vocabularies)
-def test_inverse_temperature_is_the_log_odds_of_keeping(alpha, V):
-    row = tr.marginal(0, alpha, V)
-    np.testing.assert_allclose(tr.inverse_temperature(alpha, V), np.log(row[0] / row[1]), rtol=1e-9)
 
 
 @pytest.mark.parametrize(
