@@ -63,9 +63,9 @@ class Masked:
 
     def bridge(self, xt, p, alpha_s, alpha_t):
         a, b = over(alpha_s, p), over(alpha_t, p)
-        shown = (a - b) / np.where(b < 1, 1 - b, 1) * np.append(p, 0 * p[..., :1], axis=-1)
-        shown[..., self.V] = 1 - shown.sum(axis=-1)
-        return np.where(xt[..., None] == self.V, shown, np.eye(self.states)[xt])
+        shown = (a - b) / np.where(b < 1, 1 - b, 1)  # the chance that a mask goes
+        masked = np.append(shown * p, (1 - shown) * np.ones_like(p[..., :1]), axis=-1)
+        return np.where(xt[..., None] == self.V, masked, np.eye(self.states)[xt])
 
     def bridge_quantile(self, xt, log_p, alpha_s, alpha_t, u):
         q = self.bridge(xt, np.exp(log_p), alpha_s, alpha_t)

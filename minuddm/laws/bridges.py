@@ -170,4 +170,5 @@ def mode(process: Any, p: Array, alphas: tuple[float, float]) -> None:
         log_p = np.tile(np.log(p), (1, len(z), 1))
     at = np.asarray(process.mode_of_bridge(z[None].copy(), log_p, *alphas))[0]
     short = both.max(axis=1) - np.take_along_axis(both, at[:, None], axis=1)[:, 0]
-    same(short / chance, np.zeros(len(z)), rounding(len(both.T), both) / chance, "max q - q(mode)")
+    allowed = rounding(states(process), kernel_of(process, alphas[1])) / chance
+    same(short / chance, np.zeros(len(z)), allowed, "max q - q(mode)")

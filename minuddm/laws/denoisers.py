@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from minuddm.laws.law import Array, Strategy, alphas, holds, law, rounding, same
+from minuddm.laws.law import Array, Strategy, alphas, holds, law, rounding, same, ulp
 
 
 @dataclass(frozen=True)
@@ -82,22 +82,16 @@ def _ask(subject: Any, tokens: Array, alpha: Array) -> Array:
     return np.asarray(np.exp(log_p))
 
 
-def _error(subject: Any, p: Array) -> float:
-    """Return what a p may be wrong by: a sum over values, each of a product over the sequence."""
-    return rounding(subject.L * subject.V, p)
-
-
-def _error_of_evidence(subject: Any, p: Array, alpha: float) -> float:
-    """Return it for p from logarithms of chances, the least of which is α / V or (1 - α) / V."""
-    least = min(alpha, 1 - alpha) if alpha else 1.0
-    return _error(subject, p) * (1 - math.log(least / subject.V))
+def _half_of_the_digits(p: Array) -> float:
+    """Return √ulp: a network may amplify the rounding of another order of its sums."""
+    return math.sqrt(ulp(p))
 
 
 @law("[T11]", "V L", batch=batches)
 def normalised(subject: Any, batch: tuple[Array, Array]) -> None:
     """Σ_v p_i(v) = 1 at every position."""
     p = _ask(subject, *batch)
-    same(p.sum(axis=2), np.ones(p.shape[:2]), _error(subject, p), "Σ_v p_i(v) of (b, i)")
+    same(p.sum(axis=2), np.ones(p.shape[:2]), rounding(subject.V, p), "Σ_v p_i(v) of (b, i)")
 
 
 @law("[T11]", "V L", "leave_one_out", tokens=sequences, alpha=noisy)
@@ -108,7 +102,7 @@ def blind_to_its_own_position(subject: Any, tokens: list[int], alpha: float) -> 
     x[:, np.arange(L), np.arange(L)] = np.arange(n)[:, None]
     p = _ask(subject, x.reshape(n * L, L), np.full(n * L, alpha)).reshape(n, L, L, -1)
     own = p[:, np.arange(L), np.arange(L)]  # (n, L, V): value put at i, i, v
-    allowed = _error_of_evidence(subject, p, alpha)
+    allowed = _half_of_the_digits(p)
     same(own, np.tile(own[0], (n, 1, 1)), allowed, "with z_i = z, p_i(v) of (z, i, v)")
 
 
@@ -117,7 +111,7 @@ def independent_of_the_batch(subject: Any, batch: tuple[Array, Array]) -> None:
     """The answer for a sequence does not depend on the others in its batch."""
     tokens, alpha = batch
     together = _ask(subject, tokens, alpha)
-    allowed = _error(subject, together)
+    allowed = _half_of_the_digits(together)
     twice = _ask(subject, np.repeat(tokens[::-1], 2, axis=0), np.repeat(alpha[::-1], 2))
     same(twice[::-2], together, allowed, "reversed and doubled, p_i(v) of (b, i, v)")
     for b in range(len(tokens)):
@@ -136,5 +130,7 @@ def enumeration(subject: Any, tokens: list[int], alpha: float) -> None:
         for j in np.delete(np.arange(L), i):
             table = np.tensordot(Q[:, z[j]], table, axes=1)
         if table.sum() > 0:
-            allowed = _error_of_evidence(subject, p, alpha)
+            # a sum over values of products over the sequence, from logarithms of chances
+            least = min(alpha, 1 - alpha) if alpha else 1.0
+            allowed = rounding(L * V, p) * (1 - math.log(least / V))
             same(p[i], table / table.sum(), allowed, f"at position {i}, p_i(v)")
