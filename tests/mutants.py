@@ -9,7 +9,7 @@ from scipy.special import softmax
 from minuddm import transition
 from minuddm.process import Uniform
 from minuddm.schedule import Cosine, Linear, LogLinear
-from tests.masked import Masked
+from tests.foreign import Masked
 
 
 class Mutant:

@@ -23,6 +23,7 @@ This needs Hypothesis and pytest (the extra `laws`), and nothing else of minuddm
 here is imported by no other part of the package.
 """
 
+import inspect
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -72,9 +73,9 @@ def parametrize_with_laws(
     ]
 
     def decorate(test: Callable[..., None]) -> Callable[..., None]:
-        names = test.__code__.co_varnames[: test.__code__.co_argcount]
+        names = [name for name in inspect.signature(test).parameters if name != "self"]
         if len(names) != 2:
-            raise TypeError(f"a test of laws takes a subject and a law, {test.__name__} {names}")
+            raise TypeError(f"a test of laws takes a subject and a law, got parameters {names}")
         run: Callable[..., None] = pytest.mark.parametrize(names, cases)(test)
         return run
 

@@ -35,6 +35,7 @@ def ask_bridge(process: Any, z: Array, p: Array, pair: tuple[float, float]) -> A
     answer = np.asarray(process.bridge(z[None].copy(), given, *pair))
     wanted = (1, len(z), states(process))
     holds(answer.shape == wanted, f"the shape {wanted} of a bridge (it is {answer.shape})")
+    holds(answer.dtype.kind == "f", f"a floating dtype of a bridge (it is {answer.dtype})")
     return np.asarray(answer[0])
 
 

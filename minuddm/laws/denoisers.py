@@ -130,7 +130,8 @@ def enumeration(subject: Any, tokens: list[int], alpha: float) -> None:
         for j in np.delete(np.arange(L), i):
             table = np.tensordot(Q[:, z[j]], table, axes=1)
         if table.sum() > 0:
-            # a sum over values of products over the sequence, from logarithms of chances
-            least = min(alpha, 1 - alpha) if alpha else 1.0
-            allowed = rounding(L * V, p) * (1 - math.log(least / V))
+            # a sum over values of products over the sequence, from logarithms of chances; that of
+            # no chance at all may be written as -10⁴
+            logs = 1e4 if (Q == 0).any() else 1 - math.log(Q.min())
+            allowed = rounding(L * V, p) * logs
             same(p[i], table / table.sum(), allowed, f"at position {i}, p_i(v)")

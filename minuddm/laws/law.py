@@ -90,7 +90,7 @@ class Law:
                 asked = settings(_SETTINGS, max_examples=self.examples)(asked)
             asked()
         except Exception as error:
-            error.add_note(str(self._broken(subject)))
+            error.add_note(f"{name_of(subject)} breaks {self.name} {self.label}: {self.statement}")
             raise
 
     def once(self, subject: Any, draw: Callable[[Strategy], Any]) -> None:
@@ -111,17 +111,11 @@ class Law:
         lacking = [
             name for name in self.needs if all(getattr(x, name, None) is None for x in asked)
         ]
-        if lacking:
-            pytest.skip(
-                f"{name_of(subject)} has no {', '.join(lacking)}: {self.name} was not asked"
-            )
+        reason = f"has no {', '.join(lacking)}" if lacking else ""
         if self.claim and not getattr(subject, self.claim, False):
-            pytest.skip(
-                f"{name_of(subject)} does not claim {self.claim}: {self.name} was not asked"
-            )
-
-    def _broken(self, subject: Any) -> str:
-        return f"{name_of(subject)} breaks {self.name} {self.label}: {self.statement}"
+            reason = f"does not claim {self.claim}"
+        if reason:
+            pytest.skip(f"{name_of(subject)} {reason}: {self.name} was not asked")
 
 
 def law(

@@ -1,7 +1,4 @@
-"""A process written from its definition (Austin et al. 2021): a token stays, or is masked for good.
-
-Sound, slow, and of nobody's package: what the laws are tried on besides the package's own.
-"""
+"""Processes of nobody's package, slow and sound: what the laws are tried on besides our own."""
 
 from dataclasses import dataclass
 
@@ -18,7 +15,7 @@ def over(alpha, x):
 
 @dataclass(frozen=True)
 class Masked:
-    """V clean values, and the mask V."""
+    """A token stays, or shows the mask V for good (Austin et al. 2021)."""
 
     V: int
 
@@ -85,3 +82,41 @@ class Masked:
         weight = np.where(xt == self.V, over(-dalpha / (1 - np.asarray(alpha)), x0), 0.0)
         slope = weight[..., None] * (p - np.eye(self.V)[x0])
         return self.nelbo(np.log(p), x0, xt, alpha, dalpha), slope
+
+
+class Opaque:
+    """What another library returns: NumPy can read it, and that is all."""
+
+    def __init__(self, answer):
+        self.answer = np.asarray(answer)
+        if self.answer.dtype == np.float64:
+            self.answer = self.answer.astype(np.float32)
+
+    def __array__(self, dtype=None, copy=None):
+        return self.answer
+
+
+class Single:
+    """A process that reads and returns single precision, in arrays of its own kind."""
+
+    def __init__(self, process):
+        self.process, self.V, self.states = process, process.V, process.states
+
+    def __repr__(self):
+        return f"Single({self.process!r})"
+
+    def __getattr__(self, name):
+        def single(given):
+            kind = getattr(given, "dtype", None) or type(given)
+            return np.float32(given) if kind in (float, np.float64) else given
+
+        def ask(*given):
+            kept = 1 if name == "bridge_quantile" else 0  # uniforms would be rounded to 1
+            given = [*map(single, given[: len(given) - kept]), *given[len(given) - kept :]]
+            found = getattr(self.process, name)(*given)
+            return tuple(map(Opaque, found)) if isinstance(found, tuple) else Opaque(found)
+
+        asked = getattr(type(self.process), name, None)
+        if not callable(asked):
+            raise AttributeError(name)
+        return ask
