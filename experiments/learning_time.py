@@ -189,8 +189,7 @@ def agreeing(table: list[dict[str, Any]], taus: Taus) -> tuple[float, float]:
             at_end.append(line[-1]["agree"])
             steps, agree = ([r[name] for r in line] for name in ("step", "agree"))
             at_memory.append(float(np.interp(np.log(memory), np.log(steps), agree)))
-    nan = float("nan")
-    return (float(np.mean(at_end)), float(np.mean(at_memory))) if at_end else (nan, nan)
+    return (float(np.mean(at_end)), float(np.mean(at_memory))) if at_end else (np.nan, np.nan)
 
 
 class Plan(NamedTuple):

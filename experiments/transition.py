@@ -25,7 +25,7 @@ from experiments.kit.course import told
 from experiments.kit.data import SOURCES, Data, describe, label, read
 from experiments.kit.experiment import Experiment, Findings, Run, Verdict
 from experiments.kit.intervals import crossed, overlap, show
-from experiments.kit.networks import Arrays, Cell, by_seeds, compute
+from experiments.kit.networks import Cell, by_seeds, compute
 from experiments.kit.readings import Estimates, draw, estimate
 from experiments.kit.record import Record
 from experiments.kit.settings import MODELS, PROCESSES, RECIPE, SPLITS, TRAINED, UNMASKED, Settings
@@ -259,10 +259,8 @@ def measure(plan: Plan, run: Run) -> Findings:
     settings, t = plan.settings, plan.settings.times[0]
     _report(plan.described["data"], plan.data.corpus)
     measured, _ = compute(plan.cells, run.out / "cells", run)
-    of_P: dict[int, list[Arrays]] = {}
-    for (P, _), arrays in measured.items():
-        of_P.setdefault(P, []).append(arrays)
-    cells = {P: by_seeds(of_P[P]) for P in sorted(of_P)}
+    sizes = sorted({P for P, _ in measured})
+    cells = {P: by_seeds([x for (n, _), x in measured.items() if n == P]) for P in sizes}
     table = list(rows(plan.described["data"]["name"], cells, settings, plan.data.entropy))
     found = estimate(cells, settings, t)
     trained = [arrays for arrays in cells.values() if "finished" in arrays]
