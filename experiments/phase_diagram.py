@@ -5,7 +5,7 @@ One network size, P training sequences, and one run for each P with every budget
 
     recovery     from t = .1, of training and of unseen sequences [T26]
     own entropy  at t = 1e-5, of what the network makes of training sequences corrupted to t: it
-                 dates the shell of the basins that lies at t, t = 1 the outermost [T46]
+                 dates the shell of the basins that lies at t, t = 1 the outermost
 
 Read off it: the time to remember, τ(P), when training recovery has risen through .9, as a power of
 P (Favero, Sclocchi & Wyart 2025, 2505.16959: linear); the step at which unseen recovery is largest,

@@ -83,7 +83,7 @@ def verdicts(record: Record) -> list[Verdict]:
     about = ("" if data == "pydoc" else f"{data}: ") + (
         "linear network: " if subject == "pseudolikelihood" else ""
     )
-    if record.content["settings"]["measured"].get("process") == "masked":
+    if record.content["settings"].get("measured", {}).get("process") == "masked":
         about += "masked: "
     if len(sizes) == 1:
         return _near(record, about, subject, sizes[0])

@@ -55,8 +55,8 @@ class Masked:
             seen = np.where(shown, np.log(over(alpha, xt)), np.log1p(-over(alpha, xt)))
         return np.maximum(seen, -LARGE), np.where(shown, -2 * LARGE, seen)
 
-    def inverse_temperature(self, alpha):
-        return np.full(np.shape(alpha), np.inf)
+    def inverse_temperature(self, xt, alpha):
+        return np.where(xt < self.V, np.inf, 0.0)
 
     def bridge(self, xt, p, alpha_s, alpha_t):
         a, b = over(alpha_s, p), over(alpha_t, p)

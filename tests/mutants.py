@@ -132,8 +132,10 @@ OF_KERNELS = [
     ("marginals", "one alpha for all",
      Mutant(U, marginal=lambda k, x, a: k.marginal(x, np.ravel(a)[0]))),
     ("evidence", "not divided by V",
-     Mutant(U, log_evidence=lambda k, z, a: (k.log_evidence(z, a)[0], np.log1p(-a) + 0.0 * z))),
-    ("temperature", "odds of staying", Mutant(U, inverse_temperature=lambda k, a: np.log1p(2 * a))),
+     Mutant(U, log_evidence=lambda k, z, a: [x + 0.0 * z for x in np.log([a + (1 - a) / 3, 1 - a])]
+     )),
+    ("temperature", "odds of staying",
+     Mutant(U, inverse_temperature=lambda k, z, a: np.log1p(2 * a + 0.0 * z))),
     ("prior_cost", "KL reversed", Mutant(U, prior=reversed_prior)),
     ("corruption", "never the same value", Mutant(U, corrupt=never_the_same)),
     ("corruption", "masks what it keeps",

@@ -22,7 +22,7 @@ p (..., V), alphas one number or one per sequence (B,); answers are anything `np
     noise(shape, rng)                   tokens of a shape, as at α = 0
     prior(alpha)                        KL(q(x_t | x_0) ‖ π)
     log_evidence(xt, alpha)             log q(x_t = z | v), v = z and any other v: two of (B, L)
-    inverse_temperature(alpha)          their difference where z is a clean value
+    inverse_temperature(xt, alpha)      their difference where z is a clean value
     bridge(xt, p, alpha_s, alpha_t)     (B, L, states), p (B, L, V); for p(xt) = 0 nothing is asked
     bridge_quantile(xt, log_p, alpha_s, alpha_t, u)     x_s (B, L) that uniforms (B, L) select
     mode_of_bridge(xt, log_p, alpha_s, alpha_t)         the most likely x_s (B, L)
@@ -165,9 +165,10 @@ def evidence(process: Any, alpha: float) -> None:
 def temperature(process: Any, alpha: float) -> None:
     """`inverse_temperature` is β with e^{-β} = q(z | v) / q(z | z), z ≠ v clean values."""
     Q = kernel_of(process, alpha)
-    beta = np.asarray(process.inverse_temperature(alpha), dtype=np.float64)
+    z = np.arange(process.V)
+    beta = np.asarray(process.inverse_temperature(z[None].copy(), alpha), dtype=np.float64)[0]
     if Q[0, 0] > 0:
-        same(np.exp(-beta), Q[1, 0] / Q[0, 0], rounding(1, Q) / Q[0, 0], "exp(-β)")
+        same(np.exp(-beta), Q[z - 1, z] / Q[z, z], rounding(1, Q) / Q[0, 0], "exp(-β)")
 
 
 @law("[T9]", "kernel prior", alpha=alphas)
