@@ -19,6 +19,7 @@ would cost O(P L² V).
 """
 
 from abc import ABC, abstractmethod
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,7 @@ from hopfield import baths, recall, walks
 from hopfield.frozen import Frozen
 from hopfield.recall import ROUNDING, Bools, Floats, Recall, Sites, Tokens, Unsigned
 from hopfield.separation import Separation, table_of
+from hopfield.threads import shared
 
 
 class DenseMemory(Frozen, ABC):
@@ -70,8 +72,8 @@ class DenseMemory(Frozen, ABC):
         state = self._to_tokens(x)
         if checks.count(site, "site", 0) >= state.shape[1]:
             raise ValueError(f"site must lie in 0 … {state.shape[1] - 1}, got {site}")
-        self._descend(state, np.full((len(state), 1), site))
-        return self._from_tokens(state)
+        after, *_ = self._descend(state, np.full((len(state), 1), site))
+        return self._from_tokens(after)
 
     def recall(
         self,
@@ -80,25 +82,27 @@ class DenseMemory(Frozen, ABC):
         rng: Generator | None = None,
         synchronous: bool = False,
         max_sweeps: int = 100,
+        threads: int = 1,
     ) -> Recall:
         """Descend from the states x (B, L) until a whole sweep changes nothing.
 
         Sites change one by one, in order, or with `rng` in a random order drawn anew for every
         query and sweep; or `synchronous`, all at once, where E may rise and a recall may end in a
-        2-cycle (`Recall.cycling`). A site whose best values tie keeps its present one.
+        2-cycle (`Recall.cycling`). A site whose best values tie keeps its present one. `threads`
+        share out the queries, and change nothing but the time.
         """
         state = self._to_tokens(x)
-        if synchronous:
-            found = recall.synchronous(state, self._update, max_sweeps)
-        else:
+        with shared(threads) as share:
+            if synchronous:
+                found = recall.synchronous(state, partial(share, self._update), max_sweeps)
+            else:
 
-            def descend(active: Sites, order: Sites) -> tuple[Bools, Floats]:
-                after = state[active]
-                changed, energy = self._descend(after, order)
-                state[active] = after
-                return changed, energy
+                def descend(active: Sites, order: Sites) -> tuple[Bools, Floats]:
+                    state[active], changed, energy = share(self._descend, state[active], order)
+                    return changed, energy
 
-            found = recall.asynchronous(state, self._energy(state), descend, rng, max_sweeps)
+                (energies,) = share(lambda part: (self._energy(part),), state)
+                found = recall.asynchronous(state, energies, descend, rng, max_sweeps)
         return found._replace(state=self._from_tokens(found.state))
 
     def heat_bath(
@@ -120,8 +124,8 @@ class DenseMemory(Frozen, ABC):
         found = recall.gibbs(state, lambda: self._energy(state), draw, rng, sweeps)
         return found._replace(state=self._from_tokens(found.state))
 
-    def _descend(self, state: Tokens, order: Sites) -> tuple[Bools, Floats]:
-        """Update the sites `order` (A, …) of states (A, L) in place; which changed, and E."""
+    def _descend(self, state: Tokens, order: Sites) -> tuple[Tokens, Bools, Floats]:
+        """Update the sites `order` (A, …) of states (A, L): the states, which changed, and E."""
         x, changed, energy = (
             self._narrow(state),
             np.zeros(len(state), np.bool_),
@@ -130,8 +134,7 @@ class DenseMemory(Frozen, ABC):
         walks.asynchronous(
             x, changed, energy, self._matches(), order, self._columns, self.V, self._levels
         )
-        state[:] = x
-        return changed, energy
+        return x.astype(np.int32), changed, energy
 
     def _update(self, state: Tokens) -> tuple[Tokens, Floats]:
         x = self._narrow(state)

@@ -38,8 +38,8 @@ def clusters(draw, V):
 def test_a_sweep_is_the_sweep_by_sums_over_all_patterns(data, F):
     V = data.draw(st.sampled_from([2, 3, 28, 300]), label="V")
     patterns, states, order = data.draw(clusters(V))
-    memory, got = TokenMemory(patterns, V, F=F), states.astype(np.int32)
-    changed, energy = memory._descend(got, order)
+    memory = TokenMemory(patterns, V, F=F)
+    got, changed, energy = memory._descend(states.astype(np.int32), order)
     wanted = oracle.descend(states, order, patterns, V, memory._table)
     np.testing.assert_array_equal(got, wanted)
     np.testing.assert_array_equal(changed, (wanted != states).any(axis=1))
@@ -56,6 +56,27 @@ def test_all_sites_at_once_are_single_sites_by_sums_over_all_patterns(data, F):
         sites = np.full((len(states), 1), i)
         wanted = oracle.descend(states, sites, patterns, V, memory._table)
         np.testing.assert_array_equal(got[:, i], wanted[:, i])
+
+
+@pytest.mark.parametrize("options", [{}, {"synchronous": True}, {"seed": 3}], ids=str)
+@pytest.mark.parametrize("B", [0, 1, 7])
+def test_threads_change_no_bit(options, B):
+    rng = np.random.default_rng(0)
+    patterns = rng.integers(5, size=(40, 12))
+    states = rng.integers(5, size=(B, 12))
+    memory = TokenMemory(patterns, 5, F=Power(3))
+
+    def recalled(threads):
+        seed = options.get("seed")
+        own = {} if seed is None else {"rng": np.random.default_rng(seed)}
+        own |= {name: x for name, x in options.items() if name != "seed"}
+        return memory.recall(states, threads=threads, **own)
+
+    one = recalled(1)
+    for threads in (2, 3, 16):
+        for wanted, got in zip(one, recalled(threads), strict=True):
+            assert wanted.dtype == got.dtype
+            np.testing.assert_array_equal(wanted, got)
 
 
 @pytest.mark.parametrize("beta", [0.4, 0.5])
@@ -76,9 +97,9 @@ def test_a_pattern_that_was_far_may_become_the_nearest(beta):
     patterns[30, -last:] = 4
     state = np.where(np.arange(L) < block, 0, 3)[None]
     order = np.arange(L)[None]
-    memory, got = TokenMemory(patterns, 9, beta), state.astype(np.int32)
-    memory._descend(got, order)
-    np.testing.assert_array_equal(got, oracle.descend(state, order, patterns, 9, memory._table))
+    got, *_ = TokenMemory(patterns, 9, beta)._descend(state.astype(np.int32), order)
+    table = TokenMemory(patterns, 9, beta)._table
+    np.testing.assert_array_equal(got, oracle.descend(state, order, patterns, 9, table))
     assert (got[0, -last:] == 4).all()
 
 
