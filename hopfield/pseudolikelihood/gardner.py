@@ -14,7 +14,7 @@ pattern by (1 - 2ρ) and gives it a spread 2√(ρ(1 - ρ)), so that fields keep
 
 import math
 
-from scipy.optimize import brentq
+import scipy
 from scipy.special import ndtr
 
 _LARGEST = 1e6  # a margin no network of this world has
@@ -34,7 +34,9 @@ def gardner_margin(gamma: float) -> float:
         raise ValueError(f"gamma must lie in (0, 2], got {gamma}")
     if gamma <= gardner_load(_LARGEST):
         raise ValueError(f"gamma must be above {gardner_load(_LARGEST):.0e}, got {gamma}")
-    return float(brentq(lambda k: gardner_load(k) - gamma, 0.0, _LARGEST, xtol=1e-12))
+    return float(
+        scipy.optimize.brentq(lambda k: gardner_load(k) - gamma, 0.0, _LARGEST, xtol=1e-12)
+    )
 
 
 def repaired_share(kappa: float) -> float:

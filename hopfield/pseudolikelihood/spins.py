@@ -18,8 +18,8 @@ the same couplings.
 from typing import Self
 
 import numpy as np
+import scipy  # its optimiser is loaded when first used
 from numpy.typing import ArrayLike
-from scipy.optimize import minimize
 from scipy.special import expit
 from threadpoolctl import threadpool_limits
 
@@ -82,7 +82,9 @@ class PseudoLikelihood(Couplings):
         options = {"maxiter": checks.count(steps, "steps"), "ftol": 1e-15, "gtol": 1e-9}
         start = np.zeros(shape).ravel()
         with threadpool_limits(1, user_api="blas"):
-            found = minimize(objective, start, jac=True, method="L-BFGS-B", options=options)
+            found = scipy.optimize.minimize(
+                objective, start, jac=True, method="L-BFGS-B", options=options
+            )
         return cls(found.x.reshape(shape), beta)
 
     def log_likelihood(self, x: ArrayLike) -> Floats:

@@ -24,9 +24,9 @@ from collections.abc import Callable
 from typing import Self
 
 import numpy as np
+import scipy  # its optimiser is loaded when first used
 from numpy.random import Generator
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import minimize
 from scipy.special import log_softmax, softmax
 from threadpoolctl import threadpool_limits
 
@@ -91,7 +91,9 @@ class TokenPseudoLikelihood(Frozen):
         start = np.zeros(_size(xi, V))
         with threadpool_limits(1, user_api="blas"):
             objective = _objective(hot, xi, decay)
-            found = minimize(objective, start, jac=True, method="L-BFGS-B", options=options)
+            found = scipy.optimize.minimize(
+                objective, start, jac=True, method="L-BFGS-B", options=options
+            )
         return cls(*_blocks(found.x, xi.shape[1], V))
 
     @property
