@@ -7,9 +7,8 @@ from scipy.linalg import expm
 from scipy.special import softmax
 
 from minuddm import transition
-from minuddm.process import Uniform
+from minuddm.process import Absorbing, Uniform
 from minuddm.schedule import Cosine, Linear, LogLinear
-from tests.foreign import Masked
 
 
 class Mutant:
@@ -24,7 +23,7 @@ class Mutant:
         return getattr(self.sound, name)
 
 
-U, M, I = Uniform(3), Masked(3), np.eye(3)  # noqa: E741  the identity
+U, M, I = Uniform(3), Absorbing(3), np.eye(3)  # noqa: E741  the identity
 
 
 def skewed(alpha):
@@ -131,11 +130,10 @@ OF_KERNELS = [
      Mutant(U, marginal=lambda k, x, a: k.marginal(x, 1 - np.asarray(a)))),
     ("marginals", "one alpha for all",
      Mutant(U, marginal=lambda k, x, a: k.marginal(x, np.ravel(a)[0]))),
-    ("evidence", "not divided by V",
-     Mutant(U, log_evidence=lambda k, z, a: [x + 0.0 * z for x in np.log([a + (1 - a) / 3, 1 - a])]
-     )),
-    ("temperature", "odds of staying",
-     Mutant(U, inverse_temperature=lambda k, z, a: np.log1p(2 * a + 0.0 * z))),
+    ("evidence", "odds of staying", Mutant(U, inverse_temperature=lambda k, z, a: np.log1p(
+        2 * a) + 0 * z)),
+    ("evidence", "masks in doubt", Mutant(M, inverse_temperature=lambda k, z, a: np.full(
+        z.shape, np.inf))),
     ("prior_cost", "KL reversed", Mutant(U, prior=reversed_prior)),
     ("corruption", "never the same value", Mutant(U, corrupt=never_the_same)),
     ("corruption", "masks what it keeps",

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from hopfield import Exponential, LogSumExp, LogSumReLU, Power, Separation
-from minuddm import Denoiser
+from minuddm import Denoiser, Process
 from minuddm.ideal import DatasetIdeal, HierarchyIdeal, MarkovIdeal
 from minuddm.nelbo import enumerate_law
 from minuddm.sources import MarkovChain, RandomHierarchy
@@ -81,13 +81,13 @@ def separations(draw: st.DrawFn, origin: float = 0.0) -> Separation:
     return Exponential() if kind is Exponential else LogSumReLU(draw(betas, label="beta"), origin)
 
 
-def ideals(V: int, seed: int) -> list[tuple[Denoiser, NDArray[np.float64]]]:
+def ideals(process: Process, seed: int) -> list[tuple[Denoiser, NDArray[np.float64]]]:
     """The ideals of a data set, a chain and a hierarchy, each with its law, a table over L axes."""
-    rng = np.random.default_rng(seed)
+    rng, V = np.random.default_rng(seed), process.V
     patterns, L = rng.integers(V, size=(rng.integers(1, 7), 3)), int(rng.integers(1, 5))
     chain, tree = MarkovChain.random(V, rng, 0.5), RandomHierarchy.random(V, 2, 2, 2, rng)
     return [
-        (DatasetIdeal(patterns, V), oracle.dataset_law(patterns, V).reshape((V,) * 3)),
-        (MarkovIdeal(chain), enumerate_law(chain, V, L)),
-        (HierarchyIdeal(tree), enumerate_law(tree, V, 4)),
+        (DatasetIdeal(patterns, V, process), oracle.dataset_law(patterns, V).reshape((V,) * 3)),
+        (MarkovIdeal(chain, process), enumerate_law(chain, V, L)),
+        (HierarchyIdeal(tree, process), enumerate_law(tree, V, 4)),
     ]

@@ -11,6 +11,7 @@ from minuddm.denoiser import posterior
 from minuddm.ideal import DatasetIdeal, HierarchyIdeal, MarkovIdeal
 from minuddm.nelbo import discrete_elbo, enumerate_law, exact_nelbo
 from minuddm.probes import held_out_nelbo, recovery
+from minuddm.process import Uniform
 from minuddm.reverse import restore
 from minuddm.schedule import Cosine, Linear, LogLinear
 from minuddm.sources import MarkovChain, RandomHierarchy
@@ -56,7 +57,7 @@ def agree(denoiser, law, z, alpha):
 @given(V=st.integers(2, 3), kind=st.integers(0, 2), alpha=extremes, seed=strategies.seeds)
 def test_ideals_and_their_posteriors_are_sums_over_all_states(V, kind, alpha, seed):
     """At noise levels beyond those of the law `enumeration` (tests/test_laws)."""
-    denoiser, law = strategies.ideals(V, seed)[kind]
+    denoiser, law = strategies.ideals(Uniform(V), seed)[kind]
     agree(denoiser, law, np.random.default_rng(seed).integers(V, size=law.ndim), alpha)
 
 

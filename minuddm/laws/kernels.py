@@ -21,8 +21,7 @@ p (..., V), alphas one number or one per sequence (B,); answers are anything `np
     change(x0, rng)                     x_t (B, L), given that x_t ≠ x_0
     noise(shape, rng)                   tokens of a shape, as at α = 0
     prior(alpha)                        KL(q(x_t | x_0) ‖ π)
-    log_evidence(xt, alpha)             log q(x_t = z | v), v = z and any other v: two of (B, L)
-    inverse_temperature(xt, alpha)      their difference where z is a clean value
+    inverse_temperature(xt, alpha)      β (B, L): log q(x_t = z | v) for v = z less any other v's
     bridge(xt, p, alpha_s, alpha_t)     (B, L, states), p (B, L, V); for p(xt) = 0 nothing is asked
     bridge_quantile(xt, log_p, alpha_s, alpha_t, u)     x_s (B, L) that uniforms (B, L) select
     mode_of_bridge(xt, log_p, alpha_s, alpha_t)         the most likely x_s (B, L)
@@ -148,27 +147,18 @@ def marginals(process: Any, a: float, b: float) -> None:
 # ---- evidence and the ends -----------------------------------------------------------------------
 
 
-@law("[T14]", "kernel log_evidence", alpha=alphas.filter(lambda alpha: alpha < 1))
+@law("[T14]", "kernel inverse_temperature", alpha=alphas)
 def evidence(process: Any, alpha: float) -> None:
-    """`log_evidence` is log q(x_t = z | x_0 = v) up to a constant of z, and finite for α < 1."""
+    """`inverse_temperature` is β with q(x_t = z | x_0 = v) ∝ e^{β 1[v = z]}, ∞ beyond all doubt."""
     Q, V = kernel_of(process, alpha)[: process.V], process.V
     z = np.flatnonzero(Q.sum(axis=0) > 1e-8)
-    seen, other = (np.asarray(e) for e in process.log_evidence(z[None].copy(), alpha))
-    holds(np.isfinite(seen) & np.isfinite(other), "finite evidence for α < 1")
-    log_q = np.where(np.arange(V)[:, None] == z, seen, other)
-    weight, column = np.exp(log_q - log_q.max(axis=0)), Q[:, z] / Q[:, z].sum(axis=0)
-    got = weight / weight.sum(axis=0)
-    same(got, column, rounding(V, Q, seen) / Q[:, z].sum(axis=0), "the evidence")
-
-
-@law("[T14]", "kernel inverse_temperature", alpha=alphas)
-def temperature(process: Any, alpha: float) -> None:
-    """`inverse_temperature` is β with e^{-β} = q(z | v) / q(z | z), z ≠ v clean values."""
-    Q = kernel_of(process, alpha)
-    z = np.arange(process.V)
-    beta = np.asarray(process.inverse_temperature(z[None].copy(), alpha), dtype=np.float64)[0]
-    if Q[0, 0] > 0:
-        same(np.exp(-beta), Q[z - 1, z] / Q[z, z], rounding(1, Q) / Q[0, 0], "exp(-β)")
+    beta = np.asarray(process.inverse_temperature(z[None].copy(), alpha))
+    holds(beta.shape == (1, len(z)), f"the shape {(1, len(z))} of β (it is {beta.shape})")
+    weight = np.where(np.arange(V)[:, None] == z, 1.0, np.exp(-beta.astype(np.float64)))
+    total = Q[:, z].sum(axis=0)
+    with np.errstate(invalid="ignore"):
+        got = weight / weight.sum(axis=0)
+    same(got, Q[:, z] / total, rounding(V, Q, beta) / total, f"of z in {z.tolist()}, q(z | v)")
 
 
 @law("[T9]", "kernel prior", alpha=alphas)
