@@ -1,13 +1,9 @@
 """The masked process: its kernel, the way back, the bound."""
 
-import itertools
-
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.linalg import expm
-from scipy.special import rel_entr
 from scipy.stats import chisquare
 
 from minuddm import Absorbing, Uniform
@@ -27,26 +23,9 @@ def kernel(alpha, V):
     return Q
 
 
-@given(V=strategies.vocabularies, times=strategies.two_alphas(), seed=strategies.seeds)
-def test_a_token_is_kept_or_masked_and_a_mask_stays(V, times, seed):
-    process, alpha = Absorbing(V), times[0]
-    Q = process.kernel(alpha)
-    np.testing.assert_allclose(Q, kernel(alpha, V), rtol=0, atol=1e-15)
-    p = np.random.default_rng(seed).dirichlet(np.ones(V + 1), size=(2, 3))
-    np.testing.assert_allclose(process.propagate(p, alpha), p @ Q, atol=1e-14)
-    clean = np.random.default_rng(seed).dirichlet(np.ones(V), size=(2, 3))
-    np.testing.assert_allclose(process.propagate(clean, alpha), clean @ Q[:V], atol=1e-14)
-    np.testing.assert_array_equal(process.marginal(np.arange(V), alpha), Q[:V])
-    twice = Q @ process.kernel(times[1])
-    np.testing.assert_allclose(twice, process.kernel(times[0] * times[1]), atol=1e-14)
-
-
-@given(V=strategies.vocabularies, alpha=st.floats(1e-3, 1))
-def test_the_kernel_is_the_exponential_of_its_rate(V, alpha):
-    process = Absorbing(V)
-    np.testing.assert_array_equal(process.rate().sum(axis=1), 0)
-    found = expm(-np.log(alpha) * process.rate())
-    np.testing.assert_allclose(found, process.kernel(alpha), atol=1e-12)
+@given(V=strategies.vocabularies, alpha=strategies.alphas)
+def test_a_token_is_kept_or_masked_and_a_mask_stays(V, alpha):
+    np.testing.assert_allclose(Absorbing(V).kernel(alpha), kernel(alpha, V), rtol=0, atol=1e-15)
 
 
 @given(V=strategies.vocabularies, seed=strategies.seeds)
@@ -68,24 +47,6 @@ def test_the_same_uniforms_mask_what_the_uniform_process_draws_anew(V, seed):
 
 
 # ---- backwards ----------------------------------------------------------------------------------
-
-
-@given(data=st.data(), V=strategies.vocabularies, times=strategies.two_alphas())
-def test_the_bridge_is_bayes_rule(data, V, times):
-    """Σ_x P(x | z) q(x_s | z, x) from dense kernels, for one-hot and for soft p."""
-    alpha_s, alpha_t = times
-    p, z = data.draw(strategies.distributions(V)), data.draw(st.integers(0, V))
-    first, whole = kernel(alpha_s, V)[:V], kernel(alpha_t, V)[:V]
-    second = kernel(alpha_t / alpha_s if alpha_s > alpha_t else 1.0, V)
-    joint = p * whole[:, z]
-    q = Absorbing(V).bridge(z, p, alpha_s, alpha_t)
-    assert q.sum() == pytest.approx(1, abs=1e-12)
-    if joint.sum() > 0:
-        each = [
-            joint[x] * first[x] * second[:, z] / whole[x, z] if joint[x] > 0 else np.zeros(V + 1)
-            for x in range(V)
-        ]
-        np.testing.assert_allclose(q, np.sum(each, axis=0) / joint.sum(), atol=1e-9)
 
 
 @given(data=st.data(), V=strategies.vocabularies, times=strategies.two_alphas())
@@ -128,21 +89,6 @@ def test_a_schedule_that_ends_early_has_the_same_way_back(V, times, last):
 
 
 # ---- the bound ----------------------------------------------------------------------------------
-
-
-@given(data=st.data(), V=strategies.vocabularies, alpha=st.floats(0.01, 0.99))
-def test_the_integrand_is_the_rate_of_the_divergence_between_bridges(data, V, alpha):
-    """[T37]: KL over a step of length h is h ℓ, up to h² on the side of short steps."""
-    process, h = Absorbing(V), 1e-6
-    p = 0.9 * data.draw(strategies.distributions(V)) + 0.1 / V
-    for x0, z in itertools.product(range(V), (0, V)):
-        if z < V and x0 != z:
-            continue
-        true, plug = (process.bridge(z, q, alpha + h, alpha) for q in (np.eye(V)[x0], p))
-        rate = rel_entr(true, plug).sum() / h
-        loss = process.nelbo(np.log(p)[None, None], [[x0]], [[z]], alpha, -1.0)[0, 0]
-        assert loss == pytest.approx(rate, rel=1e-9, abs=1e-9)
-        assert loss == pytest.approx(-np.log(p[x0]) / (1 - alpha) if z == V else 0, rel=1e-12)
 
 
 @given(V=strategies.vocabularies, alpha=strategies.inner_alphas, seed=strategies.seeds)
