@@ -99,7 +99,7 @@ def test_a_notebook_keeps_its_backend_its_style_and_its_streams(tmp_path, monkey
     before, handler = matplotlib.rcParams.copy(), signal.getsignal(signal.SIGTERM)
     EXAMPLE.main(["--seed", "2", "--out", str(tmp_path)])
     assert sys.stdout.getvalue().startswith("Seen.")
-    assert matplotlib.rcParams == before
+    assert matplotlib.rcParams.copy() == before
     assert signal.getsignal(signal.SIGTERM) == handler
 
 

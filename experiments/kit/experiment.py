@@ -127,12 +127,12 @@ class Experiment:
             self.options(p)
         args = p.parse_args(argv)
         command = " ".join([p.prog, *(sys.argv[1:] if argv is None else argv)])
-        variant = self.variant(args) if self.variant else ""
-        out = args.out or RESULTS / "-".join(
-            filter(None, [self.name, variant, "quick" if args.quick else ""])
-        )
         try:
             plan = self.plan(args)
+            variant = self.variant(args) if self.variant else ""
+            out = args.out or RESULTS / "-".join(
+                filter(None, [self.name, variant, "quick" if args.quick else ""])
+            )
             create(out)
         except (ValueError, TypeError) as error:
             p.error(str(error))
