@@ -17,7 +17,7 @@ import minuddm
 
 LEFT_OUT = (
     *("experiments", "network_experiments", "energy_experiments", "readme", "report", "speed"),
-    *("checkpoint", "compiled", "frozen", "memory_safety", "train", "twin", "workers"),
+    *("checkpoint", "compiled", "frozen", "memory_safety", "program", "train", "twin", "workers"),
 )
 
 
