@@ -1,19 +1,18 @@
 """For `pytest -p tests.bounds`: all compiled loops are run, with bounds checks in them.
 
 `NUMBA_BOUNDSCHECK=1` puts them there [`minuddm/machine/README.md`]. Left out are tests of whole
-experiments and of processes, which would compile everything anew; a loop that no other test
-reaches fails the run.
+experiments and of processes; a loop that no other test reaches fails the run. Everything is
+compiled anew: code found on disk would not tell which loops it calls.
 """
 
 import importlib
+import os
 import pkgutil
+import tempfile
 
 import numba
 import pytest
 from numba.core.registry import CPUDispatcher
-
-import hopfield
-import minuddm
 
 LEFT_OUT = (
     *("experiments", "network_experiments", "energy_experiments", "readme", "report", "speed"),
@@ -24,6 +23,9 @@ LEFT_OUT = (
 def pytest_configure(config):
     if not numba.config.BOUNDSCHECK:
         raise pytest.UsageError("tests.bounds needs NUMBA_BOUNDSCHECK=1")
+    folder = tempfile.TemporaryDirectory()
+    config.add_cleanup(folder.cleanup)
+    numba.config.CACHE_DIR = os.environ["NUMBA_CACHE_DIR"] = folder.name
 
 
 def pytest_ignore_collect(collection_path):
@@ -31,7 +33,7 @@ def pytest_ignore_collect(collection_path):
 
 
 def pytest_sessionfinish(session):
-    if missing := never_called():
+    if session.exitstatus == pytest.ExitCode.OK and (missing := never_called()):
         print(f"\nnever called: {', '.join(missing)}")
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
@@ -40,7 +42,7 @@ def never_called():
     """Return the compiled functions of both packages that were never compiled."""
     names = [
         module.name
-        for package in (minuddm, hopfield)
+        for package in map(importlib.import_module, ("minuddm", "hopfield"))
         for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")
     ]
     return [

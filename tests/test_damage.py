@@ -12,7 +12,7 @@ import pytest
 
 from experiments.kit import cells
 from experiments.kit.commandline import InputError
-from experiments.kit.figures import drawn, plt
+from experiments.kit.figures import drawn, subplots
 from experiments.kit.grid import Grid
 from experiments.kit.record import Record, records
 from experiments.kit.workers import Workers
@@ -116,7 +116,7 @@ def written(tmp_path):
     }  # fmt: skip
     folder = tmp_path / "results" / "keystone"
     folder.mkdir(parents=True)
-    figure, axes = plt.subplots(figsize=(1, 1))
+    figure, axes = subplots(1, 1, (1, 1))
     axes.plot([0, 1])
     Record.of(content, ["P", "recovery"], [{"P": 2, "recovery": 0.5}]).write(folder, drawn(figure))
     return folder

@@ -53,3 +53,12 @@ def test_no_text_takes_the_place_of_data_that_have_a_name(tmp_path):
                     for word in (str(path), "hierarchy")]  # fmt: skip
     assert set(folders[1::2]) == {"hierarchy"}
     assert len(set(folders)) == 1 + len(texts)
+
+
+def test_data_that_are_missing_are_refused_before_a_folder_is_named_after_them(tmp_path, capsys):
+    for name in ("no file", str(tmp_path)):
+        with pytest.raises(SystemExit) as stop:
+            transition.EXPERIMENT.main(["--data", name])
+        assert stop.value.code == 2
+        (said,) = capsys.readouterr().err.splitlines()
+        assert name in said

@@ -2,8 +2,12 @@
 
 import dataclasses
 import json
+import os
+import subprocess
+import sys
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -58,6 +62,35 @@ def test_a_tiny_task_goes_before_what_is_missing_and_only_then(tmp_path):
     for _ in range(2):
         cells.each(square, [Task(7)], tmp_path, Workers(), trial=Task(0))
     assert done == [0, 7]
+
+
+PROGRAM = """
+from dataclasses import dataclass
+from pathlib import Path
+
+from experiments.kit import cells
+from experiments.kit.workers import Workers
+
+@dataclass(frozen=True)
+class Task:
+    n: int
+
+def square(task):
+    return {"square": task.n**2}
+
+if __name__ == "__main__":
+    found = cells.each(square, [Task(n) for n in range(3)], Path(), Workers(2))
+    print(*(piece["square"] for piece in found))
+"""
+
+
+def test_workers_do_the_work_of_the_program_itself(tmp_path):
+    (tmp_path / "program.py").write_text(PROGRAM)
+    done = subprocess.run(
+        [sys.executable, "program.py"], cwd=tmp_path, capture_output=True, text=True, check=False,
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])},
+    )  # fmt: skip
+    assert done.stdout == "0 1 4\n", done.stderr
 
 
 @pytest.mark.parametrize(

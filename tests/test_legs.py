@@ -41,8 +41,15 @@ def test_an_interrupted_run_took_as_long_as_all_of_its_legs(tmp_path):
         with pytest.raises(KeyboardInterrupt):
             leg(tmp_path, 0.2, ends=KeyboardInterrupt())
     for _ in range(2):  # once more: it finds its cells
-        assert 0.36 < leg(tmp_path, 0.0) < 0.6  # a file's time is up to a tick, 10 ms, late
-    assert leg(tmp_path, 0.0, run="another") < 0.2
+        assert leg(tmp_path, 0.0) > 0.36  # a file's time is up to a tick, 10 ms, late
+
+
+def test_the_legs_of_another_run_count_nothing(tmp_path):
+    leg(tmp_path, 0.0)
+    note = tmp_path / "cells" / "legs.json"
+    note.write_text(json.dumps(json.loads(note.read_text()) | {"seconds": 1000}))
+    assert leg(tmp_path, 0.0) > 1000
+    assert leg(tmp_path, 0.0, run="another") < 1000
 
 
 def test_a_leg_that_was_killed_counts_up_to_its_last_file(tmp_path):
@@ -52,18 +59,17 @@ def test_a_leg_that_was_killed_counts_up_to_its_last_file(tmp_path):
     (tmp_path / "cells" / "legs.json").write_bytes(left)
     cell = tmp_path / "cells" / "y.npz"
     cell.touch()
-    os.utime(cell, times=(0, json.loads(left)["since"] + 100))
-    assert 100 <= leg(tmp_path, 0.0) < 100.2
+    os.utime(cell, times=(0, json.loads(left)["since"] + 1000))
+    assert 1000 <= leg(tmp_path, 0.0) < 2000
 
 
 def test_a_run_that_leaves_no_cells_takes_its_own_time(tmp_path):
     assert leg(tmp_path, 0.2, cell=False) >= 0.2
     assert not list(tmp_path.iterdir())
-    assert leg(tmp_path, 0.0, cell=False) < 0.2
 
 
 @pytest.mark.parametrize("note", [b"", b"{}", b"[]", b'{"run": "run", "since": 1}', b"\xff"])
 def test_a_note_that_is_damaged_counts_nothing(tmp_path, note):
     (tmp_path / "cells").mkdir()
     (tmp_path / "cells" / "legs.json").write_bytes(note)
-    assert leg(tmp_path, 0.0) < 0.2
+    assert leg(tmp_path, 0.0) < 1000

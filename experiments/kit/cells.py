@@ -57,7 +57,8 @@ def each(
     missing = [k for k in range(len(tasks)) if k not in found][::-1]
     if trial is not None and missing:
         work(trial)
-    todo = workers.do(_keep, [(work, tasks[k], paths[k]) for k in missing], ordered=False)
+    module = Path(work.__code__.co_filename)
+    todo = workers.do(_keep, [(work, tasks[k], paths[k], module) for k in missing], ordered=False)
     for _ in watched(todo, len(missing), work.__name__):
         pass
     return [found[k] if k in found else _read(file) for k, file in enumerate(paths)]
@@ -78,12 +79,13 @@ def grouped(tasks: Sequence[Any], found: Sequence[Found], *names: str) -> dict[A
     return together
 
 
-def path(work: Work, task: Any, folder: Path) -> Path:
+def path(work: Work, task: Any, folder: Path, module: Path | None = None) -> Path:
     """Return the file whose presence says that a cell is done: `label-hash.npz`.
 
-    A task's `label`, where it has one, takes the place of the name of the work.
+    A task's `label`, where it has one, takes the place of the name of the work. `module` defines
+    the work: to be given in a worker, to which work of the program itself comes without it.
     """
-    module = Path(work.__code__.co_filename)
+    module = module or Path(work.__code__.co_filename)
     name = fingerprint([work.__name__, task, sources(module)])
     return folder / f"{getattr(task, 'label', work.__name__)}-{name}.npz"
 
@@ -115,8 +117,8 @@ def _described(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} cannot name a cell")
 
 
-def _keep(work: Work, task: Any, file: Path) -> None:
-    if path(work, task, file.parent) != file:
+def _keep(work: Work, task: Any, file: Path, module: Path) -> None:
+    if path(work, task, file.parent, module) != file:
         raise WorkersError("a worker runs other sources than this run: start the workers anew")
     content = io.BytesIO()
     np.savez_compressed(content, **work(task), **{_NAME: file.stem})  # type: ignore[arg-type]

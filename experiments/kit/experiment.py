@@ -129,7 +129,7 @@ class Experiment:
         command = " ".join([p.prog, *(sys.argv[1:] if argv is None else argv)])
         try:
             plan = self.plan(args)
-            variant = self.variant(args) if self.variant else ""
+            variant = self.variant(args) if self.variant else ""  # of data that can be read
             out = args.out or RESULTS / "-".join(
                 filter(None, [self.name, variant, "quick" if args.quick else ""])
             )
