@@ -68,13 +68,13 @@ class Process(Protocol):
     def prior(self, alpha: float) -> float:
         """Return KL(q(x_1 | x_0) ‖ noise) of one token, in nats; alpha is that of t = 1.
 
-        Where `conditioned` conditions on x_1, so does this.
+        0 where `conditioned` has made noise of x_1.
         """
 
     def conditioned(self, alpha: ArrayLike, last: float) -> NDArray[np.float64]:
-        """Return alphas given how the bound's chain ends; `last` is alpha at t = 1.
+        """Return the alphas at which the bound corrupts tokens; `last` is alpha at t = 1.
 
-        A process that noise can only be reached from one x_1 is conditioned on that x_1.
+        Where noise is a single state: those given that x_1 is that state. Else alpha itself.
         """
 
     def inverse_temperature(self, xt: ArrayLike, alpha: ArrayLike) -> NDArray[np.float64]:

@@ -12,11 +12,11 @@ At a masked position there is no evidence to leave out: posterior and leave-one-
 one, and the bound teaches a denoiser these alone. `leave_one_out` asks it for the others by masking
 one visible token at a time.
 
-*The way back starts from MASK everywhere.* Of all x_0 alike, so that nothing is lost even if α_1,
-the alpha of t = 1, is above 0: MASK everywhere tells nothing. KL(q(x_1|x_0) ‖ MASK) would be
-infinite, but the bound may condition on x_1 = MASK. Then a token is visible with chance (α -
-α_1)/(1 - α_1): another schedule that ends at 0. Neither the chance of a reveal nor α'/(1 - α) is
-changed by it, so the chain is the same, and its prior term is 0.
+*The way back starts from MASK everywhere*, which tells nothing of x_0: it is exact even if α_1, the
+alpha of t = 1, is above 0. KL(q(x_1|x_0) ‖ MASK) would then be infinite, but the bound may
+condition on x_1 = MASK. So a token is visible with chance (α - α_1)/(1 - α_1): another schedule,
+one that ends at 0. It changes neither the chance of a reveal nor α'/(1 - α), hence the chain is the
+same, and its prior term is 0.
 
 Austin et al. 2021 (D3PM), Sahoo et al. 2024 (MDLM), Shi et al. 2024 (MD4).
 """
