@@ -91,14 +91,15 @@ class Workers:
         try:
             from distributed import Client
 
-            logging.getLogger("distributed.client").setLevel(logging.CRITICAL)  # one line is ours
+            for name in ("distributed.client", "asyncio"):  # what fails is told in one line, ours
+                logging.getLogger(name).setLevel(logging.CRITICAL)
         except ImportError:
             raise WorkersError(
                 "--scheduler needs the extra `cluster`: pip install 'minuddm[cluster]'"
             ) from None
         try:
             client = Client(self.scheduler, timeout=_PATIENCE)
-        except (OSError, ValueError) as error:
+        except Exception as error:  # whatever the address makes its network raise
             raise WorkersError(
                 f"no scheduler answers at {self.scheduler} ({error or type(error).__name__})"
             ) from None
