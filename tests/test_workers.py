@@ -134,7 +134,12 @@ def test_one_worker_of_one_thread_may_come_late_and_go(cluster, monkeypatch):
 
 def test_a_worker_with_other_sources_than_the_run_is_refused(tmp_path):
     with pytest.raises(WorkersError, match="start the workers anew"):
-        cells._keep(square, Task(2), cells.path(square, Task(3), tmp_path))
+        cells._keep(
+            square,
+            Task(2),
+            cells.path(square, Task(3), tmp_path),
+            Path(square.__code__.co_filename),
+        )
     assert list(tmp_path.iterdir()) == []
 
 
