@@ -24,7 +24,7 @@ FLOORS = [
     {"train", "probes"},
 ]
 ENERGY_FLOORS = [
-    {"jit", "frozen"},
+    {"jit", "frozen", "threads"},
     {"separation", "recall"},
     {"reference", "walks", "couplings", "continuous"},
     {"baths"},

@@ -9,7 +9,7 @@ import pytest
 
 from minuddm import adamw
 from minuddm.machine import attention, exponential
-from minuddm.machine.exponential import exp_of, largest_of, x_minus_log1p_of
+from minuddm.machine.exponential import exp_of, x_minus_log1p_of
 from minuddm.machine.layernorm import modulated_norm_backward, modulated_norm_forward
 from minuddm.machine.mlp import gelu, gelu_backward, gelu_forward
 from minuddm.machine.modulation import gated_residual_backward, gated_residual_forward
@@ -58,20 +58,6 @@ def test_exp_saturates_and_lets_nan_through():
     assert np.isnan(y[5])
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("n", [1, 2, 28, 33, 1000])
-def test_the_largest_is_the_maximum(dtype, n):
-    rng = np.random.default_rng(n)
-    rows = rng.normal(size=(50, n)).astype(dtype) * 10.0 ** rng.integers(-40, 38, size=(50, 1))
-    rows[:10] = -np.abs(rows[:10])
-    rows[10:20, 0], rows[20:30, -1] = np.inf, -np.inf
-    rows[30:35] = 0
-    rows = rows.astype(dtype)
-    out = np.empty(len(rows), dtype)
-    largest_of(out, rows)
-    np.testing.assert_array_equal(out, rows.max(axis=1))
-
-
 def test_a_softmax_with_nan_is_nan():
     logits = np.array([[0.0, np.nan, 1.0], [0.0, -np.nan, 1.0]], np.float32)
     y = np.empty_like(logits)
@@ -103,7 +89,6 @@ TOKENS, COEFFICIENTS = np.zeros(4, np.int32), Coefficients(*np.ones((3, 4)))
 LOOPS = [
     (exp_of, ROW, ROW),
     (x_minus_log1p_of, ROW, ROW, ROW),
-    (largest_of, ROW, ROWS),
     (gelu_forward, ROWS, ROWS, ROW),
     (gelu, ROWS, ROW),
     (gelu_backward, ROWS, ROWS),

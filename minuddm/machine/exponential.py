@@ -1,4 +1,4 @@
-"""exp, δ - log(1 + δ) and the maximum of a row, in a form that LLVM vectorises.
+"""exp and δ - log(1 + δ), in a form that LLVM vectorises.
 
 The `exp` and `log` of the C library are scalar calls inside a compiled loop, about 20 ns an
 element. In float32 each function below is a polynomial on a small interval, plus the exponent
@@ -12,11 +12,8 @@ than the best one of its degree: no more than a float32 is apart from the next. 
 meet are 64 bits wide to Numba, and a register holds half as many; where they are bits of a float32,
 every step is therefore cast back to 32.
 
-A maximum of floats cannot be regrouped, because of NaN; one of integers can, and the bits of a
-float32 are ordered as integers once those of negative numbers are inverted.
-
-In float64, used to check gradients, `exp` and the maximum are the library's. The type of the
-argument chooses, at compile time.
+In float64, used to check gradients, `exp` is the library's. The type of the argument chooses, at
+compile time.
 """
 
 import math
@@ -43,7 +40,6 @@ _LN2 = math.log(2)
 _LN2_32 = np.float32(_LN2)
 _SQRT_HALF_BITS_32 = np.int32(0x3F3504F3)  # the float √½, read as an integer
 _SQRT_HALF_BITS_64 = np.int64(0x3FE6A09E667F3BCD)
-_LEAST, _WITHOUT_SIGN, _SIGN = np.int32(-(2**31)), np.int32(0x7FFFFFFF), np.int32(31)
 _MANTISSA = np.int32(23)  # its bits in a float32, below those of the exponent
 
 
@@ -71,25 +67,9 @@ def _exp64(x: Any) -> Any:
     return math.exp(x)
 
 
+@jit_reassoc
 def largest(row: Any) -> Any:
-    """Return the largest number of a row (n,), n ≥ 1; positive NaN is larger than all."""
-    return np.max(row)
-
-
-@overload(largest, inline="never")
-def _largest(row: Any) -> Any:
-    return _largest32 if row.dtype == types.float32 else _largest64
-
-
-def _largest32(row: Any) -> Any:
-    peak = _LEAST
-    for j in range(row.shape[0]):
-        bits = np.float32(row[j]).view(np.int32)
-        peak = np.int32(max(peak, np.int32(bits ^ ((bits >> _SIGN) & _WITHOUT_SIGN))))
-    return np.int32(peak ^ ((peak >> _SIGN) & _WITHOUT_SIGN)).view(np.float32)
-
-
-def _largest64(row: Any) -> Any:
+    """Return the largest number of a row (n,), n ≥ 1."""
     peak = row[0]
     for j in range(row.shape[0]):
         peak = max(peak, row[j])
@@ -143,13 +123,6 @@ def exp_of(out: Any, x: Any) -> None:
     """Write eˣ of a flat array into `out` (the compiled `exp`, for tests)."""
     for i in range(x.shape[0]):
         out[i] = exp(x[i])
-
-
-@jit_reassoc
-def largest_of(out: Any, x: Any) -> None:
-    """Write the largest number of each row of x (N, n) into `out` (N,) (for tests)."""
-    for i in range(x.shape[0]):
-        out[i] = largest(x[i])
 
 
 @jit_reassoc
