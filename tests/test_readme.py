@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 RESULTS = ROOT / "experiments" / "results"
 TIMES = ("0.1", "0.25", "0.5")
-OWN_TEXT, TWO_THEORIES = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+OWN_TEXT, TWO_THEORIES, OWN_KERNEL = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 
 def table_rows(text: str, first_cell: str) -> list[list[str]]:
@@ -52,6 +52,16 @@ def test_the_claims_are_those_of_the_records():
     for folder in RESULTS.iterdir():
         if (folder / "record.json").exists():
             assert record(folder.name)["environment"]["dirty"] is False
+
+
+def test_the_kernel_shown_is_the_one_that_is_tested(tmp_path):
+    tested = (ROOT / "tests" / "test_foreign_kernel.py").read_text().splitlines()
+    assert set(OWN_KERNEL.splitlines()) <= set(tested)
+    assert len(OWN_KERNEL.splitlines()) < 15
+    (tmp_path / "test_own.py").write_text(OWN_KERNEL)
+    run = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_own.py"]
+    found = subprocess.run(run, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert found.returncode == 0, found.stdout
 
 
 def test_no_network_beats_the_ideal_on_unseen_sequences():
