@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import re
 import subprocess
 import sys
@@ -60,7 +61,8 @@ def test_the_kernel_shown_is_the_one_that_is_tested(tmp_path):
     assert len(OWN_KERNEL.splitlines()) < 15
     (tmp_path / "test_own.py").write_text(OWN_KERNEL)
     run = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_own.py"]
-    found = subprocess.run(run, cwd=tmp_path, capture_output=True, text=True, check=False)
+    here = {**os.environ, "PYTHONPATH": str(ROOT)}
+    found = subprocess.run(run, cwd=tmp_path, env=here, capture_output=True, text=True, check=False)
     assert found.returncode == 0, found.stdout
 
 
