@@ -1,11 +1,20 @@
 """Larger networks remember more: the transition from memory to generalisation moves to larger P.
 
-Networks of several sizes are trained for equally many steps on nested subsets of one corpus, three
-seeds each, as in the paper's grid [T30]. For every size: where training recovery leaves .95, where
-training and unseen recovery meet, and where their entropies do, with intervals over seeds and
-sequences.
+Networks of several sizes learn nested subsets of one corpus until learning is over or to a cap on
+their steps (`kit/course.py`), three seeds each, as in the paper's grid [T30]. For every size: where
+training recovery leaves .95, where training and unseen recovery meet, and where their entropies do.
+
+The first of these is the network's capacity P*. With W weights and h nats in a token (the source's
+entropy, or the least bound that any of the networks reaches on unseen text)
+
+    growth             P* ∝ W^a
+    weights per token  W / (P* L)
+    bits per weight    P* L h / (W log 2)
+
+beside the weights per token at which the paper's networks leave their plateau, PAPER.
 """
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,17 +22,32 @@ from matplotlib import colormaps
 from matplotlib.figure import Figure
 
 from experiments.kit import grid
+from experiments.kit.course import told
 from experiments.kit.draws import generator
 from experiments.kit.experiment import Experiment, Findings, Run, Verdict
 from experiments.kit.figures import COLOURS, both, subplots
 from experiments.kit.grid import MEASURED, Grid, T
-from experiments.kit.intervals import columns, crossed, headers, recorded, show
+from experiments.kit.intervals import columns, crossed, headers, recorded, show, spread
 from experiments.kit.record import Record
 from experiments.kit.settings import SPLITS
-from minuddm.probes import Interval, curves_meet, mean_interval, plateau_left
-from minuddm.weights import ModelConfig, shapes
+from minuddm.probes import (
+    Curve,
+    Interval,
+    curves_meet,
+    mean_interval,
+    plateau_left,
+    student_interval,
+)
+from minuddm.weights import number_of_weights
 
-COLUMNS = [*("data", "size", "weights", "P", "t", "split", "seeds", "n"), *headers(MEASURED)]
+COLUMNS = [
+    *("data", "size", "weights", "P", "t", "split", "seeds", "n", "steps", "finished"),
+    *headers(MEASURED),
+]
+PAPER = {"23.7 million": 23.7e6 / 0.85e6, "384 million": 384e6 / 8.5e6}
+"""Weights of the paper's networks, and weights per training token where they leave the plateau:
+near 1e-3 and 1e-2 of the 30.3 million sentences of LM1B, in blocks of 128 tokens."""
+CARRIES = 2  # a number carries over if it stays within this factor
 
 
 def rows(found: Grid) -> list[dict[str, Any]]:
@@ -34,7 +58,8 @@ def rows(found: Grid) -> list[dict[str, Any]]:
         for k, P in enumerate(found.subsets):
             for split in SPLITS:
                 row = {"data": found.name, "size": size, "weights": weights(found, size), "P": P,
-                       "t": T, "split": split, "seeds": len(found.seeds)}  # fmt: skip
+                       "t": T, "split": split, "seeds": len(found.seeds),
+                       **found.training(size, P)}  # fmt: skip
                 for name, curve in curves.items():
                     values = (curve.training if split == "train" else curve.test)[k]
                     rng = generator(found.settings.seed, f"bootstrap {size} {P} {split} {name}")
@@ -47,8 +72,7 @@ def weights(found: Grid, size: str) -> int:
     """Return the number of weights of a size."""
     width, blocks = (int(part) for part in size.split("x"))
     V, L = found.data.corpus.V, found.data.corpus.tokens.shape[1]
-    layout = shapes(ModelConfig(V, L, width, blocks, found.settings.heads))
-    return int(sum(np.prod(shape) for shape in layout.values()))
+    return number_of_weights(replace(found.settings, width=width, blocks=blocks).model(V, L))
 
 
 def estimates(found: Grid) -> dict[str, dict[str, Interval]]:
@@ -62,6 +86,45 @@ def estimates(found: Grid) -> dict[str, dict[str, Interval]]:
             "recoveries_meet": curves_meet(recovered, rng),
             "entropies_meet": curves_meet(found.curve(size, MEASURED["entropy_loo"]), rng),
         }
+    return result
+
+
+def growth(found: Grid) -> Interval:
+    """Return a of P* ∝ W^a: a line through the sizes for each seed, with Student's interval.
+
+    NaN where a seed's recovery does not leave the plateau between two P of every size.
+    """
+    W, slopes = np.log([weights(found, size) for size in found.sizes]), []
+    for s in range(len(found.seeds)):
+        own = []
+        for size in found.sizes:
+            P, training, test = found.curve(size, MEASURED["recovery"])
+            alone = Curve(P, [x[s] for x in training], [x[s] for x in test])
+            own.append(plateau_left(alone, generator(s, "growth"), draws=1))
+        known = len(W) > 1 and all(crossed(x, found.subsets[0]) for x in own)
+        slopes.append(np.polyfit(W, np.log([x.value for x in own]), 1)[0] if known else np.nan)
+    nan = Interval(np.nan, np.nan, np.nan)
+    return nan if np.isnan(slopes).any() else student_interval(slopes)
+
+
+def capacity(found: Grid, readings: dict[str, dict[str, Interval]]) -> dict[str, dict[str, float]]:
+    """Return weights per token and bits per weight of every size, where its capacity is known."""
+    L, h = found.data.corpus.tokens.shape[1], found.data.entropy
+    if h is None:  # the least bound on unseen text
+        h = min(
+            float(np.mean(x))
+            for size in found.sizes
+            for x in found.values(size, "network test nelbo")
+        )
+    result = {}
+    for size, reading in readings.items():
+        tokens = reading["leaves"].value * L
+        if crossed(reading["leaves"], found.subsets[0]):
+            W = weights(found, size)
+            result[size] = {
+                "weights": W, "weights_per_token": W / tokens,
+                "bits_per_weight": tokens * h / (W * np.log(2)),
+            }  # fmt: skip
     return result
 
 
@@ -102,10 +165,13 @@ def measure(plan: grid.Plan, run: Run) -> Findings:
         f"{show(reading['entropies_meet'], least)}"
         for size, reading in readings.items()
     )
+    finished = {P: [bool(x) for size in found.sizes for x in found.finished(size, P)]
+                for P in found.subsets}  # fmt: skip
     return Findings(
         table,
-        readings,
-        f"After {found.settings.steps} steps on P sequences, {len(found.seeds)} seeds: {said}.",
+        {**readings, "growth": growth(found), "capacity": capacity(found, readings)},
+        f"At most {found.settings.steps} steps on P sequences, {len(found.seeds)} seeds: {said}."
+        + told(finished),
         draw(table, readings),
         found.describe(),
         found.more("95 %, Student's over seeds, each with sequences of its own"),
@@ -113,19 +179,40 @@ def measure(plan: grid.Plan, run: Run) -> Findings:
 
 
 def verdicts(record: Record) -> list[Verdict]:
-    """Judge whether the P at which training recovery leaves its plateau rises with every size."""
+    """Judge whether the capacity rises with every size, how, and whether it carries over."""
     settings = record.content["settings"]
     leaves = [recorded(record.headline[size]["leaves"]) for size in settings["sizes"]]
     least = min(settings["subsets"])
     known = all(crossed(reading, least) for reading in leaves)
     listed = zip(settings["sizes"], (show(x, least) for x in leaves), strict=True)
-    return [
+    found = [
         Verdict(
             "larger networks remember more: training recovery leaves 0.95 at larger P",
             ", ".join(f"{size}: P = {said}" for size, said in listed),
             (bool((np.diff([x.value for x in leaves]) > 0).all()) if known else None,),
         )
     ]
+    of = record.headline.get("capacity")
+    if of:  # records made before it was asked have none
+        a = record.interval("growth")
+        own = [x["weights_per_token"] for x in of.values()]
+        every = [*own, *PAPER.values()]
+        found += [
+            Verdict(
+                "the capacity of a network grows linearly with its weights",
+                f"W^{spread(a)}, {min(x['bits_per_weight'] for x in of.values()):.2f} to "
+                f"{max(x['bits_per_weight'] for x in of.values()):.2f} bits per weight",
+                (bool(a.low <= 1 <= a.high) if np.isfinite(a.value) else None,),
+            ),
+            Verdict(
+                "one number of weights per training token carries over to networks a thousand "
+                "times larger",
+                f"{min(own):.1f} to {max(own):.1f} here, "
+                + ", ".join(f"{x:.0f} ({name} weights)" for name, x in PAPER.items()),
+                (max(every) <= CARRIES * min(every),),
+            ),
+        ]
+    return found
 
 
 EXPERIMENT = Experiment(

@@ -28,7 +28,7 @@ from minuddm.checkpoint import checkpoint_metadata
 from minuddm.probes import Curve
 
 T = 0.1
-SIZES = ("32x2", "64x2", "128x2")
+SIZES = ("16x2", "24x2", "32x2", "48x2", "64x2")
 MEASURED = {"recovery": f"{T} recovery", "entropy_loo": f"{T} entropy_loo", "nelbo": "nelbo"}
 """Quantities of a table, and their names in a cell."""
 Key = tuple[str, int, int]  # size, P, seed
@@ -92,6 +92,15 @@ class Grid:
         """
         pair = (self.values(size, f"{model} {split} {name}") for split in SPLITS)
         return Curve(list(self.subsets), *pair)
+
+    def finished(self, size: str, P: int) -> list[bool]:
+        """Return for each seed whether learning was over."""
+        return [bool(self.cells[size, P, seed]["course finished"]) for seed in self.seeds]
+
+    def training(self, size: str, P: int) -> dict[str, float]:
+        """Return the mean number of steps, and the share of the seeds whose learning was over."""
+        steps = [self.cells[size, P, seed]["course steps"][-1] for seed in self.seeds]
+        return {"steps": float(np.mean(steps)), "finished": float(np.mean(self.finished(size, P)))}
 
     def examined(
         self, work: Callable[..., Any], run: Run, *more: Any
