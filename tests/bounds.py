@@ -12,6 +12,7 @@ import tempfile
 
 import numba
 import pytest
+from hypothesis import settings
 from numba.core.registry import CPUDispatcher
 
 LEFT_OUT = (
@@ -23,6 +24,8 @@ LEFT_OUT = (
 def pytest_configure(config):
     if not numba.config.BOUNDSCHECK:
         raise pytest.UsageError("tests.bounds needs NUMBA_BOUNDSCHECK=1")
+    settings.register_profile("bounds", settings.get_profile("minuddm"), max_examples=20)
+    settings.load_profile("bounds")  # an index goes astray by shapes, of which there are few
     folder = tempfile.TemporaryDirectory()
     config.add_cleanup(folder.cleanup)
     numba.config.CACHE_DIR = os.environ["NUMBA_CACHE_DIR"] = folder.name
