@@ -10,6 +10,7 @@ Reading order:
     recall               asynchronous, synchronous and Gibbs: what all memories share
     binary               the dense memory on spins
     continuous           the dense memory on points: one step of attention, a density estimate
+    propagation          nodes that pull each other: attention as a step down an energy
     couplings            Hopfield 1982, Storkey, pseudo-inverse: pairwise couplings
     pseudolikelihood/    couplings that a likelihood chose: basins and no energy
     landscape/           capacity, basins, volumes, and fixed points that are no patterns
@@ -24,6 +25,7 @@ other; that they are one theory is proved in `tests/test_keystone.py` [T16].
 from hopfield.binary import BinaryMemory
 from hopfield.continuous import ContinuousMemory, DensityMemory
 from hopfield.couplings import Couplings, hebbian, pseudo_inverse, storkey
+from hopfield.propagation import Propagation
 from hopfield.pseudolikelihood import PseudoLikelihood, TokenPseudoLikelihood
 from hopfield.recall import Recall
 from hopfield.separation import Exponential, LogSumExp, LogSumReLU, Power, Separation
@@ -38,6 +40,7 @@ __all__ = [
     "LogSumExp",
     "LogSumReLU",
     "Power",
+    "Propagation",
     "PseudoLikelihood",
     "Recall",
     "Separation",

@@ -26,7 +26,7 @@ FLOORS = [
 ENERGY_FLOORS = [
     {"jit", "frozen", "threads"},
     {"separation", "recall"},
-    {"reference", "walks", "couplings", "continuous"},
+    {"reference", "walks", "couplings", "continuous", "propagation"},
     {"baths"},
     {"dense", "pseudolikelihood"},
     {"binary", "token"},
