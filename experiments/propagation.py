@@ -46,7 +46,7 @@ APART = 0.01  # nodes that agree to this in every entry are in one place
 LAMBDAS = (0.1, 1.0)
 ROUNDING = 1e-10
 KINDS = COUNTED, LEFT_OUT, CLEAN = "itself counted", "itself left out", "clean words clamped"
-STEP = "a step: to the mean of copies,"
+STEP = {"title": "a step: to the mean of copies,", "title_fontsize": 8.5, "alignment": "left"}
 COLUMNS = ["part", "alpha", "beta", "kind", "step", "draws", *headers(["recovery"]), "places",
            "lam", "tau", "change"]  # fmt: skip
 
@@ -166,7 +166,7 @@ def draw_steps(axes: Any, rows: Rows) -> None:
              xlabel="step", ylabel="share of changed letters that are back", ylim=(0, 1.02),
              xscale="log", xticks=ticks, xticklabels=map(str, ticks))  # fmt: skip
     axes.minorticks_off()
-    axes.legend(fontsize=8.5, loc="lower right", title=STEP)
+    axes.legend(fontsize=8.5, loc="lower right", **STEP)
 
 
 def draw_betas(axes: Any, rows: Rows) -> None:
@@ -183,7 +183,7 @@ def draw_betas(axes: Any, rows: Rows) -> None:
                    "left out recalls over a wide range of β",
              xlabel="β (small: all nodes pull, large: the nearest)",
              ylabel="share of changed letters that are back", ylim=(0, 1.02))  # fmt: skip
-    axes.legend(fontsize=8.5, loc="center right", bbox_to_anchor=(1, 0.6), title=STEP)
+    axes.legend(fontsize=8.5, loc="center right", bbox_to_anchor=(1, 0.6), **STEP)
 
 
 def grid(

@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from experiments import basins, capacity, gallery, spin_transition, spurious
+from experiments import basins, capacity, gallery, propagation, spin_transition, spurious
 from experiments.basins import Stored
 from experiments.capacity import Growth, Load
 from experiments.kit import cells, circle
@@ -73,6 +73,8 @@ PLANS = {
 def run(tmp_path, capsys, monkeypatch):
     """Runs an experiment, by a plan of seconds where it has a plan; returns what it printed."""
     monkeypatch.setattr(basins, "STEPS", 20)
+    monkeypatch.setattr(propagation, "BETAS", (propagation.BETA, propagation.WARMER))
+    monkeypatch.setattr(propagation, "LONG", 20)
 
     def act(module):
         small = module.EXPERIMENT
@@ -84,7 +86,7 @@ def run(tmp_path, capsys, monkeypatch):
     return act
 
 
-@pytest.mark.parametrize("module", [*PLANS, gallery])
+@pytest.mark.parametrize("module", [*PLANS, gallery, propagation])
 def test_an_experiment_leaves_its_record_table_and_figure(module, run, tmp_path):
     printed = run(module)
     assert "\n" not in printed
@@ -121,7 +123,7 @@ def test_neither_the_number_of_jobs_nor_the_company_changes_a_bit(tmp_path):
     assert sets([Load("n = 2", 50, 12, 2, 10, 4)], "together")[0] != alone[2]
 
 
-@pytest.mark.parametrize("module", [*PLANS, gallery])
+@pytest.mark.parametrize("module", [*PLANS, gallery, propagation])
 def test_bad_input_gets_one_line_and_status_two(module, capsys):
     for words, message in ((["--jobs", "0"], "must be at least 1"), (["--what"], "unrecognized")):
         with pytest.raises(SystemExit) as stop:
