@@ -14,6 +14,7 @@ from hopfield import (
     LogSumExp,
     LogSumReLU,
     Power,
+    Propagation,
     PseudoLikelihood,
     TokenMemory,
     TokenPseudoLikelihood,
@@ -29,6 +30,7 @@ from hopfield.landscape import (
     log_volume,
     repaired,
 )
+from hopfield.propagation import SIMPLE, advanced, gaussian, inverse, simple, truncated
 from hopfield.pseudolikelihood import gardner_load, gardner_margin, repaired_share
 from tests import kinds
 
@@ -37,6 +39,7 @@ BINARY, TOKEN = BinaryMemory(SPINS), TokenMemory([[0, 1, 2]], 3)
 COUPLED = hebbian(SPINS)
 LINEAR = TokenPseudoLikelihood(np.zeros((3, 3, 3, 3)), np.zeros((3, 3)))
 POINTS = ContinuousMemory([[0.5, 1.0]])
+NODES, TWO = Propagation(SIMPLE), [[0.0], [1.0]]
 CURVE = CapacityCurve.of([0.1, 0.2], [[0.9, 1.0], [0.5, 0.6]])
 
 
@@ -116,6 +119,9 @@ CALLS = {  # kind: (parameter, call with it)
         ("tau", lambda v: POINTS.flow([[0.0, 0.0]], 1, v)),
         ("share", lambda v: basin_radius(BINARY, SPINS, rng(), share=v)),
         ("gamma", gardner_margin),
+        ("beta", gaussian),
+        ("beta", inverse),
+        ("beta", truncated),
     ],
     "not negative": [
         ("decay", lambda v: PseudoLikelihood.fit(SPINS, decay=v)),
@@ -125,6 +131,8 @@ CALLS = {  # kind: (parameter, call with it)
         ("error", lambda v: Couplings(np.zeros((2, 2)), v)),
         ("kappa", gardner_load),
         ("kappa", repaired_share),
+        ("lam", lambda v: Propagation(SIMPLE, v)),
+        ("tau", lambda v: NODES.step([[0.0]], v)),
     ],
     "finite": [
         ("origin", lambda v: LogSumReLU(1.0, v)),
@@ -135,6 +143,13 @@ CALLS = {  # kind: (parameter, call with it)
         ("states", lambda v: POINTS.energy([[v, 0.0]])),
         ("patterns", lambda v: DensityMemory([[v]], LogSumExp())),
         ("W", lambda v: Couplings([[0.0, v], [v, 0.0]])),
+        ("clamped", lambda v: Propagation(SIMPLE, clamped=[[v]])),
+        ("nodes", lambda v: NODES.safe_step([[v]])),
+        ("nodes", lambda v: NODES.largest_step([[v]])),
+        ("before", lambda v: NODES.energy([[0.0]], [[v]])),
+        ("queries", lambda v: simple([[v]], TWO, TWO)),
+        ("keys", lambda v: advanced(TWO, [[v], [1.0]], TWO)),
+        ("values", lambda v: simple(TWO, TWO, [[v], [1.0]])),
     ],
     "power": [("n", Power)],
     "vocabulary": [
