@@ -135,6 +135,7 @@ class Propagation(Frozen):
     def _distances(self, free: Floats) -> Floats:
         """Return the squared distances (N, N + P) from free nodes to all, 0 to themselves."""
         nodes = self._nodes(free)
+        checks.within_memory(24 * len(free) * len(nodes), "pulls and distances of all pairs")
         nodes = nodes - nodes.mean(axis=0)  # products of large coordinates would cancel
         own = np.einsum("nd,nd->n", nodes, nodes)
         r = own[: len(free), None] + own - 2 * nodes[: len(free)] @ nodes.T
@@ -166,6 +167,7 @@ def simple(q: ArrayLike, k: ArrayLike, v: ArrayLike) -> Floats:
 def advanced(q: ArrayLike, k: ArrayLike, v: ArrayLike) -> Floats:
     """Return Σ_j f_ij v_j / Σ_j f_ij, f = sigmoid(q_i·k_j); shapes as in `simple`, in O(N M)."""
     q, k, v = _attended(q, k, v)
+    checks.within_memory(16 * len(q) * len(k), "weights of all pairs")
     f = expit(q @ k.T)
     return np.asarray(f @ v / f.sum(axis=1, keepdims=True))
 

@@ -15,6 +15,7 @@ from hopfield.propagation import ADVANCED, SIMPLE, advanced, simple
 from tests import strategies
 
 TWO = [[0.0], [1.0]]
+MANY = np.zeros((10**6, 1))
 
 
 @given(seed=strategies.seeds, N=st.integers(1, 6), M=st.integers(2, 7))
@@ -79,6 +80,8 @@ def test_a_matrix_of_zeros_has_uniform_weights():
         (lambda: simple([[1.0]], [[1.0]], [[1.0]]), "number of keys must be at least 2, got 1"),
         (lambda: simple([[1.0, 2.0]], TWO, TWO), "queries must have length 1, got 2"),
         (lambda: advanced(TWO, TWO, [[1.0]]), "values must be as many as keys, 2, got 1"),
+        (lambda: advanced(MANY, MANY, MANY), "weights of all pairs would take"),
+        (lambda: Propagation(SIMPLE).step(MANY), "pulls and distances of all pairs would take"),
     ],
 )
 def test_bad_arguments_get_one_clear_line(call, message):
