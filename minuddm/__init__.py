@@ -12,8 +12,9 @@ Everything here is *the conditional of one token given the rest*. The first even
     probes/                   measuring what came back
 
 A second one: sources and text (tokens with a known law, and from text), ideal/ (perfect
-generalisation), checkpoint (what is written), weights and transformer (the table of tensors; checks
-and engines), machine/ and draws (the same, faster), laws/ (what others' objects must obey too).
+generalisation), checkpoint and published (our networks and others', from files), weights and
+transformer (the table of tensors; checks and engines), machine/ and draws (the same, faster), laws/
+(what others' objects must obey too).
 
 One alphabet: V vocabulary size, v a value; L sequence length, i a position; B batch, D width, H
 heads; P number of training sequences = stored patterns ξ^μ; x0 clean and xt (z) corrupted tokens
@@ -27,6 +28,7 @@ from minuddm.checkpoint import checkpoint_metadata, load_about, load_model
 from minuddm.denoiser import Denoiser, posterior, score_ratios
 from minuddm.ideal import DatasetIdeal
 from minuddm.process import Absorbing, Process, Uniform
+from minuddm.published import load_published
 from minuddm.reverse import generate, restore
 from minuddm.schedule import Cosine, Linear, LogLinear, Schedule
 from minuddm.text import Corpus, load, load_text
@@ -41,5 +43,5 @@ __all__ = [
     "Absorbing", "Corpus", "Cosine", "DatasetIdeal", "Denoiser", "Linear", "LogLinear",
     "ModelConfig", "Process", "Schedule", "TrainConfig", "Transformer", "Uniform", "bridge",
     "checkpoint_metadata", "corrupt", "generate", "inverse_temperature", "load", "load_about",
-    "load_model", "load_text", "posterior", "restore", "score_ratios",
+    "load_model", "load_published", "load_text", "posterior", "restore", "score_ratios",
 ]  # fmt: skip

@@ -20,7 +20,7 @@ FLOORS = [
     {"denoiser", "machine.passes"},
     {"machine.engine"},
     {"nelbo", "transformer", "ideal"},
-    {"reverse", "checkpoint"},
+    {"reverse", "checkpoint", "published"},
     {"train", "probes"},
 ]
 ENERGY_FLOORS = [
