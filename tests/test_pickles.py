@@ -21,7 +21,7 @@ import pytest
 
 from minuddm import load_published
 from minuddm.published.pickles import Inert, interpreted
-from tests.test_published import CHECKPOINT, edited, logits
+from tests.published import CHECKPOINT, edited, logits, text
 
 PROTOCOLS = range(pickle.HIGHEST_PROTOCOL + 1)
 
@@ -255,6 +255,15 @@ def test_memory_and_the_interpreters_stack_stay_bounded():
     assert interpreted(b"Nr\xff\xff\xff\xff0j\xff\xff\xff\xff.".replace(b"0", b""), nothing) is None
     assert tracemalloc.get_traced_memory()[1] < 1e6
     tracemalloc.stop()
+
+
+def test_settings_that_are_shared_without_end_are_not_written_out(tmp_path):
+    """A pair of a pair of … the same: its text would have 2^60 letters."""
+    numbers = [struct.pack("<I", 2**20 + k) for k in range(60)]
+    shared = b")" + b"".join(b"r%bj%b\x86" % (n, n) for n in numbers)
+    change = edited(tmp_path / "x.ckpt", lambda whole: whole.replace(text("duo_base"), shared, 1))
+    with pytest.raises(ValueError, match="family None"):
+        load_published(change)
 
 
 def test_a_pickle_of_too_many_instructions_is_refused():

@@ -48,7 +48,7 @@ _THEIRS = (
     ("attention.", "attn_"), (".in.", ".0."), (".out.", ".2."), ("modulation", "adaLN_modulation"),
     ("final.", "output_layer."), ("layer.norm.", "layer.norm_final."), (".gain", ".weight"),
 )  # fmt: skip
-_OF_ZIPFILE = (BadZipFile, RuntimeError, EOFError, OverflowError)
+_OF_ZIPFILE = (BadZipFile, RuntimeError, EOFError, OverflowError, MemoryError)
 _ROTARY = "rotary_emb.inv_freq"
 _DTYPES = {"F32": "<f4", "F16": "<f2", "BF16": "<u2"}
 _ROUNDING = {"F32": 2.0**-20, "F16": 2.0**-10, "BF16": 2.0**-7}  # of a frequency, relative
@@ -63,7 +63,7 @@ def load_published(
     of Lightning, which is read without running anything. average: of a `.ckpt`, the average of the
     weights (`ema.shadow_params`) and not the last ones; other files hold one of them. length: L, if
     not that of the configuration; positions are relative, so any will do. mask: the token that a
-    masked network reads as MASK, its last one, for such a network is read only if told.
+    masked network reads as MASK, its last one; without it such a network is not read.
 
     Raises `ValueError` with one line for what is no such network, or damaged.
     """
@@ -191,7 +191,7 @@ def _numbers(tensor: Tensor, name: str) -> NDArray[np.float32]:
         numbers = (numbers.astype(np.uint32) << 16).view(np.float32)
     if not np.isfinite(numbers).all():
         raise ValueError(f"its tensor {name} is not finite")
-    return numbers.astype(np.float32).reshape(tensor.shape)
+    return numbers.astype(np.float32, copy=False).reshape(tensor.shape)
 
 
 def _forget_time(weights: Weights) -> None:

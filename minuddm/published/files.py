@@ -120,5 +120,5 @@ def _inside(settings: Any, *path: str) -> Any:
 
 
 def _is_said(value: Any) -> bool:
-    """Return whether a setting is one, and not the expression `${…}` of one."""
-    return value is not None and not (isinstance(value, str) and value.startswith("${"))
+    """Return whether a setting is a number or a text, and not the expression `${…}` of one."""
+    return isinstance(value, str | int | float) and not str(value).startswith("${")

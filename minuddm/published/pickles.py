@@ -98,7 +98,7 @@ def unpickled(archive: ZipFile) -> Any:
             raise ValueError(f"its entry {entry.filename[:80]!r} has {found}")
         return lambda: archive.read(entry)
 
-    if folder + "byteorder" in entries and stored("byteorder")() != b"little":
+    if folder + "byteorder" in entries and stored("byteorder", 6)() != b"little":
         raise ValueError("its numbers are not little-endian")
     if entries[pickles[0]].file_size > _LARGEST:
         raise ValueError(f"its pickle is larger than {_LARGEST:,} bytes")
