@@ -1,18 +1,22 @@
 """Tokens from text: an alphabet learned from the corpus, windows or lines, nested subsets.
 
-A corpus is N *different* sequences of L tokens. `split` shuffles them once by seed and holds out
-the test set first; `subset(P)` takes the first P of what remains. So subsets are nested, every
-one has the same test set, and no test sequence equals a training sequence.
+Text is as people have it: with byte order marks, any ends of lines, in one file or several; what is
+not UTF-8 is refused. A corpus is N *different* sequences of L tokens. `split` shuffles them once by
+seed and holds out the test set first; `subset(P)` takes the first P of what remains. So subsets are
+nested, every one has the same test set, and no test sequence equals a training sequence.
 """
 
+import codecs
 import hashlib
 import importlib.resources
 import importlib.util
+import itertools
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -25,6 +29,7 @@ PAD = "\n"
 WINDOW = 32
 """The default length L."""
 _MAX_LENGTH = 4096
+_WIDE = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_BE)
 _MAX_ALPHABET = 4096
 
 
@@ -86,38 +91,46 @@ class Corpus:
 
 
 def load_text(
-    name_or_path: str | Path,
+    name_or_path: str | Path | Sequence[str | Path],
     length: int | None = None,
     *,
     lines: bool = False,
     vocab: int = 256,
 ) -> Corpus:
-    """Return the corpus of a name (`pydoc`, `names`) or of a UTF-8 text file.
+    """Return the corpus of a name (`pydoc`, `names`), of a UTF-8 text file, or of several.
 
     `pydoc` is the English of Python's own help pages (`pydoc_data.topics`), lower-cased, letters,
     space and full stop, repeated paragraphs removed. `names` are the surnames that the package
     `names` ships. A file is cut into windows of `length` characters (32 if not given) or, with
     `lines`, one sequence a line, padded to `length` (to the longest line, but 32 at most, if not
-    given); longer lines are dropped and counted. The alphabet is that of the text, its `vocab` most
-    frequent characters if it has more; the others are left out and counted. Raises `ValueError`
-    with one line for what cannot be used.
+    given); longer lines are dropped and counted. No sequence spans two files. The alphabet is that
+    of the text, its `vocab` most frequent characters if it has more; the others are left out and
+    counted. Raises `ValueError` with one line for what cannot be used.
     """
     if length is not None and not 2 <= checks.count(length, "length") <= _MAX_LENGTH:
         raise ValueError(f"length must lie in 2 … {_MAX_LENGTH}, got {length}")
     if not 2 <= checks.count(vocab, "vocab") <= _MAX_ALPHABET:
         raise ValueError(f"vocab must lie in 2 … {_MAX_ALPHABET}, got {vocab}")
-    name = str(name_or_path)
-    if name == "pydoc":
-        raw, text = _pydoc()
-    elif name == "names":
-        raw, text, lines = *_names(), True
-    else:
-        raw, text = _read(Path(name_or_path))
-    digest = hashlib.sha256(raw).hexdigest()
+    sources: list[Any] = [name_or_path]
+    if isinstance(name_or_path, Sequence) and not isinstance(name_or_path, str | bytes):
+        sources = list(name_or_path)
+    for source in sources:
+        if not isinstance(source, str | Path):
+            raise TypeError(f"a text must be a name or a path, got {source!r}")
+    if not sources:
+        raise ValueError("load_text needs at least one file, got none")
+    name = str(sources[0]) + (f" and {len(sources) - 1} more" if len(sources) > 1 else "")
+    digest, texts = hashlib.sha256(), []
+    for source in sources:
+        raw, text = _source(source)
+        digest.update(raw)
+        texts.append(text)
+    if lines or "names" in map(str, sources):
+        lines, texts = True, ["\n".join(texts)]
     if length is None:
-        longest = max(len(line) for line in text.split("\n"))
+        longest = max(len(line) for line in texts[0].split("\n"))
         length = max(2, min(longest, WINDOW)) if lines else WINDOW
-    counts = Counter(text)
+    counts = Counter(itertools.chain.from_iterable(texts))
     if lines:
         del counts[PAD]
         known = {c for c, _ in counts.most_common(vocab - 1)} | {PAD}
@@ -125,23 +138,26 @@ def load_text(
         known = {c for c, _ in counts.most_common(vocab)}
     unknown = {c: n for c, n in counts.items() if c not in known}
     if unknown:
-        text = "".join(c for c in text if c in known or (lines and c == PAD))
-    rows, dropped = _lines(text, length) if lines else (_windows(text, length), 0)
+        texts = ["".join(c for c in text if c in known or (lines and c == PAD)) for text in texts]
+    rows, dropped = _lines(texts[0], length) if lines else (_windows(texts, length), 0)
     rows = list(dict.fromkeys(rows))  # different ones, in order
     if not rows:
         if not lines:
-            few = f"({len(text)} characters in all)"
+            few = f"({sum(map(len, texts))} characters in all)"
             raise ValueError(f"{name} has no window of {length} characters {few}")
-        shortest = min((len(line) for line in text.split("\n") if line.strip()), default=0)
+        shortest = min((len(line) for line in texts[0].split("\n") if line.strip()), default=0)
+        instead = "choose a larger length" if shortest <= _MAX_LENGTH else "cut it without lines"
         raise ValueError(
             f"{name} has no line of at most {length} characters: the shortest has {shortest}, "
-            "so choose a larger length"
+            f"so {instead}"
         )
     alphabet = "".join(sorted(known))
     if len(alphabet) < 2:
         raise ValueError(f"{name} has {len(alphabet)} different characters; at least 2 are needed")
     pad = alphabet.index(PAD) if lines else None
-    return Corpus(_encode(rows, alphabet), alphabet, name, digest, unknown, dropped, pad)
+    return Corpus(
+        _encode(rows, alphabet), alphabet, name, digest.hexdigest(), unknown, dropped, pad
+    )
 
 
 load = load_text  # its former name
@@ -152,14 +168,25 @@ def _encode(rows: Iterable[str], alphabet: str) -> Tokens:
     return np.array([[number[c] for c in row] for row in rows], dtype=np.int32)
 
 
-def _windows(text: str, length: int) -> list[str]:
-    return [text[i : i + length] for i in range(0, len(text) - length + 1, length)]
+def _windows(texts: Iterable[str], length: int) -> list[str]:
+    starts = ((text, i) for text in texts for i in range(0, len(text) - length + 1, length))
+    return [text[i : i + length] for text, i in starts]
 
 
 def _lines(text: str, length: int) -> tuple[list[str], int]:
     rows = [line for line in text.split("\n") if line.strip()]
     fitting = [row.ljust(length, PAD) for row in rows if len(row) <= length]
     return fitting, len(rows) - len(fitting)
+
+
+def _source(name_or_path: str | Path) -> tuple[bytes, str]:
+    """Return the bytes of a name or path, and the text that they are."""
+    match str(name_or_path):
+        case "pydoc":
+            return _pydoc()
+        case "names":
+            return _names()
+    return _read(Path(name_or_path))
 
 
 def _pydoc() -> tuple[bytes, str]:
@@ -187,17 +214,20 @@ def _names() -> tuple[bytes, str]:
 
 
 def _read(path: Path) -> tuple[bytes, str]:
-    """Return a file's bytes, and its text without byte order mark and carriage returns."""
+    """Return a file's bytes, and its text without byte order mark, with newlines alone."""
     try:
         raw = path.read_bytes()
-        text = raw.decode("utf-8")
+        text = raw.decode("utf-8").removeprefix("\ufeff")
     except FileNotFoundError:
         raise ValueError(f"{path} is neither pydoc, names nor a file that exists") from None
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is not UTF-8 text (byte {error.start})") from None
+        other = ", but UTF-16 or UTF-32" if raw.startswith(_WIDE) else ""
+        raise ValueError(f"{path} is not UTF-8 text (byte {error.start}){other}") from None
     except OSError as error:
         raise ValueError(f"{path} cannot be read: {error.strerror}") from None
-    text = text.removeprefix("\ufeff").replace("\r\n", "\n")
+    if 4 * raw.count(0) > len(raw):  # Latin letters in 16 bits have every other byte 0
+        raise ValueError(f"{path} is not UTF-8 text (byte {raw.index(0)} is 0), but UTF-16 or data")
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
     if not text.strip():
         raise ValueError(f"{path} is empty")
     return raw, text

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import timeit
 import tracemalloc
+from collections import OrderedDict
 
 import numpy as np
 import pytest
@@ -162,6 +163,15 @@ def test_what_a_known_library_is_asked_for_is_not_run_either(tmp_path, call):
 
 def nothing(identity):
     raise ValueError("no storage")
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS[2:])
+def test_plain_data_are_read_in_every_protocol_since_the_second(protocol):
+    table = OrderedDict(
+        {"a": [1, -2, 300, 70_000, 2.5, None, True, False], "é": (), 3: {"b": (1,)}}
+    )
+    data = pickle.dumps([table, table, (1, 2, 3, 4), {("a", "b"): "long " * 99}], protocol)
+    assert interpreted(data, nothing) == pickle.loads(data)
 
 
 def test_objects_of_libraries_are_a_name_and_a_state():

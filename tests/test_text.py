@@ -70,6 +70,74 @@ def test_the_digest_is_that_of_the_file(file):
     assert load_text(file(content), 2).sha256 == hashlib.sha256(content).hexdigest()
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_marks_and_ends_of_lines_leave_no_trace(file, end, mark):
+    corpus = load_text(file(f"{mark}ab{end}{end}ba{end}"), 2, lines=True)
+    assert corpus.decode(corpus.tokens) == ["ab", "ba"]
+    assert corpus.alphabet == "\nab"
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-be"])
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_utf_16_is_named_as_such(file, encoding, mark):
+    with pytest.raises(ValueError, match=r"is not UTF-8 text \(byte .*\), but UTF-16 or"):
+        load_text(file(f"{mark}some words, no more".encode(encoding)), 4)
+
+
+def test_a_byte_of_zero_in_a_text_is_a_character(file):
+    assert load_text(file("ab\0ab" * 9), 5).alphabet == "\0ab"
+
+
+def test_several_files_are_one_corpus_and_no_sequence_spans_two(file):
+    paths = [file("\ufeffabcab", "one"), file("cdc\r\nd", "two"), file("x", "three")]
+    corpus = load_text(paths, 3)
+    assert corpus.decode(corpus.tokens) == ["abc", "cdc"]
+    assert corpus.alphabet == "\nabcdx"
+    assert corpus.name == f"{paths[0]} and 2 more"
+    whole = b"".join(path.read_bytes() for path in paths)
+    assert corpus.sha256 == hashlib.sha256(whole).hexdigest()
+    lines = load_text(paths, lines=True)
+    assert lines.decode(lines.tokens) == ["abcab", "cdc\n\n", "d" + 4 * PAD, "x" + 4 * PAD]
+    one, alone = load_text(paths[:1], 3), load_text(paths[0], 3)
+    assert (one.name, one.sha256, one.alphabet) == (alone.name, alone.sha256, alone.alphabet)
+
+
+def test_no_file_and_a_file_that_is_missing_among_several_are_refused(file):
+    with pytest.raises(ValueError, match="at least one file, got none"):
+        load_text([], 3)
+    with pytest.raises(ValueError, match="gone is neither"):
+        load_text([file("abcdef"), "gone"], 3)
+    for wrong in (3, b"text", None, ["text", 3]):
+        with pytest.raises(TypeError, match="a text must be a name or a path, got"):
+            load_text(wrong, 3)
+
+
+def test_a_line_of_a_million_characters_is_dropped_or_cut(file):
+    path = file("ab" * 500_000 + "\nab\nba\n")
+    corpus = load_text(path, lines=True)
+    assert (len(corpus), corpus.dropped) == (2, 1)
+    with pytest.raises(ValueError, match="the shortest has 1000000, so cut it without lines"):
+        load_text(file("ab" * 500_000), lines=True)
+    assert len(load_text(path, 64)) == 1
+
+
+def test_a_text_of_one_character_is_refused_unless_its_lines_end(file):
+    with pytest.raises(ValueError, match=r"no window of 32 characters \(1 characters in all\)"):
+        load_text(file("a"))
+    with pytest.raises(ValueError, match="1 different characters"):
+        load_text(file("a" * 100))
+    assert load_text(file("a"), lines=True).decode([[1, 0]]) == ["a" + PAD]
+
+
+def test_genes_and_code_are_text_like_any_other(file):
+    genes = load_text(file(">chr1\n" + "ACGT" * 100 + "\n"), 16)
+    assert set("ACGT") < set(genes.alphabet)
+    code = "def f(x):\n\treturn x  # π\n"
+    corpus = load_text(file(code * 3), len(code))
+    assert corpus.decode(corpus.tokens) == [code]
+
+
 def test_rare_characters_are_left_out_and_counted(file):
     corpus = load_text(file("aaabbbcé" * 3), 2, vocab=2)
     assert corpus.alphabet == "ab"
@@ -125,6 +193,7 @@ def test_the_names_are_surnames_one_a_line(monkeypatch, tmp_path):
         ("", {}, "is empty"),
         (" \n\n", {}, "is empty"),
         (b"\xff\xfe\x00", {}, r"is not UTF-8 text \(byte 0\)"),
+        (b"\xef\xbb\xbfab\xe9", {}, r"is not UTF-8 text \(byte 5\)$"),
         ("short", {"length": 32}, r"no window of 32 characters \(5 characters in all\)"),
         ("too long a line\n", {"length": 4, "lines": True}, "no line of at most 4 characters"),
         ("aaaaaaaa", {"length": 4}, "1 different characters; at least 2"),
