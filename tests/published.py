@@ -8,6 +8,7 @@ import json
 import struct
 import zipfile
 from pathlib import Path
+from pickle import dumps
 
 import numpy as np
 from safetensors.numpy import load_file, save_file
@@ -69,6 +70,17 @@ def setting(name, value):
         at = pickle.index(VAL, pickle.index(text(name))) + len(VAL)
         assert pickle[at : at + 1] in (b"\x88", b"\x89")
         return pickle[:at] + value + pickle[at + 1 :]
+
+    return change
+
+
+def settings(**config):
+    """A change of a pickle: other settings, and not objects of a library but dictionaries."""
+
+    def change(pickle):
+        said = dumps({"config": config}, 2)[2:-1]
+        pickle = renamed("hyper_parameters", "others")(pickle)
+        return pickle.replace(text("epoch"), text("hyper_parameters") + said + text("epoch"), 1)
 
     return change
 

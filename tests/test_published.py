@@ -21,6 +21,7 @@ from tests.published import (
     logits,
     pack,
     renamed,
+    settings,
 )
 
 # ---- what is read -------------------------------------------------------------------------------
@@ -75,6 +76,16 @@ def test_narrow_numbers_are_widened_exactly(tmp_path, kind):
     said = json.dumps(header).encode()
     (tmp_path / "model.safetensors").write_bytes(struct.pack("<Q", len(said)) + said + data)
     np.testing.assert_array_equal(load_published(tmp_path).weights.flat, right.weights.flat)
+
+
+def test_settings_of_the_repositories_before_duo_are_known_too(tmp_path):
+    said = {"parameterization": "d3pm", "time_conditioning": True, "model": {"length": 9}}
+    loaded = load_published(edited(tmp_path / "a.ckpt", settings(diffusion="uniform", **said)))
+    assert loaded.config.length == 9
+    np.testing.assert_array_equal(loaded.weights.flat, load_published(CHECKPOINT).weights.flat)
+    said |= {"parameterization": "subs", "diffusion": "absorbing_state"}
+    masked = load_published(edited(tmp_path / "b.ckpt", settings(**said)), mask=27)
+    assert (masked.config.vocab, masked.config.states) == (27, 28)
 
 
 def test_narrow_storages_of_lightning_are_widened_exactly(tmp_path):

@@ -19,6 +19,7 @@ from tests.published import (
     pack,
     renamed,
     setting,
+    settings,
 )
 from tests.test_damage import mutated
 
@@ -86,7 +87,18 @@ def test_other_networks_of_the_hub_are_refused_by_name(tmp_path, tensors, settin
         (renamed("state_dict", "state"), "state_dict holds something else"),
         (renamed("backbone.rotary_emb.inv_freq", "backbone.cond_map.weight"), "guidance"),
         (renamed("backbone.blocks.1.norm1.weight", "x"), "lacks the tensor"),
+        (settings(diffusion="absorbing_state", parameterization="ar"), "causal"),
+        (settings(diffusion="absorbing_state", parameterization="sedd"), "log-scores"),
+        (settings(diffusion="absorbing_state", parameterization="d3pm"), "masked, and of another"),
+        (settings(diffusion="uniform", time_conditioning=False), "without time conditioning"),
+        (settings(diffusion="gaussian"), "family 'gaussian'"),
+        (settings(algo={"name": "duo"}), "give length="),
+        (settings(algo={"name": "duo"}, model={"length": "${.size}"}), "give length="),
         (lambda data: data.replace(b"FloatStorage", b"DoubleStorage"), "bytes, not"),
+        (lambda data: data.replace(b"K\x10K\x01\x86", b"K\x01K\x1c\x86", 1), "row after row"),
+        (lambda data: data.replace(b"QK\x00K\x1c", b"QK\x01K\x1c", 1), "row after row"),
+        (lambda data: data.replace(b"QK\x00K\x1c", b"QK\x00K\x1b", 1), "row after row"),
+        (renamed("9", "6"), "two tensors of its state_dict share"),
     ],
 )
 def test_other_checkpoints_of_lightning_are_refused_by_name(tmp_path, change, message):

@@ -19,7 +19,7 @@ A masked network reads V + 1 values and never answers MASK [T37]: given that MAS
 its last row of logits is left out, which is what its authors do by adding -∞. If it does without
 time conditioning, it always reads σ = 0, a constant that becomes part of the first bias.
 
-DUO: Sahoo et al. 2025. UDLM: Schiff et al. 2024. MDLM: Sahoo et al. 2024.
+DUO: Sahoo et al. 2025, arXiv 2506.10892; UDLM: [Schiff 2024]; MDLM: [Sahoo 2024].
 """
 
 from collections.abc import Mapping

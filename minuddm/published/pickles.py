@@ -1,7 +1,7 @@
 """Lightning's checkpoints as plain data: a zip with a pickle, of which nothing is executed.
 
-A pickle is a program for a small stack machine, and three of its instructions call what the file
-names. Here is that machine without calls, and without imports. What can be on its stack is
+A pickle is a program for a small stack machine; some of its instructions import and call what the
+file names. Here is that machine without these two. What can be on its stack is
 
     numbers, texts, None; tuples, lists, dictionaries of these      made by the machine itself
     `Global`      a name of the file, and no more than that name
