@@ -24,10 +24,11 @@ from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from threadpoolctl import threadpool_limits
 
-from experiments.bench.memories import memory_rows
+from experiments.bench.memories import NUMPY, PRODUCTS, PYTORCH, READ, memory_rows
 from experiments.bench.recalls import recall_rows
 from experiments.bench.rows import OURS, Rows
 from experiments.bench.scale import grid_rows, scale_rows, start_rows
@@ -108,8 +109,8 @@ def memories_shown(rows: Sequence[Mapping[str, str]]) -> str:
 
 
 def draw(table: Rows) -> Figure:
-    """Draw the roofline, and the seconds of the ideals against P."""
-    figure, (left, right) = subplots(1, 2, (11, 5), width_ratios=(1.5, 1))
+    """Draw the roofline, the seconds of the ideals against P, and the memories under theirs."""
+    figure, (left, right, last) = subplots(1, 3, (17, 5), width_ratios=(1.5, 1, 1.4))
     sizes = [r["size"] for r in table if r["what"] == "roof" and r["threads"] == 1]
     look = dict(zip(SIDES, (("#0072B2", "o"), ("#D55E00", "s"), ("#E69F00", "^")), strict=True))
     for threads, ends in ((1, "full"), (2, "none")):
@@ -139,7 +140,31 @@ def draw(table: Rows) -> Figure:
     right.set(title="The ideals grow with their data", xscale="log", yscale="log")
     right.set(xlabel="patterns P", ylabel=f"seconds a query (L = {common}, V = 28)")
     right.legend()
+    _memories(last, [r for r in table if r["what"] == "memory"])
     return figure
+
+
+def _memories(axes: Axes, rows: Rows) -> None:
+    """Draw the seconds of each memory, of its twins, and of what no memory can beat."""
+    names = list(dict.fromkeys((r["size"], r["P"], r["L"]) for r in rows))
+    look = {OURS: ("#0072B2", "o"), NUMPY: ("#E69F00", "^"), PYTORCH: ("#D55E00", "s"),
+            READ: ("black", "|"), PRODUCTS: ("black", "x")}  # fmt: skip
+    labels = {READ: "reading the patterns once", PRODUCTS: "its matrix products alone"}
+    for side, (colour, mark) in look.items():
+        own = [(r["seconds"], names.index((r["size"], r["P"], r["L"]))) for r in rows
+               if r["side"] == side]  # fmt: skip
+        if own:
+            axes.plot(*zip(*own, strict=True), mark, color=colour, ms=8, mew=1.5,
+                      label=labels.get(side, side))  # fmt: skip
+    for r in rows:
+        if r["side"] == OURS:
+            place = (r["seconds"], names.index((r["size"], r["P"], r["L"])))
+            axes.annotate(f" {r['share_of_roof']:.0%}", place, (6, 5), fontsize=8,
+                          textcoords="offset points")  # fmt: skip
+    axes.set_yticks(range(len(names)), [f"{size}\nP = {P:,}, L = {L}" for size, P, L in names])
+    axes.set(xscale="log", xlabel="seconds a batch", ylim=(-0.6, len(names) - 0.2))
+    axes.set_title("Memories, and the share of the time nothing can beat")
+    axes.legend(fontsize=8, ncols=2, loc="upper center", bbox_to_anchor=(0.4, -0.14))
 
 
 def headline(table: Rows, jobs: int) -> dict[str, Any]:
