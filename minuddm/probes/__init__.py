@@ -7,10 +7,12 @@ curvature    how sharply they are peaked [T29]
 samples      what a model generates: copies, spurious, new
 critic       an n-gram, to judge what is generated from outside
 perplexity   the bound on held-out sequences [T8], [T9]
+channel      how much a corrupted token tells of the clean one [T42]
 intervals    over training seeds, or by bootstrap over sequences
 transition   the number of sequences at which memory turns into generalisation
 """
 
+from minuddm.probes.channel import alpha_of_capacity, channel_capacity
 from minuddm.probes.critic import NGram
 from minuddm.probes.curvature import Curvature, curvature
 from minuddm.probes.entropy import ConditionalEntropy, conditional_entropy, divergence, entropy
@@ -34,8 +36,10 @@ __all__ = [
     "Interval",
     "NGram",
     "Recovery",
+    "alpha_of_capacity",
     "basin_radius",
     "bootstrap_mean",
+    "channel_capacity",
     "class_means",
     "conditional_entropy",
     "copies",
