@@ -18,7 +18,6 @@ drawn in place of patterns, whose number is e^(2.5 L).
 
 import itertools
 from argparse import Namespace
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -31,7 +30,7 @@ from experiments.kit.cells import Found
 from experiments.kit.data import SOURCES, Data, describe, label, read
 from experiments.kit.draws import generator
 from experiments.kit.experiment import Experiment, Findings, Run, Verdict
-from experiments.kit.figures import both, subplots
+from experiments.kit.figures import NAME, both, subplots
 from experiments.kit.intervals import crossed, recorded, show
 from experiments.kit.overlaps import half_recall
 from experiments.kit.pairs import COLUMNS, WAYS, WRONG, Pair, compare, rows, ways
@@ -46,6 +45,7 @@ from minuddm.probes import (
     student_interval,
 )
 
+TIMES = (0.1, 0.25, 0.5)  # the first is the one drawn
 V, ALPHA, AGAIN = 28, 0.75, 4  # of the random patterns; simulations of each length
 LENGTHS = (8, 16, 32, 64, 128, 256)
 AREA, NEAR = 0.05, 0.02  # relative errors that are let pass: of an area, of a capacity
@@ -55,7 +55,6 @@ LOOK: dict[str, dict[str, Any]] = {
     "dataset_ideal": {"lw": 0.9, "marker": "o", "ms": 3.5},
     "source_ideal": {"lw": 0.9, "marker": "s", "ms": 3.5},
 }
-SAID = {"network": "network", "dataset_ideal": "memoriser", "source_ideal": "generaliser"}
 
 
 class Plan(NamedTuple):
@@ -63,7 +62,7 @@ class Plan(NamedTuple):
 
     data: Data
     settings: Settings
-    pairs: dict[tuple[int, int], Pair]
+    pairs: list[Pair]
 
 
 def transition(found: dict[int, list[Found]], way: str, settings: Settings) -> dict[str, Interval]:
@@ -77,51 +76,44 @@ def transition(found: dict[int, list[Found]], way: str, settings: Settings) -> d
     return {"leaves": plateau_left(curve, rng), "meet": curves_meet(curve, rng)}
 
 
-# ---- the figure ---------------------------------------------------------------------------------
-
-
 def draw(table: list[dict[str, Any]], half: dict[str, dict[int, Interval]], t: float) -> Figure:
     """Draw what is measured at the first t against P, and the capacity against L."""
     figure, axes = subplots(2, 3, (13, 8.2))
-    models = list(dict.fromkeys(row["model"] for row in table))
-
-    def panel(at: Any, name: str, shown: Sequence[str], title: str, label: str) -> None:
+    models, both_at_t = list(dict.fromkeys(row["model"] for row in table)), WAYS[:2]
+    share = "changed tokens recovered (share)"
+    panels = [
+        ("recovery", both_at_t, f"The same tokens, from t = {t:g}", share),
+        ("recovery", WAYS[::2], "The same tokens, at equal capacity", share),
+        ("repaired", both_at_t, "Wrong tokens in clean sequences", "repaired (share)"),
+        ("entropy", both_at_t, f"Conditional entropy at t = {t:g}", "nats per token"),
+        ("area", both_at_t, "Area under the entropy", "nats per sequence"),
+    ]
+    handles: dict[str, Any] = {}
+    for at, (name, shown, title, unit) in zip(axes.flat, panels, strict=False):
         for way, model in itertools.product(shown, models):
             line = [r for r in table if (r["way"], r["model"], r["t"]) == (way, model, t)]
-            both(at, line, "P", name, f"{way}: {SAID[model]}", color=COLOUR[way], **LOOK[model])
-        at.set(xscale="log", xlabel="training sequences P", ylabel=label)
+            both(at, line, "P", name, f"{way}: {NAME[model]}", color=COLOUR[way], **LOOK[model])
+        at.set(xscale="log", xlabel="training sequences P", ylabel=unit)
         at.set_title(title)
-
-    share = "changed tokens recovered (share)"
-    panel(axes[0, 0], "recovery", WAYS[:2], f"The same tokens, from t = {t:g}", share)
-    panel(axes[0, 1], "recovery", (WAYS[0], WAYS[2]), "The same tokens, at equal capacity", share)
-    panel(axes[0, 2], "repaired", WAYS[:2], "Wrong tokens of clean sequences", "repaired (share)")
+        handles |= dict(zip(*reversed(at.get_legend_handles_labels()), strict=True))
     for at in axes[0]:
         at.set_ylim(-0.03, 1.05)
-    panel(axes[1, 0], "entropy", WAYS[:2], f"Conditional entropy at t = {t:g}", "nats per token")
-    panel(axes[1, 1], "area", WAYS[:2], "Area under the entropy", "nats per sequence")
-    P = sorted({row["P"] for row in table})
-    axes[1, 1].plot(P, np.log(P), color="0.3", ls=":", lw=2.4, label="log P")
-    axes[1, 1].set_ylim(0, 1.25 * max(r["area"] for r in table if "area" in r and r["P"] == P[-1]))
+    P = np.array(sorted({row["P"] for row in table}))
+    (handles["log P"],) = axes[1, 1].plot(P, np.log(P), color="0.3", ls=":", lw=2.4)
+    random = axes[1, 2]
     for kind, found in half.items():
         value, low, high = np.transpose(list(found.values()))
-        axes[1, 2].errorbar(list(found), value, (value - low, high - value), fmt="o", ms=5,
-                            color=COLOUR[kind], label=f"{kind}: simulated")  # fmt: skip
-        theory = channel_capacity(PROCESSES[kind](V), ALPHA)
-        axes[1, 2].axhline(theory, color=COLOUR[kind], lw=1.2, label=f"{kind}: capacity C")
-    axes[1, 2].set(xscale="log", xlabel="length L", ylabel="log P / L at half recall (nats)")
-    axes[1, 2].set_title(f"Random patterns: V = {V}, α = {ALPHA:g}")
-    axes[1, 2].set_xticks(LENGTHS, [str(L) for L in LENGTHS])
-    axes[1, 2].minorticks_off()
-    axes[1, 2].legend(fontsize=8.5)
-    handles = dict(zip(*reversed(axes[0, 0].get_legend_handles_labels()), strict=True))
-    handles |= dict(zip(*reversed(axes[0, 1].get_legend_handles_labels()), strict=True))
-    handles |= dict(zip(*reversed(axes[1, 1].get_legend_handles_labels()), strict=True))
+        ends, theory = (value - low, high - value), channel_capacity(PROCESSES[kind](V), ALPHA)
+        random.errorbar(list(found), value, ends, fmt="o", color=COLOUR[kind], label=kind)
+        random.axhline(theory, color=COLOUR[kind], lw=1.2, label=f"capacity of its channel, {kind}")
+    random.set(xscale="log", xlabel="length L", ylabel="log P / L at half recall (nats)")
+    random.set_title(f"Random patterns, V = {V}, α = {ALPHA:g}")
+    for at, ticks in zip(axes.flat, [P.tolist()] * len(panels) + [LENGTHS], strict=True):
+        at.set_xticks(ticks, [str(n) for n in ticks])
+        at.minorticks_off()
+    random.legend(fontsize=8.5)
     figure.legend(handles.values(), handles, loc="outside lower center", ncols=4, fontsize=8.5)
     return figure
-
-
-# ---- from options to findings -------------------------------------------------------------------
 
 
 def options(p: commandline.CommandLine) -> None:
@@ -130,12 +122,8 @@ def options(p: commandline.CommandLine) -> None:
     p.add_argument("--data", default="pydoc", help="pydoc, names, markov, hierarchy, or a file")
     p.add_argument("--subsets", type=whole(2), nargs="+", metavar="P",
                    help="training sets (default: 16 64 256 1024 4096; --quick: 8 64)")  # fmt: skip
-    p.add_argument("--times", type=commandline.time, nargs="+", metavar="t",
-                   default=[0.1, 0.25, 0.5],
-                   help="corruption times; the first is the one drawn")  # fmt: skip
     p.add_argument("--seeds", type=whole(1), help="pairs for each P (default: 3; --quick: 1)")
     p.add_argument("--steps", type=whole(1), help="of training (default: 4000; --quick: 500)")
-    p.add_argument("--sequences", type=whole(2), help="restored (default: 200; --quick: 50)")
 
 
 def plan(args: Namespace) -> Plan:
@@ -147,44 +135,37 @@ def plan(args: Namespace) -> Plan:
     }
     corpus, ideals = data[WAYS[0]].corpus, {name: d.ideal for name, d in data.items() if d.ideal}
     settings = Settings(
-        times=tuple(dict.fromkeys(args.times)), sequences=args.sequences or (50 if quick else 200),
+        times=TIMES, sequences=50 if quick else 200,
         grid=64, steps=args.steps or (500 if quick else 4000), batch=RECIPE["batch"],
         lr=RECIPE["lr"], width=64, blocks=2, heads=4, dropout=0.0, seed=args.seed,
         models=("network", "dataset_ideal", *(["source_ideal"] if known else [])),
     )  # fmt: skip
     settings.describe(corpus.V, corpus.tokens.shape[1])  # refuses what cannot be built
     subsets = sorted(set(args.subsets or ([8, 64] if quick else [16, 64, 256, 1024, 4096])))
-    pairs = {}
+    pairs = []
     for seed in range(args.seed, args.seed + (args.seeds or (1 if quick else 3))):
         training, test = corpus.split(max(1, min(settings.sequences, len(corpus) // 5)), seed)
         for P in subsets:
             own = replace(settings, seed=seed)
-            pairs[P, seed] = Pair(training.subset(P).tokens, test.tokens, corpus.V, own, ideals)
+            pairs.append(Pair(training.subset(P).tokens, test.tokens, corpus.V, own, ideals))
     return Plan(data[WAYS[0]], settings, pairs)
 
 
 def measure(plan: Plan, run: Run) -> Findings:
     """Train and restore by both processes, and simulate the perfect memory."""
     settings, corpus, t = plan.settings, plan.data.corpus, plan.settings.times[0]
-    pairs = sorted(plan.pairs.values(), key=lambda pair: len(pair.training))
-    first = pairs[0]
-    tiny = replace(
-        first, training=first.training[:2], test=first.test[:2],
-        settings=replace(settings, steps=1, sequences=2, grid=2, batch=2),
-    )  # fmt: skip
+    pairs = sorted(plan.pairs, key=lambda pair: len(pair.training))  # the last ones start first
+    short = replace(settings, steps=1, sequences=2, grid=2, batch=2)
+    tiny = replace(pairs[0], training=corpus.tokens[:2], test=corpus.tokens[:2], settings=short)
     found: dict[int, list[Found]] = {}
     for pair, piece in zip(pairs, run.each(compare, pairs, tiny), strict=True):
         found.setdefault(len(pair.training), []).append(piece)
-    lengths = LENGTHS[:3] if run.args.quick else LENGTHS
-    keys = list(itertools.product(PROCESSES, lengths, range(AGAIN)))
-    simulated = run.spread(
-        half_recall, [(PROCESSES[kind](V), ALPHA, L, settings.seed + k) for kind, L, k in keys]
-    )
-    of = dict(zip(keys, simulated, strict=True))
-    half = {
-        kind: {L: student_interval([of[kind, L, k] for k in range(AGAIN)]) for L in lengths}
-        for kind in PROCESSES
-    }
+    lengths = LENGTHS[:2] if run.args.quick else LENGTHS
+    keys = list(itertools.product(PROCESSES, lengths))
+    asked = [(PROCESSES[kind](V), ALPHA, L, settings.seed + k) for kind, L in keys
+             for k in range(AGAIN)]  # fmt: skip
+    drawn = dict(zip(keys, np.reshape(run.spread(half_recall, asked), (-1, AGAIN)), strict=True))
+    half = {kind: {L: student_interval(drawn[kind, L]) for L in lengths} for kind in PROCESSES}
     table = rows(describe(plan.data)["name"], found, settings)
     times = {t: ways(corpus.V, t)[WAYS[2]][1] for t in settings.times}
     return Findings(
@@ -201,37 +182,33 @@ def measure(plan: Plan, run: Run) -> Findings:
         settings.describe(corpus.V, corpus.tokens.shape[1]) | {"wrong": WRONG},
         {
             "data": describe(plan.data),
-            "evaluated_weights": "moving average",
             "intervals": "95 %, over seeds (Student's) or, of one seed, by bootstrap of sequences",
-            "jobs": run.args.jobs,
         },
     )
 
 
 def paragraph(table: list[dict[str, Any]], t: float, later: float) -> str:
     """Say what comes back at the smallest and the largest P, and what is repaired."""
-    of = {(r["way"], r["model"], r["P"], r["split"]): r for r in table if r["t"] == t}
-    sizes = sorted({r["P"] for r in table})
+    sizes = sorted({row["P"] for row in table})
+    of = {
+        (r["way"], r["P"], r["split"]): r for r in table if (r["model"], r["t"]) == ("network", t)
+    }
 
-    def both(way: str, P: int, name: str, model: str = "network") -> str:
-        return "/".join(f"{of[way, model, P, split][name]:.2f}" for split in SPLITS)
-
-    said = [
-        f"Of the tokens changed at t = {t:g} a network recovers (training/unseen)",
-        *(
-            f"{both(WAYS[0], P, 'recovery')} after P = {P}, of masks in their place "
-            f"{both(WAYS[1], P, 'recovery')}, at equal capacity (t = {later:.2f}) "
-            f"{both(WAYS[2], P, 'recovery')}{';' if sizes[-1] > P else '.'}"
+    def said(name: str, way: str) -> str:
+        return " and ".join(
+            "/".join(f"{of[way, P, split][name]:.2f}" for split in SPLITS) + f" at P = {P}"
             for P in dict.fromkeys((sizes[0], sizes[-1]))
-        ),
-        f"Of {WRONG} wrong tokens in a clean sequence uniform diffusion repairs "
-        f"{both(WAYS[0], sizes[0], 'repaired')} and {both(WAYS[0], sizes[-1], 'repaired')}, masked "
-        f"{both(WAYS[1], sizes[0], 'repaired')} and {both(WAYS[1], sizes[-1], 'repaired')}; beside "
-        f"them recovery is {both(WAYS[0], sizes[0], 'misled')} and "
-        f"{both(WAYS[0], sizes[-1], 'misled')}, masked {both(WAYS[1], sizes[0], 'misled')} and "
-        f"{both(WAYS[1], sizes[-1], 'misled')}.",
-    ]
-    return " ".join(said)
+        )
+
+    uniform, masked, equal = WAYS
+    return (
+        f"Of the tokens changed at t = {t:g} a network recovers (training/unseen sequences) "
+        f"{said('recovery', uniform)}; of masks in their place {said('recovery', masked)}, at "
+        f"equal capacity (t = {later:.2f}) {said('recovery', equal)}. Of {WRONG} wrong tokens in a "
+        f"clean sequence uniform diffusion repairs {said('repaired', uniform)}, masked none. "
+        f"Beside wrong tokens it recovers {said('misled', uniform)}, masked "
+        f"{said('misled', masked)}."
+    )
 
 
 def verdicts(record: Record) -> list[Verdict]:
@@ -268,9 +245,20 @@ def verdicts(record: Record) -> list[Verdict]:
         way: {name: recorded(entry) for name, entry in entries.items()}
         for way, entries in record.headline["transition"].items()
     }
-    one, other = (read_off[way]["leaves"] for way in WAYS[:2])
-    seen = crossed(one, sizes[0]) and crossed(other, sizes[0])
-    found.append(
+    left = [read_off[way]["leaves"] for way in WAYS[:2]]
+    seen = all(crossed(x, sizes[0]) for x in left)
+    ideal = {"model": "dataset_ideal", "split": "train", "t": t}
+    off = {
+        way: np.abs(numbers("area", way=way, **ideal) / np.log(sizes) - 1).tolist()
+        for way in WAYS[:2]
+    }
+    repaired = {way: numbers("repaired", way=way, model="network", t=t) for way in WAYS[:2]}
+    memory = numbers("repaired", way=WAYS[0], **ideal)
+    half, C = record.headline["half_recall"], record.headline["capacity"]
+    L = list(half[WAYS[0]])[-1]
+    last = {kind: of[L]["value"] / C[kind] for kind, of in half.items()}
+    return [
+        *found,
         Verdict(
             f"{about}a masked network remembers more: training recovery leaves 0.95 at larger P",
             "; ".join(
@@ -278,20 +266,8 @@ def verdicts(record: Record) -> list[Verdict]:
                 f"{show(x['meet'], sizes[0])}"
                 for way, x in read_off.items()
             ),
-            ((other.value > one.value if seen else None),),
-        )
-    )
-    ideal = {"model": "dataset_ideal", "split": "train", "t": t}
-    off = {
-        way: np.abs(numbers("area", way=way, **ideal) / np.log(sizes) - 1).tolist()
-        for way in WAYS[:2]
-    }
-    network = numbers("repaired", way=WAYS[0], model="network", t=t)
-    memory = numbers("repaired", way=WAYS[0], **ideal)
-    half, C = record.headline["half_recall"], record.headline["capacity"]
-    last = {kind: list(of.values())[-1]["value"] / C[kind] for kind, of in half.items()}
-    return [
-        *found,
+            (left[1].value > left[0].value if seen else None,),
+        ),
         Verdict(
             f"{about}the area under a masked memoriser's entropy is log P, a uniform one's is not",
             f"off by at most {max(off[WAYS[1]]):.1%}, and by up to {max(off[WAYS[0]]):.0%}",
@@ -299,15 +275,14 @@ def verdicts(record: Record) -> list[Verdict]:
         ),
         Verdict(
             f"{about}uniform diffusion repairs visibly wrong tokens, masked diffusion none",
-            f"the memoriser {min(memory):.2f} or more, networks {min(network):.2f} to "
-            f"{max(network):.2f}, masked {max(numbers('repaired', way=WAYS[1], t=t)):.2f}",
-            (min(memory) > 0.95, max(numbers("repaired", way=WAYS[1], t=t)) == 0),
+            f"the memoriser {min(memory):.2f} or more, networks {min(repaired[WAYS[0]]):.2f} to "
+            f"{max(repaired[WAYS[0]]):.2f}, masked ones {max(repaired[WAYS[1]]):.2f}",
+            (min(memory) > 0.95, max(repaired[WAYS[1]]) == 0),
         ),
         Verdict(
             "a perfect memory of random patterns fails at the capacity of its channel",
-            f"at L = {list(half[WAYS[0]])[-1]} half of what is restored is right at "
-            + ", ".join(f"{x:.3f} ({kind})" for kind, x in last.items())
-            + " of it",
+            f"at L = {L} half of what is restored is right at {last[WAYS[0]]:.3f} (uniform) and "
+            f"{last[WAYS[1]]:.3f} (masked) of it",
             tuple(abs(x - 1) < NEAR for x in last.values()),
         ),
     ]

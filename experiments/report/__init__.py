@@ -24,6 +24,7 @@ from experiments import (
     spurious,
     stability,
     transition,
+    two_processes,
     uncertainty,
 )
 from experiments.kit.experiment import Experiment, Verdict
@@ -41,6 +42,7 @@ PARTS: dict[str, tuple[Experiment, ...]] = {
         phase_diagram.EXPERIMENT,
         recipe.EXPERIMENT,
     ),
+    "Two processes": (two_processes.EXPERIMENT,),
     "One theory": (kernel_lab.EXPERIMENT, keystone.EXPERIMENT),
     "With and without an energy": (
         capacity.EXPERIMENT,
