@@ -30,11 +30,12 @@ def alpha_of_capacity(process: Process, capacity: float) -> float:
     So processes are compared at equal capacity instead of equal time. Raises `ValueError` unless
     the capacity lies in [0, log V].
     """
-    most = channel_capacity(process, 1.0)
+    most = float(np.log(process.V))
     if not 0 <= checks.finite(capacity, "capacity") <= most:
         raise ValueError(f"capacity must lie in [0, log V = {most:.6g}], got {capacity}")
+    least, most = (channel_capacity(process, alpha) for alpha in (0.0, 1.0))  # 0 and log V, rounded
 
     def missing(alpha: float) -> float:
-        return channel_capacity(process, alpha) - capacity
+        return channel_capacity(process, alpha) - min(max(capacity, least), most)
 
     return float(scipy.optimize.brentq(missing, 0, 1))
