@@ -27,10 +27,11 @@ from numpy.typing import NDArray
 
 from experiments.kit import commandline
 from experiments.kit.cells import Found
-from experiments.kit.data import SOURCES, Data, describe, label, read
+from experiments.kit.data import SOURCES, Data, describe, read
 from experiments.kit.draws import generator
 from experiments.kit.experiment import Experiment, Findings, Run, Verdict
 from experiments.kit.figures import NAME, both, subplots
+from experiments.kit.grid import variant
 from experiments.kit.intervals import crossed, recorded, show
 from experiments.kit.overlaps import half_recall
 from experiments.kit.pairs import COLUMNS, WAYS, WRONG, Pair, compare, rows, ways
@@ -286,11 +287,6 @@ def verdicts(record: Record) -> list[Verdict]:
             tuple(abs(x - 1) < NEAR for x in last.values()),
         ),
     ]
-
-
-def variant(args: Namespace) -> str:
-    """Name the output folder after data that are not the default."""
-    return label(args.data)
 
 
 EXPERIMENT = Experiment(
