@@ -5,10 +5,15 @@ below. At each step the denoiser's conditional is plugged into the process's bri
 neighbouring times s < t, and a value is drawn from it (or, greedy, its most likely value taken).
 The last step, from t = 1e-5, has α_s = 1: it lands on a clean token.
 
-Any `Denoiser` and any `Process` will do; the chain is written once. All sequences take a step
-before any takes the next, so the uniforms depend neither on how the denoiser's calls are batched
-nor on the threads that share out the batches. The batch bounds the memory of the conditionals
-(B, L, V); besides, there are only one integer and one uniform a token.
+Any `Denoiser` and any `Process` will do; the chain is written once. Grid, step and what corrects
+the chain between steps are values too (`minuddm.samplers`). All sequences take a step before any
+takes the next, so the uniforms depend neither on how the denoiser's calls are batched nor on the
+threads that share out the batches. The batch bounds the memory of the conditionals (B, L, V);
+besides, there are only one integer and one uniform a token.
+
+Tokens that are *known* are not moved. That is exact for the masked process. The uniform process
+takes a known token for a noisy one, and goes to a wrong limit unless a heat bath at every α draws
+the others given the known ones [T35].
 """
 
 import contextlib
@@ -16,10 +21,10 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import pairwise
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
-from numpy.random import Generator
+from numpy.random import Generator, Philox
 from numpy.typing import ArrayLike, NDArray
 from threadpoolctl import threadpool_limits
 
@@ -28,6 +33,7 @@ from minuddm.checks import Floats, Tokens
 from minuddm.denoiser import Denoiser
 from minuddm.machine.shards import run_on
 from minuddm.process import Process, given_or_uniform
+from minuddm.samplers import Corrector, HeatBath, Step, ancestral
 from minuddm.schedule import Schedule
 
 T_END = 1e-5
@@ -43,6 +49,12 @@ def time_grid(t: float, steps: int) -> NDArray[np.float64]:
     return np.append(t, points[points < t][::-1])
 
 
+def quadratic_grid(t: float, steps: int) -> NDArray[np.float64]:
+    """Return t ∈ (0, 1], and below it 1e-5 + (1 - 1e-5)(k/N)²: short steps at the end [T45]."""
+    points = _points(t, steps, power=2)
+    return np.append(t, points[points < t][::-1])
+
+
 def time_grid_above(t: float, steps: int) -> NDArray[np.float64]:
     """Return the times of a chain that starts at the grid point at or above t ∈ (0, 1].
 
@@ -52,11 +64,11 @@ def time_grid_above(t: float, steps: int) -> NDArray[np.float64]:
     return points[np.searchsorted(points, t) :: -1]
 
 
-def _points(t: float, steps: int) -> NDArray[np.float64]:
+def _points(t: float, steps: int, power: int = 1) -> NDArray[np.float64]:
     if not 0 < t <= 1:
         raise ValueError(f"t must lie in (0, 1], got {t}")
     n = checks.count(steps, "steps")
-    return np.append(T_END + (1 - T_END) * np.arange(n) / n, 1.0)
+    return np.append(T_END + (1 - T_END) * (np.arange(n) / n) ** power, 1.0)
 
 
 def restore(
@@ -72,6 +84,9 @@ def restore(
     threads: int = 1,
     process: Process | None = None,
     grid: Grid = time_grid,
+    step: Step = ancestral,
+    corrector: Corrector | None = None,
+    known: ArrayLike | None = None,
 ) -> Tokens:
     """Return clean tokens (B, L) restored from xt (B, L), corrupted at time t ∈ (0, 1].
 
@@ -82,10 +97,20 @@ def restore(
     batches, each with one BLAS thread, and change nothing but the time; denoiser and watch are then
     called from all of them.
     The process is uniform if not given.
+    `step` draws the tokens at s; `corrector` moves them at s after every step but the last. Where
+    `known`, booleans (L,) or (B, L), tokens are held fixed; if they leave doubt at t, the corrector
+    is a heat bath of one site where none is given, and greedy restoring is no more than greedy.
     """
     z = checks.tokens(xt, 2**31 - 1, "xt", ndim=2)
+    free = ~_held(known, z, process)
     times = grid(t, steps)
     alphas = np.append(schedule.alpha(times), 1.0)
+    if greedy and corrector is not None:
+        raise ValueError("greedy restoring draws nothing: it has no corrector")
+    if corrector is None and not greedy and _doubtful(z[~free], alphas[0], process):
+        corrector = HeatBath()
+    seeds = () if corrector is None else checks.generator(rng).integers(2**63, size=len(z))
+    chance = [Generator(Philox(key=seed)) for seed in seeds]
     parts = [slice(k, k + batch) for k in range(0, len(z), checks.count(batch, "batch"))]
     several = checks.count(threads, "threads") > 1
     with (
@@ -95,31 +120,60 @@ def restore(
         for time, (alpha_t, alpha_s) in zip(times.tolist(), pairwise(alphas), strict=True):
             u = None if greedy else checks.generator(rng).random(z.shape)
             watch_now = None if watch is None else partial(watch, time)
-            step = partial(_step, z, u, denoiser, process, alpha_s, alpha_t, watch_now)
-            run_on(pool, step, parts)
+            move = partial(
+                _move, z, u, free, denoiser, process, alpha_s, alpha_t, watch_now, step,
+                corrector if alpha_s < 1 else None, chance,
+            )  # fmt: skip
+            run_on(pool, move, parts)
     return z
 
 
-def _step(
+def _held(known: ArrayLike | None, z: Tokens, process: Process | None) -> NDArray[np.bool_]:
+    """Return which tokens are held fixed, (B, L); a MASK cannot be."""
+    mask = np.zeros(z.shape, bool) if known is None else np.asarray(known)
+    if mask.dtype != bool or mask.shape not in (z.shape, z.shape[1:]):
+        raise ValueError(f"known must be booleans of shape {z.shape[1:]} or {z.shape}, got "
+                         f"{mask.dtype} of shape {mask.shape}")  # fmt: skip
+    held = np.broadcast_to(mask, z.shape)
+    if process is not None:
+        checks.tokens(z[held], process.V, "known tokens")
+    return held
+
+
+def _doubtful(tokens: Tokens, alpha: float, process: Process | None) -> bool:
+    """Return whether any of the tokens leaves doubt of its clean value [T39]."""
+    if process is None:
+        return tokens.size > 0
+    return bool(np.isfinite(process.inverse_temperature(tokens, alpha)).any())
+
+
+def _move(
     z: Tokens,
     u: NDArray[np.float64] | None,
+    free: NDArray[np.bool_],
     denoiser: Denoiser,
     process: Process | None,
     alpha_s: float,
     alpha_t: float,
     watch: Callable[[slice, Tokens, Floats], object] | None,
+    step: Step,
+    corrector: Corrector | None,
+    chance: list[Generator],
     rows: slice,
 ) -> None:
     """Take the sequences `rows` of z from t to s, in place, with uniforms u or greedily."""
-    part = z[rows]
+    part, moved = z[rows], free[rows]
     log_p = denoiser(part, np.full(len(part), alpha_t))
     if watch is not None:
         watch(rows, part, log_p)
     process = given_or_uniform(process, log_p.shape[-1])
     if u is None:
-        part[:] = process.mode_of_bridge(part, log_p, alpha_s, alpha_t)
+        new = process.mode_of_bridge(part, log_p, alpha_s, alpha_t)
     else:
-        part[:] = process.bridge_quantile(part, log_p, alpha_s, alpha_t, u[rows])
+        new = step(process, part, log_p, alpha_s, alpha_t, u[rows])
+    part[moved] = new[moved]
+    if corrector is not None:
+        corrector(denoiser, process, part, alpha_s, moved, chance[rows])
 
 
 def generate(
@@ -130,18 +184,25 @@ def generate(
     schedule: Schedule,
     steps: int,
     rng: Generator,
-    batch: int = _BATCH,
-    watch: Callable[[float, slice, Tokens, Floats], object] | None = None,
-    threads: int = 1,
     process: Process | None = None,
+    known: ArrayLike | None = None,
+    prompt: ArrayLike | None = None,
+    **options: Any,
 ) -> Tokens:
     """Return n sequences (n, L) of the model: the process's noise at t = 1, then the whole chain.
 
-    Options are those of `restore`.
+    Where `known`, booleans (L,) or (n, L), they have the tokens of `prompt`, of either shape. Other
+    options are those of `restore`.
     """
     process = given_or_uniform(process, V)
-    noise = process.noise((checks.count(n, "n"), checks.count(L, "L")), rng)
-    return restore(
-        denoiser, noise, 1.0, schedule, steps, rng,
-        batch=batch, watch=watch, threads=threads, process=process,
-    )  # fmt: skip
+    x = process.noise((checks.count(n, "n"), checks.count(L, "L")), rng)
+    if (known is None) != (prompt is None):
+        raise ValueError("known and prompt go together: which tokens are held fixed, and at what")
+    if prompt is not None:
+        held, given = _held(known, np.zeros_like(x), None), checks.tokens(prompt, V, "prompt")
+        if given.shape not in (x.shape, x.shape[1:]):
+            raise ValueError(
+                f"prompt must have shape {x.shape[1:]} or {x.shape}, got {given.shape}"
+            )
+        x = np.where(held, given, x)
+    return restore(denoiser, x, 1.0, schedule, steps, rng, process=process, known=known, **options)

@@ -19,7 +19,7 @@ FLOORS = [
     {"process", "engine", "machine.arrays"},
     {"denoiser", "machine.passes"},
     {"machine.engine"},
-    {"nelbo", "transformer", "ideal"},
+    {"nelbo", "transformer", "ideal", "samplers"},
     {"reverse", "checkpoint", "published"},
     {"train", "probes"},
 ]

@@ -191,7 +191,10 @@ def fixed_points_are_optimal(subject: Any, world: tuple[Array, Array]) -> None:
 
 
 @of_memories(
-    "[T19]", "values energy conditionals", world=worlds, beta=st.just(1.0) | st.floats(0.01, 20)
+    "[T19], [T43]",
+    "values energy conditionals",
+    world=worlds,
+    beta=st.just(1.0) | st.floats(0.01, 20),
 )
 def reversible_heat_bath(subject: Any, world: tuple[Array, Array], beta: float) -> None:
     """e^{-βE(x)} p(x → y) = e^{-βE(y)} p(y → x) for a heat bath of one site.
@@ -212,7 +215,7 @@ def reversible_heat_bath(subject: Any, world: tuple[Array, Array], beta: float) 
     same(p, wanted, allowed, "p of (b, i, v)")
 
 
-@of_memories("[T19]", "values energy heat_bath")
+@of_memories("[T19], [T43]", "values energy heat_bath")
 def invariant_heat_bath(subject: Any) -> None:
     """A sweep of the heat bath leaves the law e^{-βE} as it is.
 
