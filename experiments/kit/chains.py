@@ -1,4 +1,4 @@
-"""The exact laws of samplers on worlds whose states can be counted: products of matrices.
+"""Samplers, and their exact laws on worlds whose states can be counted: products of matrices.
 
 A matrix has a row for each state before a move and a column for each state after it. States are
 sequences of the values that a token may show, MASK included. Nothing is drawn here: these matrices
@@ -8,13 +8,28 @@ are written from the laws of the moves, beside the moves of `minuddm.samplers`.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise, product
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import expm
 
-from minuddm import Denoiser, Process
-from minuddm.samplers import jump_rates, tau_leap_law
+from experiments.kit.settings import PROCESSES
+from minuddm import DatasetIdeal, Denoiser, Process, Schedule
+from minuddm.ideal import MarkovIdeal
+from minuddm.reverse import Grid, time_grid
+from minuddm.samplers import (
+    Corrector,
+    HeatBath,
+    Jumps,
+    Step,
+    ancestral,
+    barker,
+    jump_rates,
+    tau_leap,
+    tau_leap_law,
+)
+from minuddm.sources import MarkovChain
 
 Array = NDArray[np.float64]
 
@@ -86,24 +101,6 @@ class World:
         return np.asarray(matrix - np.diag(matrix.sum(axis=1)))
 
 
-def last_law(
-    world: World,
-    alphas: Sequence[float],
-    step: Callable[[float, float], Array],
-    corrector: Callable[[float], Array] | None = None,
-) -> Array:
-    """Return the law (n,) at the end of a chain through alphas, from noise.
-
-    The corrector follows every step but the last.
-    """
-    law = world.noise()
-    for alpha_t, alpha_s in pairwise(alphas):
-        law = law @ step(alpha_s, alpha_t)
-        if corrector is not None and alpha_s < 1:
-            law = law @ corrector(alpha_s)
-    return law
-
-
 def run_for(rates: Array, span: float) -> tuple[Array, Array]:
     """Return the matrix (n, n) of jumps after a span, and the mean number of jumps (n,)."""
     n = len(rates)
@@ -111,3 +108,48 @@ def run_for(rates: Array, span: float) -> tuple[Array, Array]:
     larger[:n, :n], larger[:n, n] = rates, -np.diag(rates)
     moved = np.asarray(expm(span * larger))
     return moved[:n, :n], moved[:n, n]
+
+
+def worlds(process: str) -> dict[str, tuple[World, Array]]:
+    """Return both worlds of a process, each with the law of its clean sequences."""
+    of, every = PROCESSES[process](3), np.array(list(np.ndindex(3, 3, 3)))
+    patterns = every[np.random.default_rng(0).permutation(27)[:4]]
+    chain = MarkovChain.random(3, np.random.default_rng(1))
+    stored = (every[:, None] == patterns).all(axis=2).mean(axis=1)
+    return {
+        "memory": (World(of, DatasetIdeal(patterns, 3, of), 3), stored),
+        "chain": (World(of, MarkovIdeal(chain, of), 3), np.exp(chain.log_prob(every))),
+    }
+
+
+class Sampler(NamedTuple):
+    """How a chain is run: its times, its steps, and what corrects it after all but the last."""
+
+    grid: Grid = time_grid
+    step: Step = ancestral
+    sites: int = 0
+    span: float = 0.0
+
+    @property
+    def corrector(self) -> Corrector | None:
+        """Return a heat bath of `sites` sites, or jumps for a span of time, or nothing."""
+        if self.span:
+            return Jumps(self.span)
+        return HeatBath(self.sites) if self.sites else None
+
+    def end(self, world: World, schedule: Schedule, intervals: int) -> tuple[Array, float]:
+        """Return the law (n,) of what is generated, and the mean number of calls for a sequence."""
+        step = world.tau_leap if self.step is tau_leap else world.bridge
+        alphas = np.append(schedule.alpha(self.grid(1.0, intervals)), 1.0)
+        law, calls = world.noise(), float(len(alphas) - 1)
+        each = 1 + world.L * (world.process.states > world.process.V)  # of all conditionals
+        for alpha_t, alpha_s in pairwise(alphas.tolist()):
+            law = law @ step(alpha_s, alpha_t)
+            if alpha_s < 1 and self.sites:
+                law = law @ np.linalg.matrix_power(world.heat_bath(alpha_s), self.sites)
+                calls += self.sites
+            if alpha_s < 1 and self.span:
+                matrix, jumps = run_for(world.generator(alpha_s, barker), self.span)
+                calls += each * float(law @ (1 + jumps))
+                law = law @ matrix
+        return law, calls

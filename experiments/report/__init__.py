@@ -18,6 +18,7 @@ from experiments import (
     phase_diagram,
     propagation,
     recipe,
+    samplers,
     size_sweep,
     speed,
     spin_transition,
@@ -44,6 +45,7 @@ PARTS: dict[str, tuple[Experiment, ...]] = {
     ),
     "Two processes": (two_processes.EXPERIMENT,),
     "One theory": (kernel_lab.EXPERIMENT, keystone.EXPERIMENT),
+    "Samplers": (samplers.EXPERIMENT,),
     "With and without an energy": (
         capacity.EXPERIMENT,
         spin_transition.EXPERIMENT,
