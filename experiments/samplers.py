@@ -37,12 +37,13 @@ from minuddm.train import train
 Array = NDArray[np.float64]
 COLUMNS = ["world", "process", "sampler", "intervals", "calls", "tv", *headers(["critic"])]
 WORLDS, TEXT, L = ("memory", "chain"), "text", 32
-PLAIN, SHORT, LEAP, BATH, BATHS, JUMPS = SAMPLERS = (
+PLAIN, SHORT, LEAP, BATH, BATHS, BOTH, JUMPS = SAMPLERS = (
     "equal steps",
     "steps (k/N)²",
     "τ-leaping",
     "heat bath, 1 site",
     "heat bath, 7 sites",
+    "7 sites, steps (k/N)²",
     "informed jumps",
 )
 NAMES = ("four patterns, exact", "Markov chain, exact", "text, a trained network")
@@ -57,13 +58,14 @@ def sampler(name: str, span: float) -> Sampler:
         LEAP: Sampler(step=tau_leap),
         BATH: Sampler(sites=1),
         BATHS: Sampler(sites=7),
+        BOTH: Sampler(quadratic_grid, sites=7),
         JUMPS: Sampler(span=span),
     }[name]
 
 
 def intervals(name: str, most: int) -> list[int]:
     """Return the numbers N of intervals of a sampler whose correctors cost as many calls again."""
-    cost = {BATH: 2, BATHS: 8, JUMPS: 4}.get(name, 1)
+    cost = {BATH: 2, BATHS: 8, BOTH: 8, JUMPS: 4}.get(name, 1)
     return [n // cost - 1 for n in (4, 8, 16, 32, 64, 128, 256) if 2 * cost <= n <= most]
 
 
@@ -249,7 +251,12 @@ def draw(table: list[dict[str, Any]], reference: float) -> Figure:
             for k, name in enumerate(SAMPLERS):
                 at, far, _ = curve(table, world, process, name, reference)
                 place.plot(
-                    at, far, marker=".", color=COLOURS[k], label=name, ls="--" if k > 2 else "-"
+                    at,
+                    far,
+                    marker=".",
+                    color=(*COLOURS, "0.4")[k],
+                    label=name,
+                    ls="--" if k > 2 else "-",
                 )
             place.set(xscale="log", yscale="log", title=f"{process}: {title}")
             if process != "uniform":
@@ -265,6 +272,7 @@ CLAIMS = {
     LEAP: "τ-leaps end nearer to the data than draws from the bridge",
     BATH: "a heat bath of one site after each step pays for its calls",
     BATHS: "a heat bath of seven sites after each step pays for its calls",
+    BOTH: "a heat bath of seven sites after each of steps that shorten pays for its calls",
     JUMPS: "informed jumps after each step pay for their calls",
 }
 
