@@ -152,10 +152,9 @@ class Plan(NamedTuple):
 def plan(args: Namespace) -> Plan:
     """Return what is run: a third of the text is the critic's."""
     corpus = load("pydoc", L)
-    few = args.quick
-    training, unseen = corpus.split(500 if few else 2000, args.seed)
+    most, steps, samples, test = (16, 100, 50, 500) if args.quick else (128, 5000, 1000, 2000)
+    training, unseen = corpus.split(test, args.seed)
     training, critic = training.split(len(training) // 3, args.seed)
-    most, steps, samples = (16, 300, 100) if few else (128, 5000, 1000)
     tasks = [
         Sampled(name, training.tokens, corpus.V, steps, samples, most, args.seed)
         for name in PROCESSES
@@ -185,7 +184,7 @@ def measure(plan: Plan, run: Run) -> Findings:
     return Findings(
         table,
         {"reference": reference},
-        told(table, reference, plan.most),
+        told(table, reference),
         draw(table, reference),
         {"sequences": len(task.tokens), "steps": task.steps, "samples": task.samples,
          "calls": plan.most, "seed": task.seed, "schedule": repr(SCHEDULE)},
@@ -228,18 +227,17 @@ def gain(
     return far[0] / far[1], abs(far[0] - far[1]) > math.sqrt(chance)
 
 
-def told(table: list[dict[str, Any]], reference: float, most: int) -> str:
+def told(table: list[dict[str, Any]], reference: float) -> str:
     """Say what a call buys."""
     parts = []
     for process in PROCESSES:
         for world in (*WORLDS, TEXT):
             at, far, _ = curve(table, world, process, PLAIN, reference)
-            unit = " nats" if world == TEXT else ""
             parts.append(f"{process}, {world}: {far[0]:.3f} at {at[0]:.0f} calls, "
-                         f"{far[-1]:.4f}{unit} at {at[-1]:.0f}")  # fmt: skip
+                         f"{far[-1]:.4f} at {at[-1]:.0f}")  # fmt: skip
     return (
-        "Distance to the data of the ancestral chain with equal steps: " + "; ".join(parts) + ". "
-        f"Unseen text costs {reference:.3f} nats per token under the critic."
+        f"Distance to the data of the ancestral chain with equal steps: {'; '.join(parts)}. It is "
+        f"total variation, on text nats per token, of which unseen text costs {reference:.3f}."
     )
 
 
@@ -259,11 +257,10 @@ def draw(table: list[dict[str, Any]], reference: float) -> Figure:
                     ls="--" if k > 2 else "-",
                 )
             place.set(xscale="log", yscale="log", title=f"{process}: {title}")
-            if process != "uniform":
-                place.set_xlabel("calls of the denoiser for a sequence")
         row[0].set_ylabel("total variation to the data")
         row[2].set_ylabel("nats per token from unseen text")
-    axes[0, 0].legend(fontsize=8)
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
+    axes[1, 1].set_xlabel("calls of the denoiser for a sequence")
     return figure
 
 
