@@ -33,6 +33,7 @@ __all__ = [
     "Tokens",
     "against",
     "alphas",
+    "booleans",
     "columns",
     "count",
     "distributions",
@@ -121,6 +122,17 @@ def fraction(value: float, name: str, *, whole: bool = False) -> float:
     if isinstance(value, bool) or not (0 <= value < 1 or (whole and value == 1)):
         raise ValueError(f"{name} must lie in [0, 1{']' if whole else ')'}, got {value}")
     return float(value)
+
+
+def booleans(mask: ArrayLike, shape: tuple[int, ...], name: str) -> NDArray[np.bool_]:
+    """Return a mask in the shape of tokens (B, L), given one boolean, one a position, or all."""
+    array = np.asarray(mask)
+    if array.dtype != bool or array.shape not in ((), shape[1:], shape):
+        raise ValueError(
+            f"{name} must be booleans of shape {shape[1:]} or {shape}, got {array.dtype} of shape "
+            f"{array.shape}"
+        )
+    return np.broadcast_to(array, shape)
 
 
 def uniforms(u: ArrayLike, shape: tuple[int, ...], name: str = "u") -> NDArray[np.float64]:

@@ -86,7 +86,7 @@ def restore(
     grid: Grid = time_grid,
     step: Step = ancestral,
     corrector: Corrector | None = None,
-    known: ArrayLike | None = None,
+    known: ArrayLike = False,
 ) -> Tokens:
     """Return clean tokens (B, L) restored from xt (B, L), corrupted at time t ∈ (0, 1].
 
@@ -102,12 +102,12 @@ def restore(
     is a heat bath of one site where none is given, and greedy restoring is no more than greedy.
     """
     z = checks.tokens(xt, 2**31 - 1, "xt", ndim=2)
-    free = ~_held(known, z, process)
+    held = checks.booleans(known, z.shape, "known")
     times = grid(t, steps)
     alphas = np.append(schedule.alpha(times), 1.0)
     if greedy and corrector is not None:
         raise ValueError("greedy restoring draws nothing: it has no corrector")
-    if corrector is None and not greedy and _doubtful(z[~free], alphas[0], process):
+    if _doubtful(z[held], alphas[0], process) and corrector is None and not greedy:
         corrector = HeatBath()
     seeds = () if corrector is None else checks.generator(rng).integers(2**63, size=len(z))
     chance = [Generator(Philox(key=seed)) for seed in seeds]
@@ -121,30 +121,19 @@ def restore(
             u = None if greedy else checks.generator(rng).random(z.shape)
             watch_now = None if watch is None else partial(watch, time)
             move = partial(
-                _move, z, u, free, denoiser, process, alpha_s, alpha_t, watch_now, step,
+                _move, z, u, ~held, denoiser, process, alpha_s, alpha_t, watch_now, step,
                 corrector if alpha_s < 1 else None, chance,
             )  # fmt: skip
             run_on(pool, move, parts)
     return z
 
 
-def _held(known: ArrayLike | None, z: Tokens, process: Process | None) -> NDArray[np.bool_]:
-    """Return which tokens are held fixed, (B, L); a MASK cannot be."""
-    mask = np.zeros(z.shape, bool) if known is None else np.asarray(known)
-    if mask.dtype != bool or mask.shape not in (z.shape, z.shape[1:]):
-        raise ValueError(f"known must be booleans of shape {z.shape[1:]} or {z.shape}, got "
-                         f"{mask.dtype} of shape {mask.shape}")  # fmt: skip
-    held = np.broadcast_to(mask, z.shape)
-    if process is not None:
-        checks.tokens(z[held], process.V, "known tokens")
-    return held
-
-
-def _doubtful(tokens: Tokens, alpha: float, process: Process | None) -> bool:
-    """Return whether any of the tokens leaves doubt of its clean value [T39]."""
+def _doubtful(known: Tokens, alpha: float, process: Process | None) -> bool:
+    """Return whether known tokens (n,) leave doubt of their clean values [T39]; none is a MASK."""
     if process is None:
-        return tokens.size > 0
-    return bool(np.isfinite(process.inverse_temperature(tokens, alpha)).any())
+        return known.size > 0
+    beta = process.inverse_temperature(checks.tokens(known, process.V, "known tokens"), alpha)
+    return bool(np.isfinite(beta).any())
 
 
 def _move(
@@ -185,7 +174,7 @@ def generate(
     steps: int,
     rng: Generator,
     process: Process | None = None,
-    known: ArrayLike | None = None,
+    known: ArrayLike = False,
     prompt: ArrayLike | None = None,
     **options: Any,
 ) -> Tokens:
@@ -196,13 +185,12 @@ def generate(
     """
     process = given_or_uniform(process, V)
     x = process.noise((checks.count(n, "n"), checks.count(L, "L")), rng)
-    if (known is None) != (prompt is None):
-        raise ValueError("known and prompt go together: which tokens are held fixed, and at what")
+    held = checks.booleans(known, x.shape, "known")
+    if prompt is None and held.any():
+        raise ValueError("known tokens need a prompt that says what they are")
     if prompt is not None:
-        held, given = _held(known, np.zeros_like(x), None), checks.tokens(prompt, V, "prompt")
+        given = checks.tokens(prompt, V, "prompt")
         if given.shape not in (x.shape, x.shape[1:]):
-            raise ValueError(
-                f"prompt must have shape {x.shape[1:]} or {x.shape}, got {given.shape}"
-            )
+            raise ValueError(f"prompt must have shape ({L},) or ({n}, {L}), got {given.shape}")
         x = np.where(held, given, x)
-    return restore(denoiser, x, 1.0, schedule, steps, rng, process=process, known=known, **options)
+    return restore(denoiser, x, 1.0, schedule, steps, rng, process=process, known=held, **options)

@@ -160,7 +160,7 @@ GOOD = {"known": [True, False, False], "prompt": [0, 0, 0]}
         (lambda: drawn(known=[1, 0, 0]), "known must be booleans"),
         (lambda: drawn(prompt=[0, 0, 3]), "0 … 2, got 3"),
         (lambda: drawn(prompt=[0, 0]), r"prompt must have shape \(3,\) or \(2, 3\), got \(2,\)"),
-        (lambda: drawn(prompt=None), "known and prompt go together"),
+        (lambda: drawn(prompt=None), "known tokens need a prompt"),
         (lambda: drawn(greedy=True, corrector=HeatBath()), "it has no corrector"),
         (lambda: restore(MASKED.denoiser, [[3, 0, 0]], 0.5, Linear(), 2, np.random.default_rng(0),
                          process=Absorbing(3), known=[True, False, False]), "got 3"),
