@@ -206,9 +206,13 @@ def paragraph(h: dict[str, Any]) -> str:
         f"rate of its matrix products alone, {listed(h['share_of_roof'], '.0f', 100)}; two threads "
         f"make it {listed(h['two_threads'], '.2f')} times as fast, and {h['grid']['jobs']} jobs a "
         f"grid {h['grid']['gain']:.2f} times. The first step of a process comes after "
-        f"{h['start']['later']:.1f} s, after {h['start']['nothing_compiled']:.0f} s where nothing "
-        f"was compiled. Seconds a query grow like {grown}."
+        f"{h['start']['later']:.1f} s{_cold(h['start'])}. Seconds a query grow like {grown}."
     )
+
+
+def _cold(start: Mapping[str, float]) -> str:
+    seconds = start.get("nothing_compiled")
+    return "" if seconds is None else f", {seconds:.0f} s with nothing compiled"
 
 
 def options(p: CommandLine) -> None:
@@ -234,7 +238,7 @@ def measure(plan: Plan, run: Run) -> Findings:
         lambda: recall_rows(n, rounds),
         lambda: memory_rows(quick, rounds),
         lambda: grid_rows(*((2, jobs, 3) if quick else (8, jobs, 300))),
-        lambda: start_rows(1 if quick else 5),
+        lambda: start_rows(1 if quick else 5, cold=not quick),
     )
     table: Rows = []
     with threadpool_limits(1, user_api="blas"):
@@ -276,7 +280,7 @@ def verdicts(record: Record) -> list[Verdict]:
         ),
         Verdict(
             "first training step of a process",
-            "{later:.1f} s; {nothing_compiled:.0f} s with nothing compiled".format(**h["start"]),
+            f"{h['start']['later']:.1f} s{_cold(h['start'])}",
         ),
     ]  # fmt: skip
 

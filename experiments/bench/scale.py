@@ -83,10 +83,13 @@ train(model, np.zeros((4, 32), np.int32), TrainConfig(steps=1, batch=16))
 """
 
 
-def start_rows(repeats: int) -> Rows:
-    """Measure the time until a process has taken its first step: nothing compiled, and later."""
+def start_rows(repeats: int, cold: bool = True) -> Rows:
+    """Measure the time until a process has taken its first step: nothing compiled, and later.
+
+    The former, half a minute, only if it is to be `cold`.
+    """
     with tempfile.TemporaryDirectory() as cache:
-        environment = os.environ | {"NUMBA_CACHE_DIR": cache}
+        environment = os.environ | ({"NUMBA_CACHE_DIR": cache} if cold else {})
 
         def first() -> None:
             subprocess.run(
@@ -94,9 +97,6 @@ def start_rows(repeats: int) -> Rows:
                 cwd=ROOT,
             )  # fmt: skip
 
-        cold = np.array([timed(first)])
+        before = [row("start", "nothing compiled", np.array([timed(first)]), threads=1)] * cold
         warm = np.array([timed(first) for _ in range(repeats)])
-    return [
-        row("start", "nothing compiled", cold, threads=1),
-        row("start", "later", warm, threads=1),
-    ]
+    return [*before, row("start", "later", warm, threads=1)]
