@@ -28,7 +28,6 @@ from minuddm.checkpoint import checkpoint_metadata, load_about, load_model
 from minuddm.denoiser import Denoiser, posterior, score_ratios
 from minuddm.ideal import DatasetIdeal
 from minuddm.process import Absorbing, Process, Uniform
-from minuddm.published import load_published
 from minuddm.reverse import generate, restore
 from minuddm.schedule import Cosine, Linear, LogLinear, Schedule
 from minuddm.text import Corpus, load, load_text
@@ -43,5 +42,5 @@ __all__ = [
     "Absorbing", "Corpus", "Cosine", "DatasetIdeal", "Denoiser", "Linear", "LogLinear",
     "ModelConfig", "Process", "Schedule", "TrainConfig", "Transformer", "Uniform", "bridge",
     "checkpoint_metadata", "corrupt", "generate", "inverse_temperature", "load", "load_about",
-    "load_model", "load_published", "load_text", "posterior", "restore", "score_ratios",
+    "load_model", "load_text", "posterior", "restore", "score_ratios",
 ]  # fmt: skip

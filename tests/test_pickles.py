@@ -20,7 +20,7 @@ from collections import OrderedDict
 import numpy as np
 import pytest
 
-from minuddm import load_published
+from minuddm.published import load_published
 from minuddm.published.pickles import Inert, interpreted
 from tests.published import CHECKPOINT, edited, logits, text
 

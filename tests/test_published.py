@@ -9,7 +9,8 @@ import pytest
 from safetensors.numpy import load_file
 from scipy.special import log_softmax
 
-from minuddm import Absorbing, load_published, network
+from minuddm import Absorbing, network
+from minuddm.published import load_published
 from tests.published import (
     CHECKPOINT,
     HUB,

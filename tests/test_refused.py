@@ -6,7 +6,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from minuddm import load_published
+from minuddm.published import load_published
 from tests.published import (
     CHECKPOINT,
     HUB,
