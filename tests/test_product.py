@@ -1,5 +1,7 @@
 """Products in compiled code, and the register intrinsics, against NumPy."""
 
+import platform
+
 import numba
 import numpy as np
 import pytest
@@ -7,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minuddm.machine import intrinsics
-from minuddm.machine.product import product, small_product
+from minuddm.machine.product import _prefetch_piece, product, small_product
 
 sides = st.integers(1, 300)
 
@@ -55,6 +57,7 @@ def test_a_small_product_is_the_product(dtype, transposed, m, n, k):
 @numba.njit
 def every_intrinsic(out, numbers, A, i, j, n):
     """Use every intrinsic; rows of `out` take the registers, `numbers` what is one number."""
+    intrinsics.prefetch(A, i, j)
     x, y = intrinsics.load(A, i, j), intrinsics.masked_load(A, i, j, n)
     intrinsics.store(out, 0, 0, x)
     intrinsics.store(out, 1, 0, y)
@@ -79,6 +82,18 @@ def test_every_intrinsic_means_in_machine_code_what_it_means_in_numpy(dtype, n):
     eps = np.finfo(dtype).eps  # one instruction rounds a b + c once, NumPy twice; |numbers| < 4
     for compiled, meant in zip(*results, strict=True):
         np.testing.assert_allclose(compiled, meant, rtol=0, atol=64 * eps)
+
+
+@pytest.mark.parametrize("transposed", [False, True])
+def test_prefetching_a_piece_changes_nothing_and_reaches_the_machine_code(transposed):
+    fresh = numba.njit(_prefetch_piece.py_func)  # what comes from the cache cannot be inspected
+    A = matrix(np.random.default_rng(0), 64, 48, np.float32, transposed)
+    before = A.copy()
+    fresh(A)
+    np.testing.assert_array_equal(A, before)
+    if platform.machine() not in ("x86_64", "AMD64"):
+        pytest.skip("the name of the instruction is known to this test on x86-64 only")
+    assert "prefetcht1" in next(iter(fresh.inspect_asm().values()))
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

@@ -51,6 +51,10 @@ def masked_store(A: Any, i: int, j: int, n: int, x: Any) -> None:
     A[i, j : j + min(n, len(x))] = x[:n]
 
 
+def prefetch(A: Any, i: int, j: int) -> None:
+    """Prefetch the cache line of A[i, j] into L2: no value changes, only the time."""
+
+
 def splat(number: Any) -> Any:
     """Return a register with the number, a float32 or float64, in every lane."""
     return np.full(lanes(number), number)
@@ -221,6 +225,14 @@ def _masked_store(context: Any, builder: Any, kinds: Any, values: Any) -> Any:
     align = ir.Constant(ir.IntType(32), _align(kinds))
     given = [values[4], address, align, mask]
     _llvm(builder, f"masked.store.{_suffix(vector)}", ir.VoidType(), given)
+    return context.get_dummy_value()
+
+
+@_intrinsic(prefetch, _no_value, _ARRAY, _INTEGER, _INTEGER)
+def _prefetch(context: Any, builder: Any, kinds: Any, values: Any) -> Any:
+    address, _ = _address(context, builder, kinds, values)
+    how = [ir.Constant(ir.IntType(32), n) for n in (0, 2, 1)]  # for reading; into L2; data
+    _llvm(builder, "prefetch.p0", ir.VoidType(), [address, *how])
     return context.get_dummy_value()
 
 

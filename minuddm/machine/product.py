@@ -4,7 +4,8 @@
 compiled code needs neither Python nor the GIL between two products. Transposes are flags. Before
 it multiplies, OpenBLAS packs both factors into panels, unless the product is small (m n k ≤ 10⁶,
 and m n ≤ 1200 where B is a transpose) and the processor has AVX-512. At our sizes packing is a
-sixth of the time. So on such a processor a product is cut into pieces that need none.
+sixth of the time. So on such a processor a product is cut into pieces that need none, and while
+one piece is multiplied, the next one's rows are prefetched into L2.
 
 `small_product` is for the heads of attention, whose matrices are too small to be worth a call. It
 keeps four rows by two registers of C in registers along the whole of k.
@@ -18,7 +19,7 @@ from numba.core import cgutils
 from numba.extending import get_cython_function_address, intrinsic, overload
 
 from minuddm.checks import Floats
-from minuddm.machine.intrinsics import lanes, load, multiply_add, splat, store
+from minuddm.machine.intrinsics import lanes, load, multiply_add, prefetch, splat, store
 from minuddm.machine.jit import jit_strict
 
 
@@ -48,12 +49,27 @@ def product(C: Floats, A: Floats, B: Floats, add: bool) -> None:
     for j in range(0, n, columns):
         for i in range(0, m, rows):
             for p in range(0, k, depth):
+                if i + rows < m:  # the next rows; below the last, the next columns, if any
+                    _prefetch_piece(C[i + rows : i + 2 * rows, j : j + columns])
+                    _prefetch_piece(A[i + rows : i + 2 * rows, p : p + depth])
+                else:
+                    _prefetch_piece(C[:rows, j + columns : j + 2 * columns])
+                    _prefetch_piece(B[p : p + depth, j + columns : j + 2 * columns])
                 gemm(
                     C[i : i + rows, j : j + columns],
                     A[i : i + rows, p : p + depth],
                     B[p : p + depth, j : j + columns],
                     add or p > 0,
                 )
+
+
+@jit_strict
+def _prefetch_piece(A: Floats) -> None:
+    """Prefetch a piece, whose rows or columns are contiguous, into L2."""
+    by_rows = A if A.strides[1] == A.itemsize else A.T
+    for i in range(by_rows.shape[0]):
+        for j in range(0, by_rows.shape[1], lanes(A)):
+            prefetch(by_rows, i, j)
 
 
 def gemm(C: Any, A: Any, B: Any, add: bool) -> None:
