@@ -1,6 +1,6 @@
 """How networks are built, trained and measured: the one recipe, and what a cell may choose.
 
-The recipe is the one that finishes soonest of those tried in `experiments/recipe.py`.
+The recipe is that of a first search; `experiments/recipe.py` measures it beside its rivals.
 """
 
 import dataclasses
