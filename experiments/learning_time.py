@@ -34,14 +34,13 @@ from experiments.kit.figures import DASH, subplots
 from experiments.kit.grid import variant
 from experiments.kit.intervals import spread
 from experiments.kit.record import Record
-from experiments.kit.settings import SCHEDULE
+from experiments.kit.settings import COND, RECIPE, SCHEDULE
 from minuddm import ModelConfig, TrainConfig, Transformer, corrupt, restore
 from minuddm.probes import conditional_entropy, recovery
 from minuddm.probes.transition import falls_below
 from minuddm.train import train
 
-T, GRID = 0.1, 64
-GAP, NEARLY = 0.1, 0.9
+T, GRID, GAP, NEARLY = 0.1, 64, 0.1, 0.9
 HALVES = (0, 1)
 MEASURED = ("step", "train_recovery", "test_recovery", "train_entropy", "test_entropy")
 COLUMNS = ["data", "P", "seed", "half", *MEASURED, "agree"]
@@ -77,6 +76,7 @@ def learn(task: Learner) -> dict[str, Any]:
         for split, x in clean.items()
     }
     found: dict[str, Any] = {name: [] for name in (*MEASURED, "says")}
+    size = ModelConfig(V, L, 64, 2, 4, COND)
 
     def probe(step: int, network: Transformer) -> None:
         found["step"].append(step)
@@ -91,9 +91,9 @@ def learn(task: Learner) -> dict[str, Any]:
         found["says"].append(log_p.argmax(axis=2).ravel())
 
     train(
-        Transformer.init(ModelConfig(V, L, 64, 2, 4), generator(task.seed, f"weights {task.half}")),
+        Transformer.init(size, generator(task.seed, f"weights {task.half}")),
         own,
-        TrainConfig(steps=task.steps, batch=16, lr=1e-3, seed=2 * task.seed + task.half),
+        TrainConfig(task.steps, seed=2 * task.seed + task.half, schedule=SCHEDULE, **RECIPE),
         probe=probe,
         probe_at=schedule(task.steps, task.probes),
     )
@@ -265,7 +265,7 @@ def measure(plan: Plan, run: Run) -> Findings:
         text,
         draw(table, taus, fit),
         {"subsets": sizes, "steps": one.steps, "seeds": run.args.seeds, "seed": run.args.seed,
-         "width": 64, "blocks": 2, "batch": 16, "sequences": one.sequences, "gap": GAP},
+         "width": 64, "blocks": 2, "cond": COND, **RECIPE, "sequences": one.sequences, "gap": GAP},
         {"data": describe(plan.data),
          "intervals": "95 %, Student's of a line through all networks that remember"},
     )  # fmt: skip

@@ -165,13 +165,11 @@ def measure(plan: grid.Plan, run: Run) -> Findings:
         f"{show(reading['entropies_meet'], least)}"
         for size, reading in readings.items()
     )
-    finished = {P: [bool(x) for size in found.sizes for x in found.finished(size, P)]
-                for P in found.subsets}  # fmt: skip
     return Findings(
         table,
         {**readings, "growth": growth(found), "capacity": capacity(found, readings)},
         f"At most {found.settings.steps} steps on P sequences, {len(found.seeds)} seeds: {said}."
-        + told(finished),
+        + told(found.over()),
         draw(table, readings),
         found.describe(),
         found.more("95 %, Student's over seeds, each with sequences of its own"),

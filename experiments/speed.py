@@ -261,14 +261,12 @@ def measure(plan: Plan, run: Run) -> Findings:
 def verdicts(record: Record) -> list[Verdict]:
     """Judge the ratios to PyTorch, the share of the roof, and the powers of the ideals."""
     h = record.headline
-    ratios, shares, powers = list(h["ratios"].values()), h["share_of_roof"], h["powers"].values()
-    faster = "training and restoring take less time than in PyTorch"
+    shares, powers = h["share_of_roof"], h["powers"].values()
+    memories = {name: ratio for name, ratio in h["ratios"].items() if name.startswith("memory")}
+    networks = {name: x for name, x in h["ratios"].items() if name not in memories}
     return [
-        Verdict(
-            faster,
-            f"the faster PyTorch takes {min(ratios):.2f} to {max(ratios):.2f} times as long",
-            tuple(ratio > 1 for ratio in ratios),
-        ) if ratios else Verdict(faster, "PyTorch was not there to compare", (None,)),
+        _faster("training and restoring take less time than in PyTorch", networks),
+        *([_faster("the memories take less time than in PyTorch", memories)] if memories else []),
         Verdict(
             f"a training step reaches {NEAR_THE_ROOF:.0%} of the rate of its products alone",
             ", ".join(f"{share:.2f} ({size})" for size, share in shares.items()),
@@ -283,6 +281,14 @@ def verdicts(record: Record) -> list[Verdict]:
             f"{h['start']['later']:.1f} s{_cold(h['start'])}",
         ),
     ]  # fmt: skip
+
+
+def _faster(claim: str, ratios: dict[str, float]) -> Verdict:
+    if not ratios:
+        return Verdict(claim, "PyTorch was not there to compare", (None,))
+    least, most = min(ratios.values()), max(ratios.values())
+    number = f"the faster PyTorch takes {least:.2f} to {most:.2f} times as long"
+    return Verdict(claim, number, tuple(ratio > 1 for ratio in ratios.values()))
 
 
 EXPERIMENT = Experiment("speed", __doc__, COLUMNS, measure, verdicts, plan, options)

@@ -202,18 +202,22 @@ def test_the_peak_of_a_known_curve():
     assert generated.peak(Found(), values, "x") == Interval(8.0, 8.0, 8.0)
 
 
-def test_a_reading_that_follows_the_reference_has_rank_correlation_one():
-    def reading(reference, alone):
-        return {"recovery leaves": Interval(reference, 0, 0),
-                "sample entropy rises": Interval(alone, 0, 0)}  # fmt: skip
+def test_a_reading_that_follows_its_shell_has_rank_correlation_one():
+    shell, alone = estimators.REFERENCE, estimators.ALONE
 
-    single = {("s", k): reading(10.0 * 2**k, 20.0 * 2**k) for k in range(4)}
-    agree = estimators.agreement(single)["sample entropy rises"]
+    def group(reference, own):
+        found = dict.fromkeys(estimators.NEEDS, Interval(1.0, 1.0, 1.0))
+        return found | {shell: Interval(reference, 0, 0), alone: Interval(own, 0, 0)}
+
+    single = {("s", k): group(10.0 * 2**k, 20.0 * 2**k) for k in range(4)}
+    agree = estimators.agreement(single)[alone][shell]
     assert agree["rank_correlation"] == pytest.approx(1)
     assert agree["distance"] == pytest.approx(np.log(2))
     assert agree["shift"] == pytest.approx(np.log(2))
-    single["s", 9] = reading(10.0, float("nan"))  # never read: left out
-    assert estimators.agreement(single)["sample entropy rises"]["pairs"] == 4
+    constant = estimators.agreement(single)[estimators.CLOSES][shell]
+    assert np.isnan(constant["rank_correlation"])
+    single["s", 9] = group(10.0, float("nan"))  # never read: left out
+    assert estimators.agreement(single)[alone][shell]["pairs"] == 4
 
 
 def test_classes_have_the_papers_order():

@@ -20,14 +20,15 @@ from experiments.kit import commandline
 from experiments.kit.commandline import InputError
 from experiments.kit.data import SOURCES, Data, describe, label, read
 from experiments.kit.experiment import Run
-from experiments.kit.networks import Arrays, Cell, compute
+from experiments.kit.networks import compute
 from experiments.kit.record import RESULTS
-from experiments.kit.settings import RECIPE, SPLITS, Settings
+from experiments.kit.settings import RECIPE, SPLITS, Arrays, Cell, Settings
 from minuddm import Transformer, load_model
 from minuddm.checkpoint import checkpoint_metadata
 from minuddm.probes import Curve
 
 T = 0.1
+TIMES = (T, 0.25, 0.5, 0.75)
 SIZES = ("16x2", "24x2", "32x2", "48x2", "64x2")
 MEASURED = {"recovery": f"{T} recovery", "entropy_loo": f"{T} entropy_loo", "nelbo": "nelbo"}
 """Quantities of a table, and their names in a cell."""
@@ -97,6 +98,10 @@ class Grid:
         """Return for each seed whether learning was over."""
         return [bool(self.cells[size, P, seed]["course finished"]) for seed in self.seeds]
 
+    def over(self) -> dict[int, list[bool]]:
+        """Return by P whether learning was over, of every size and seed."""
+        return {P: [x for size in self.sizes for x in self.finished(size, P)] for P in self.subsets}
+
     def training(self, size: str, P: int) -> dict[str, float]:
         """Return the mean number of steps, and the share of the seeds whose learning was over."""
         steps = [self.cells[size, P, seed]["course steps"][-1] for seed in self.seeds]
@@ -158,8 +163,9 @@ def size(text: str) -> str:
 
 
 def variant(args: Namespace) -> str:
-    """Name the output folder after data that are not the default."""
-    return label(args.data)
+    """Name the output folder after data, and a cap on steps, that are not the default."""
+    steps = f"{args.steps}-steps" if args.steps else ""
+    return "-".join(filter(None, [label(args.data), steps]))
 
 
 def plan(args: Namespace) -> Plan:
@@ -171,9 +177,9 @@ def plan(args: Namespace) -> Plan:
     sizes = tuple(args.sizes or args.default_sizes[: 2 if quick else None])
     data = read(args.data, None, lines=False, vocab=256, rules=2, seed=args.seed)
     corpus, sequences = data.corpus, 50 if quick else 200
-    models = ("network", "dataset_ideal", "source_ideal") if args.data in SOURCES else ("network",)
+    models = ("network", "dataset_ideal", *(("source_ideal",) if args.data in SOURCES else ()))
     settings = Settings(
-        times=(T,), sequences=sequences, grid=64, steps=args.steps or (500 if quick else 32_000),
+        times=TIMES, sequences=sequences, grid=64, steps=args.steps or (500 if quick else 32_000),
         batch=RECIPE["batch"], lr=RECIPE["lr"], width=64, blocks=2, heads=4, dropout=0.0,
         seed=args.seed, models=models, samples=args.samples or (50 if quick else 200),
     )  # fmt: skip

@@ -17,72 +17,21 @@ their steps. One that is interrupted goes on from its checkpoint, which lies bes
 import dataclasses
 import time
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from experiments.kit.cells import path
 from experiments.kit.commandline import InputError
 from experiments.kit.course import follow
 from experiments.kit.draws import generator
 from experiments.kit.experiment import Run
-from experiments.kit.means import mean_known, mean_where
-from experiments.kit.settings import LBFGS_STEPS, SCHEDULE, SURE, TRAINED, Settings
-from hopfield import TokenMemory, TokenPseudoLikelihood
-from minuddm import (
-    DatasetIdeal,
-    Denoiser,
-    Process,
-    Transformer,
-    generate,
-    inverse_temperature,
-    restore,
-)
-from minuddm.probes import conditional_entropy, divergence, held_out_nelbo, recovery
-from minuddm.reverse import T_END
-
-_BATCH = 256  # sequences whose conditionals are held at a time
-LOOKED_AT = 100  # sequences of each split that are looked at while a network learns
-
-Arrays = dict[str, NDArray[Any]]
-
-
-@dataclass(frozen=True, eq=False)
-class Cell:
-    """P training sequences and the common test sequences; what is not compared names no cell."""
-
-    alphabet: str
-    training: NDArray[np.int32]
-    test: NDArray[np.int32]
-    settings: Settings
-    pad: int | None = None
-    """The token that fills lines up."""
-    ideal: Denoiser | None = field(default=None, compare=False)
-    """Of the source, where it is known: the sequences tell it from others."""
-    checkpoint: Path | None = field(default=None, compare=False)
-    bar: int = field(default=0, compare=False)
-    """The line of the terminal that shows how far training is."""
-
-    @property
-    def vocab(self) -> int:
-        """Return V."""
-        return len(self.alphabet)
-
-    @property
-    def process(self) -> Process:
-        """Return what corrupts the tokens."""
-        return self.settings.of_tokens(self.vocab)
-
-    @property
-    def label(self) -> str:
-        """Return the readable part of the file's name."""
-        s = self.settings
-        return f"{s.width}x{s.blocks}-P={len(self.training):06d}-seed={s.seed}"
-
+from experiments.kit.measures import at_noise, look, of_the_clean, own
+from experiments.kit.settings import LBFGS_STEPS, Arrays, Cell
+from hopfield import TokenPseudoLikelihood
+from minuddm import DatasetIdeal, Denoiser, Transformer
 
 Key = TypeVar("Key", bound=Hashable)
 
@@ -152,121 +101,13 @@ def measure(cell: Cell) -> Arrays:
         denoisers["source_ideal"] = cell.ideal
     for split, x in (("train", cell.training[: s.sequences]), ("test", cell.test)):
         for t in s.times:
-            arrays |= _at_noise(cell, denoisers, split, x, t)
+            arrays |= at_noise(cell, denoisers, split, x, t)
         for model, denoiser in denoisers.items():
-            arrays |= _of_the_clean(cell, model, denoiser, split, x)
+            arrays |= of_the_clean(cell, model, denoiser, split, x)
     if s.samples:
-        arrays |= _samples(cell, denoisers[s.subject])
+        arrays |= own(cell, denoisers)
     arrays["seconds"] = np.array([seconds, time.perf_counter() - started - seconds])
     return arrays
-
-
-def look(cell: Cell, network: Transformer) -> Arrays:
-    """Return what is measured while a network learns, one value a sequence: recovery and bound."""
-    s, V, of, t = cell.settings, cell.vocab, cell.process, cell.settings.times[0]
-    found: Arrays = {}
-    for split, x in (("train", cell.training), ("test", cell.test)):
-        x0 = np.resize(x, (min(LOOKED_AT, s.sequences), x.shape[1]))
-        xt = of.corrupt(x0, float(SCHEDULE.alpha(t)), generator(s.seed, f"look {split}"))
-        chance = generator(s.seed, f"look back {split}")
-        back = restore(network, xt, t, SCHEDULE, s.grid, chance, process=of)
-        found[f"{split} recovery"] = recovery(x0, xt, back).recovery
-        chance = generator(s.seed, f"look bound {split}")
-        found[f"{split} bound"] = held_out_nelbo(network, x0, V, SCHEDULE, chance, process=of)
-    return found
-
-
-def _at_noise(
-    cell: Cell, denoisers: dict[str, Denoiser], split: str, x: NDArray[np.int32], t: float
-) -> Arrays:
-    """Corrupt to time t; restore and measure the same corrupted sequences with every model.
-
-    One value per sequence: where there are fewer sequences than asked for, each is corrupted
-    several times and its values are averaged.
-    """
-    s, V, of, alpha = cell.settings, cell.vocab, cell.process, float(SCHEDULE.alpha(t))
-    repeats = max(1, s.sequences // len(x))
-    x0 = np.repeat(x, repeats, axis=0)
-    xt = of.corrupt(x0, alpha, generator(s.seed, f"corrupt {split} {t}"))
-    arrays: Arrays = {}
-
-    def keep(model: str, name: str, values: NDArray[Any]) -> None:
-        each = np.asarray(values, dtype=float).reshape(len(x), repeats)
-        arrays[f"{model} {split} {t} {name}"] = mean_known(each)
-
-    restored = {}
-    if "token_memory" in s.models:
-        memory = TokenMemory(cell.training, V, float(inverse_temperature(alpha, V)))
-        restored["token_memory"] = memory.recall(xt).state
-    for model, denoiser in denoisers.items():
-        chance = generator(s.seed, f"restore {split} {t}")
-        restored[model] = restore(denoiser, xt, t, SCHEDULE, s.grid, chance, process=of)
-        for kind, H in conditional_entropy(denoiser, xt, alpha, process=of)._asdict().items():
-            if cell.pad is not None:
-                keep(model, f"entropy_{kind}_characters", mean_where(x0 != cell.pad, H))
-            keep(model, f"entropy_{kind}", H.mean(axis=1))
-            keep(model, f"entropy_{kind}_median", np.median(H, axis=1))
-            keep(model, f"entropy_{kind}_above", (H > SURE).mean(axis=1))
-    for (ideal, model), apart in _distances(denoisers, xt, alpha, of).items():
-        keep(model, f"kl_{ideal}", apart)
-    for model, back in restored.items():
-        for name, values in recovery(x0, xt, back)._asdict().items():
-            keep(model, name, values)
-        if cell.pad is not None:
-            changed = (xt != x0) & (x0 != cell.pad)
-            keep(model, "recovery_characters", mean_where(changed, back == x0))
-    return arrays
-
-
-def _distances(
-    denoisers: dict[str, Denoiser], xt: NDArray[np.int32], alpha: float, of: Process
-) -> dict[tuple[str, str], NDArray[np.float64]]:
-    """Mean KL(ideal ‖ trained) of each sequence's conditionals, in nats per token, (B,).
-
-    In this direction it is finite: the ideals exclude values, what is trained excludes none.
-    """
-    trained = [model for model in denoisers if model in TRAINED]
-    ideals = [model for model in denoisers if model not in TRAINED]
-    apart = {(ideal, model): np.empty(len(xt)) for ideal in ideals for model in trained}
-    for start in range(0, len(xt), _BATCH):
-        part = xt[start : start + _BATCH]
-        at = np.full(len(part), alpha)
-        log = {name: of.leave_one_out(known, part, at) for name, known in denoisers.items()}
-        for (ideal, model), values in apart.items():
-            near = divergence(log[ideal], log[model])
-            values[start : start + _BATCH] = near.mean(axis=1)
-    return apart
-
-
-def _of_the_clean(
-    cell: Cell, model: str, denoiser: Denoiser, split: str, x: NDArray[np.int32]
-) -> Arrays:
-    """Entropies of the clean sequences at t = 1e-5, and the bound; one value per sequence."""
-    of, alpha = cell.process, float(SCHEDULE.alpha(T_END))
-    entropies = conditional_entropy(denoiser, x, alpha, process=of)
-    chance = generator(cell.settings.seed, f"bound {split}")
-    bound = held_out_nelbo(denoiser, x, cell.vocab, SCHEDULE, chance, process=of)
-    return {
-        f"{model} {split} clean_entropy_loo": entropies.loo.mean(axis=1),
-        f"{model} {split} clean_entropy_posterior": entropies.posterior.mean(axis=1),
-        f"{model} {split} nelbo": bound,
-    }
-
-
-def _samples(cell: Cell, denoiser: Denoiser) -> Arrays:
-    """Generate two independent sets of sequences; entropies of the first at t = 1e-5 [T28]."""
-    s, of, size = cell.settings, cell.process, (cell.training.shape[1], cell.vocab)
-    chance = generator(s.seed, "samples")
-    both = generate(denoiser, 2 * s.samples, *size, SCHEDULE, s.grid, chance, process=of)
-    first, second = np.split(both, 2)
-    alpha = float(SCHEDULE.alpha(T_END))
-    entropies = conditional_entropy(denoiser, first, alpha, process=of)
-    return {
-        "samples": first,
-        "second samples": second,
-        "samples entropy_loo": entropies.loo.mean(axis=1),
-        "samples entropy_posterior": entropies.posterior.mean(axis=1),
-    }
 
 
 def _tiny(cell: Cell) -> Cell:

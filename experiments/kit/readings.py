@@ -9,8 +9,7 @@ from numpy.random import Generator
 
 from experiments.kit.draws import generator
 from experiments.kit.figures import COLOUR, NAME, both, subplots
-from experiments.kit.networks import Arrays
-from experiments.kit.settings import Settings
+from experiments.kit.settings import Arrays, Settings
 from minuddm.probes import Curve, Interval, curves_cross, curves_meet, plateau_left
 from minuddm.probes.intervals import DRAWS
 from minuddm.probes.transition import falls_below

@@ -1,13 +1,17 @@
-"""How networks are built, trained and measured: the one recipe, and what a cell may choose.
+"""How networks are built, trained and measured: the one recipe, and what a cell is and may choose.
 
 The recipe is that of a first search; `experiments/recipe.py` measures it beside its rivals.
 """
 
 import dataclasses
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-from minuddm import Absorbing, LogLinear, ModelConfig, Process, TrainConfig, Uniform
+import numpy as np
+from numpy.typing import NDArray
+
+from minuddm import Absorbing, Denoiser, LogLinear, ModelConfig, Process, TrainConfig, Uniform
 from minuddm.weights import described
 
 SCHEDULE = LogLinear()
@@ -19,8 +23,11 @@ MODELS = (*TRAINED, "dataset_ideal", "token_memory", "source_ideal")
 PROCESSES = {"uniform": Uniform, "masked": Absorbing}
 UNMASKED = ("pseudolikelihood", "token_memory")  # they know of no MASK
 SURE = 0.1  # nats: a token above it is not remembered
+STARTS = (0.1, 0.25, 0.5, 0.75, 1.0)  # from which the chain's own entropies are read
 COUPLED = 2500  # largest L V of the pseudo-likelihood, whose couplings are (L V)²
 LBFGS_STEPS = 50
+
+Arrays = dict[str, NDArray[Any]]
 
 
 @dataclass(frozen=True)
@@ -82,3 +89,51 @@ class Settings:
             "training": {k: v for k, v in vars(self.training()).items() if k != "schedule"},
             "schedule": repr(SCHEDULE),
         }
+
+
+def chosen(asked: str | None, known: bool, process: str) -> tuple[str, ...]:
+    """Return the models asked for, with commas, each once, or the default ones.
+
+    Raises `ValueError` for the ideal of a source that is not `known`.
+    """
+    if asked is None:
+        left_out = ["pseudolikelihood"] + ([] if known else ["source_ideal"])
+        left_out += UNMASKED if process == "masked" else ()
+        return tuple(model for model in MODELS if model not in left_out)
+    models = tuple(dict.fromkeys(word.strip() for word in asked.split(",")))
+    if "source_ideal" in models and not known:
+        raise ValueError("source_ideal needs a known source: markov or hierarchy")
+    return models
+
+
+@dataclass(frozen=True, eq=False)
+class Cell:
+    """P training sequences and the common test sequences; what is not compared names no cell."""
+
+    alphabet: str
+    training: NDArray[np.int32]
+    test: NDArray[np.int32]
+    settings: Settings
+    pad: int | None = None
+    """The token that fills lines up."""
+    ideal: Denoiser | None = field(default=None, compare=False)
+    """Of the source, where it is known: the sequences tell it from others."""
+    checkpoint: Path | None = field(default=None, compare=False)
+    bar: int = field(default=0, compare=False)
+    """The line of the terminal that shows how far training is."""
+
+    @property
+    def vocab(self) -> int:
+        """Return V."""
+        return len(self.alphabet)
+
+    @property
+    def process(self) -> Process:
+        """Return what corrupts the tokens."""
+        return self.settings.of_tokens(self.vocab)
+
+    @property
+    def label(self) -> str:
+        """Return the readable part of the file's name."""
+        s = self.settings
+        return f"{s.width}x{s.blocks}-P={len(self.training):06d}-seed={s.seed}"

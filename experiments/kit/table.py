@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 from experiments.kit.draws import generator
 from experiments.kit.intervals import columns, headers
 from experiments.kit.means import mean_known
-from experiments.kit.networks import Arrays
-from experiments.kit.settings import SPLITS, Settings
+from experiments.kit.settings import SPLITS, Arrays, Settings
 from minuddm.probes import mean_interval
 
 COLUMNS = [

@@ -27,6 +27,7 @@ from experiments import (
     transition,
     two_processes,
     uncertainty,
+    unseen_basins,
 )
 from experiments.kit.experiment import Experiment, Verdict
 from experiments.kit.record import Record
@@ -38,6 +39,7 @@ PARTS: dict[str, tuple[Experiment, ...]] = {
         estimators.EXPERIMENT,
         uncertainty.EXPERIMENT,
         stability.EXPERIMENT,
+        unseen_basins.EXPERIMENT,
         generated.EXPERIMENT,
         learning_time.EXPERIMENT,
         phase_diagram.EXPERIMENT,

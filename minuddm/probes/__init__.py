@@ -17,10 +17,16 @@ from minuddm.probes.critic import NGram
 from minuddm.probes.curvature import Curvature, curvature
 from minuddm.probes.entropy import ConditionalEntropy, conditional_entropy, divergence, entropy
 from minuddm.probes.intervals import Interval, bootstrap_mean, mean_interval, student_interval
-from minuddm.probes.perplexity import held_out_nelbo
+from minuddm.probes.perplexity import held_out_nelbo, nelbo_by_level
 from minuddm.probes.recovery import Recovery, recovery
 from minuddm.probes.samples import copies, kinds, nearest, threshold
-from minuddm.probes.stability import basin_radius, class_means, fixed_points, token_classes
+from minuddm.probes.stability import (
+    basin_radius,
+    class_means,
+    fixed_points,
+    recovered_after,
+    token_classes,
+)
 from minuddm.probes.transition import (
     Curve,
     curves_cross,
@@ -54,7 +60,9 @@ __all__ = [
     "kinds",
     "mean_interval",
     "nearest",
+    "nelbo_by_level",
     "plateau_left",
+    "recovered_after",
     "recovery",
     "student_interval",
     "threshold",

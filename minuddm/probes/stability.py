@@ -11,8 +11,13 @@ bridges return the sequence whole [T27]? `basin_radius` is a sequence's largest 
 tokens of which, on average, at least 90 % come back: exactly k tokens are changed, and the chain is
 entered where corruption changes k tokens on average: 1 - α_t = k / (L c) with c the chance that a
 touched token shows another value, 1 - 1/V for the uniform process [T5].
+
+Of a sequence that was never seen no model can restore what the rest does not determine, and an
+absolute radius says little. There `recovered_after` gives what comes back of exactly k changed
+tokens, the same for any denoiser asked, and the radius is relative to the one that knows best.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -112,6 +117,37 @@ def basin_radius(
             low[which[good]], share[which[good]] = k, came[good]
             high[which[~good]] = k
     return Radii(low, share)
+
+
+def recovered_after(
+    denoiser: Denoiser,
+    x: ArrayLike,
+    V: int,
+    changed: Sequence[int],
+    schedule: Schedule,
+    steps: int,
+    rng: Generator,
+    process: Process | None = None,
+) -> NDArray[np.float64]:
+    """Return the share of exactly k changed tokens that come back, for each k: (N, K).
+
+    Damage grows with k and is not drawn anew, so that it depends on x (N, L) and `rng` alone: two
+    denoisers are compared on the same damage with generators of the same seed. Raises `ValueError`
+    for a k outside [1, L].
+    """
+    process = given_or_uniform(process, checks.vocabulary(V))
+    clean = checks.tokens(x, V, "x", ndim=2)
+    rank = checks.generator(rng).random(clean.shape).argsort(axis=1).argsort(axis=1)
+    other = process.change(clean, rng)
+    L, came = clean.shape[1], np.empty((len(clean), len(changed)))
+    for column, k in zip(came.T, changed, strict=True):
+        if not 1 <= k <= L:
+            raise ValueError(f"changed must lie in [1, {L}], got {k}")
+        damaged = np.where(rank < k, other, clean)
+        t = entering_time(k, L, V, schedule, process)
+        back = restore(denoiser, damaged, t, schedule, steps, rng, process=process)
+        column[:] = recovery(clean, damaged, back).recovery
+    return came
 
 
 def entering_time(

@@ -1,0 +1,214 @@
+"""Basins of training sequences shrink, those of unseen sequences grow, and they meet.
+
+An absolute radius says nothing about an unseen sequence, of which no model restores what the rest
+does not determine. So a basin is measured against whoever knows best, on the same damage
+(`recovered_after`): exactly k tokens are changed, and
+
+    radius    the largest k at which the network still recovers .95 of what the reference does
+    training  the reference is the ideal memoriser of the P sequences [T14]
+    unseen    the ideal generaliser where the source is known [T15]; on text the best network at
+              hand, that of the P whose unseen recovery is largest, which is left out itself
+
+Between two k the ratio is a straight line; a radius of 0 says that one changed token is too many.
+"""
+
+from typing import Any
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from experiments.kit import grid
+from experiments.kit.course import told
+from experiments.kit.draws import generator
+from experiments.kit.experiment import Experiment, Findings, Run, Verdict
+from experiments.kit.figures import band, subplots
+from experiments.kit.grid import Grid, T
+from experiments.kit.intervals import columns, crossed, headers, show
+from experiments.kit.record import Record
+from experiments.kit.settings import SCHEDULE, SPLITS
+from minuddm import DatasetIdeal, Denoiser
+from minuddm.probes import Interval, curves_cross, mean_interval, recovered_after
+
+GRID = 64  # steps of the reverse chain
+SHARE = 0.95  # of what the reference recovers
+CHANGED = (1, 2, 3, 4, 6, 8, 11, 16, 22, 32)
+A_TOKEN = 1.0  # a radius that changed by less has not changed
+COLUMNS = ["data", "size", "P", "split", "k", "seeds", "n", *headers(["recovery", "reference"]),
+           *headers(["radius"])]  # fmt: skip
+
+Floats = NDArray[np.float64]
+
+
+def best(found: Grid) -> int:
+    """Return the P whose networks recover most of unseen sequences."""
+    unseen = found.values(found.sizes[0], f"network test {T} recovery")
+    return found.subsets[int(np.argmax([np.nanmean(x) for x in unseen]))]
+
+
+def reference(found: Grid, seed: int) -> tuple[Denoiser, str]:
+    """Return who knows unseen sequences best, and what it is called."""
+    if found.data.ideal is not None:
+        return found.data.ideal, "the ideal generaliser"
+    P = best(found)
+    return found.network(found.sizes[0], P, seed), f"the network of P = {P}"
+
+
+def examine(found: Grid, size: str, P: int, seed: int, n: int) -> dict[str, Floats]:
+    """Return what network and reference recover of k changed tokens, (n, K), by split."""
+    network, V = found.network(size, P, seed), found.data.corpus.V
+    training, test = found.parts[seed]
+    known = {"train": DatasetIdeal(training[:P], V), "test": reference(found, seed)[0]}
+    result = {}
+    for split, x in (("train", np.resize(training[:P], (n, test.shape[1]))), ("test", test[:n])):
+        changed = [k for k in CHANGED if k <= x.shape[1]]
+        for who, denoiser in (("network", network), ("reference", known[split])):
+            chance = generator(seed, f"unseen basins {split}")
+            came = recovered_after(denoiser, x, V, changed, SCHEDULE, GRID, chance)
+            result[f"{split} {who}"] = came
+    return result
+
+
+def radius(network: Floats, known: Floats) -> float:
+    """Return the largest k at which the mean of (n, K) is SHARE of the reference's, linear in k."""
+    k = np.array(CHANGED[: network.shape[1]], dtype=float)
+    above = network.mean(axis=0) - SHARE * known.mean(axis=0)
+    below = np.flatnonzero(above < 0)
+    if len(below) == 0:
+        return float(k[-1])
+    if (j := below[0]) == 0:
+        return 0.0
+    return float(k[j - 1] + (k[j] - k[j - 1]) * above[j - 1] / (above[j - 1] - above[j]))
+
+
+def radii(found: Grid, measured: dict[tuple[int, int], dict[str, Floats]]) -> dict[str, Floats]:
+    """Return the radii by split, a row a seed and a column a P: (S, K)."""
+    return {
+        split: np.array([
+            [radius(*(measured[P, seed][f"{split} {who}"] for who in ("network", "reference")))
+             for P in found.subsets]
+            for seed in found.seeds
+        ])
+        for split in SPLITS
+    }  # fmt: skip
+
+
+def rows(
+    found: Grid, measured: dict[tuple[int, int], dict[str, Floats]], sizes: dict[str, Floats]
+) -> list[dict[str, Any]]:
+    """Return one row per P, split and k; the radius stands in the row of the smallest k."""
+    table, size = [], found.sizes[0]
+    for j, P in enumerate(found.subsets):
+        for split in SPLITS:
+            for i in range(measured[P, found.seeds[0]][f"{split} network"].shape[1]):
+                row: dict[str, Any] = {"data": found.name, "size": size, "P": P, "split": split,
+                                       "k": CHANGED[i], "seeds": len(found.seeds)}  # fmt: skip
+                for name, who in (("recovery", "network"), ("reference", "reference")):
+                    values = np.stack([measured[P, s][f"{split} {who}"][:, i] for s in found.seeds])
+                    rng = generator(found.settings.seed, f"{name} {P} {split} {i}")
+                    row |= {"n": values.shape[1], **columns(name, mean_interval(values, rng))}
+                if i == 0:
+                    rng = generator(found.settings.seed, f"radius {P} {split}")
+                    own = sizes[split][:, j : j + 1]
+                    row |= columns("radius", mean_interval(own, rng))
+                table.append(row)
+    return table
+
+
+def meet(found: Grid, sizes: dict[str, Floats]) -> Interval:
+    """Return the P at which training radii fall below unseen ones, the best network left out."""
+    left = None if found.data.ideal is not None else best(found)
+    kept = [j for j, P in enumerate(found.subsets) if left != P]
+    one, other = ([sizes[split][:, j : j + 1] for j in kept] for split in SPLITS)
+    rng = generator(found.settings.seed, "radii meet")
+    return curves_cross([found.subsets[j] for j in kept], one, other, rng)
+
+
+def draw(table: list[dict[str, Any]], who: str, crossing: Interval) -> Figure:
+    """Draw the radii against P, and recovery of unseen sequences against k."""
+    figure, (left, right) = subplots(1, 2, (10.5, 4.2))
+    for split, colour, dash, name in (("train", "#0072B2", "-", "training"),
+                                      ("test", "#D55E00", (0, (4, 2)), "unseen")):  # fmt: skip
+        line = [row for row in table if row["split"] == split and "radius" in row]
+        band(left, line, "P", "radius", color=colour, ls=dash, marker=".", label=name)
+    if np.isfinite(crossing.value):
+        left.axvline(crossing.value, color="0.4", ls=":", lw=1)
+    left.set(xscale="log", xlabel="training sequences P", ylim=(-0.5, None))
+    left.set(title="Radius of the basins", ylabel=f"changed tokens with {SHARE} of the reference")
+    sizes = sorted({row["P"] for row in table})
+    shades = colormaps["viridis"](np.linspace(0, 0.85, len(sizes)))
+    for j, (P, shade) in enumerate(zip(sizes, shades, strict=True)):
+        line = [row for row in table if row["P"] == P and row["split"] == "test"]
+        named = f"P = {P}" if j % 3 == 0 or sizes[-1] == P else None
+        band(right, line, "k", "recovery", color=shade, label=named)
+    right.plot([row["k"] for row in line], [row["reference"] for row in line], "k:", label=who)
+    right.set(xscale="log", xlabel="changed tokens k", ylim=(-0.02, 1.02))
+    right.set(title="Unseen sequences", ylabel="of them recovered (share)")
+    for axes in (left, right):
+        axes.legend(fontsize=8.5)
+    return figure
+
+
+def measure(plan: grid.Plan, run: Run) -> Findings:
+    """Train the grid, and measure the basins of one size against who knows best."""
+    found = grid.trained(plan, run)
+    size, n = found.sizes[0], 20 if run.args.quick else 100
+    measured = found.examined(examine, run, n)
+    sizes = radii(found, measured)
+    table, crossing = rows(found, measured, sizes), meet(found, sizes)
+    who = reference(found, found.seeds[0])[1]
+    means = {
+        f"{split} radius at P = {P}": float(sizes[split][:, j].mean())
+        for split in SPLITS for j, P in enumerate(found.subsets)
+    }  # fmt: skip
+    first, last = found.subsets[0], found.subsets[-1]
+    ends = [means[f"{split} radius at P = {P}"] for split in SPLITS for P in (first, last)]
+    text = (
+        f"A {size} network recovers {SHARE} of what the ideal memoriser does of training sequences "
+        f"with up to {ends[0]:.1f} changed tokens at P = {first} and {ends[1]:.1f} at P = {last}, "
+        f"and {SHARE} of what {who} does of unseen ones with up to {ends[2]:.1f} and {ends[3]:.1f};"
+        f" the radii cross at P = {show(crossing, first)}."
+    )
+    return Findings(
+        table,
+        {**means, "meet": crossing, "reference": who, "finished": found.over()},
+        text + told(found.over()),
+        draw(table, who, crossing),
+        found.describe() | {"sequences": n, "grid": GRID, "share": SHARE},
+        found.more("95 %, Student's over seeds, each with sequences of its own"),
+    )
+
+
+def verdicts(record: Record) -> list[Verdict]:
+    """Judge whether the training radius falls, the unseen one rises, and they cross."""
+    settings, name = record.content["settings"], record.content["data"]["name"]
+    sizes = sorted(settings["subsets"])
+    about = "" if name == "pydoc" else f"{name}: "
+
+    def of(split: str) -> list[float]:
+        return [record.headline[f"{split} radius at P = {P}"] for P in sizes]
+
+    training, unseen, crossing = of("train"), of("test"), record.interval("meet")
+    return [
+        Verdict(
+            f"{about}relative to who knows best, basins of training sequences shrink, those of "
+            "unseen ones grow, and they meet",
+            f"radius {training[0]:.1f} to {training[-1]:.1f} and {unseen[0]:.1f} to "
+            f"{max(unseen):.1f} tokens; they cross at P = {show(crossing, sizes[0])}",
+            (
+                training[0] - training[-1] >= A_TOKEN,
+                max(unseen) - unseen[0] >= A_TOKEN,
+                crossed(crossing, sizes[0]),
+            ),
+        )
+    ]
+
+
+EXPERIMENT = Experiment(
+    "unseen_basins", __doc__, COLUMNS, measure, verdicts, grid.plan, grid.options(("64x2",)),
+    grid.variant,
+)  # fmt: skip
+
+if __name__ == "__main__":
+    EXPERIMENT.main()
