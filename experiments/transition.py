@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from experiments.kit import commandline
-from experiments.kit.course import told
+from experiments.kit.course import SLACK, told
 from experiments.kit.data import SOURCES, Data, describe, label, read
 from experiments.kit.experiment import Experiment, Findings, Run, Verdict
 from experiments.kit.intervals import crossed, overlap, show
@@ -185,6 +185,7 @@ def options(p: commandline.CommandLine) -> None:
                    f"of {FINISHED['steps']} steps, width {FINISHED['width']} (hours)")  # fmt: skip
     p.add_argument("--steps", type=whole(1),
                    help="of training, at most (default: 8000; --quick: 1800)")  # fmt: skip
+    p.add_argument("--slack", type=some, default=SLACK, help="change below which learning is over")
     p.add_argument("--batch", type=whole(1), default=RECIPE["batch"], help="sequences a step")
     p.add_argument("--lr", type=some, default=RECIPE["lr"], help="learning rate")
     p.add_argument("--width", type=whole(2), help="of the network, D (default: 64)")
@@ -214,6 +215,7 @@ def plan(args: Namespace) -> Plan:
         seed=args.seed,
         models=_models(args),
         process=args.process,
+        slack=args.slack,
     )
     corpus = data.corpus
     described = settings.describe(corpus.V, corpus.tokens.shape[1])  # refuses what cannot be built
@@ -276,8 +278,6 @@ def measure(plan: Plan, run: Run) -> Findings:
             "data": plan.described["data"],
             "evaluated_weights": "moving average",
             "intervals": "95 %, over seeds (Student's) or, of one seed, by bootstrap of sequences",
-            "jobs": run.args.jobs,
-            "threads_per_job": 1,
             "cell_seconds": {P: arrays["seconds"].tolist() for P, arrays in cells.items()},
         },
         shown=gaps(table, t, settings.subject) if found.ideals_cross is not None else "",

@@ -5,7 +5,7 @@ steps would have left, and one run has all budgets. It is looked at after 500, 7
 √2 apart.
 
     over       since half as many steps no reading of the training set has changed by SLACK: .02
-               of the recovery (a share), .02 nats per token of the bound
+               of the recovery (a share), .02 nats per token of the bound; or by less, if asked
     finished   it was over before the cap on steps; else the cap stopped it
 
 What was seen lies beside the checkpoint, whole or not at all, so an interrupted course goes on.
@@ -40,13 +40,13 @@ def looks(cap: int, first: int = FIRST) -> tuple[int, ...]:
     return (*(round(first * 2 ** (k / 2)) for k in range(number)), cap)
 
 
-def over(steps: Sequence[int], seen: Sequence[Mapping[str, Any]]) -> bool:
+def over(steps: Sequence[int], seen: Sequence[Mapping[str, Any]], slack: float = SLACK) -> bool:
     """Return whether learning is over: "train recovery" and "train bound" stand still (above)."""
     since = [k for k, step in enumerate(steps) if 2 * step >= steps[-1]]
     if steps[-1] < EARLIEST or 2 * steps[0] > steps[-1]:
         return False
     return all(
-        np.ptp([float(np.nanmean(seen[k][name])) for k in since]) < SLACK
+        np.ptp([float(np.nanmean(seen[k][name])) for k in since]) < slack
         for name in ("train recovery", "train bound")
     )
 

@@ -25,7 +25,7 @@ import numpy as np
 
 from experiments.kit.cells import path
 from experiments.kit.commandline import InputError
-from experiments.kit.course import follow
+from experiments.kit.course import follow, over
 from experiments.kit.draws import generator
 from experiments.kit.experiment import Run
 from experiments.kit.measures import at_noise, look, of_the_clean, own
@@ -82,6 +82,7 @@ def measure(cell: Cell) -> Arrays:
             cell.training,
             s.training(),
             partial(look, cell),
+            over=partial(over, slack=s.slack),
             process=cell.process,
             checkpoint=cell.checkpoint,
             about={"alphabet": cell.alphabet, "cell": cell.checkpoint.stem if kept else ""},

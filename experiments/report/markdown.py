@@ -1,7 +1,7 @@
 """RESULTS.md: texts from `RESULTS.template.md`, every number in them from a record.
 
-The template names the two tables of numbers, a table of verdicts for each part, and single numbers
-as places in a record: {r[keystone].headline[tokens_differing]}.
+The template names the three tables of numbers, a table of verdicts for each part, and single
+numbers as places in a record: {r[keystone].headline[tokens_differing]}.
 """
 
 import re
@@ -11,7 +11,7 @@ from pathlib import Path
 from experiments.kit.record import Record
 from experiments.kit.table import printed
 from experiments.report import PARTS, Judged, judged
-from experiments.speed import shown
+from experiments.speed import memories_shown, shown
 
 TEMPLATE = Path(__file__).with_name("RESULTS.template.md")
 CURVES = (
@@ -41,6 +41,7 @@ def results(found: dict[str, Record]) -> str:
         r=found,
         transition_table=transition_table(found["transition"]),
         speed_table=shown(found["speed"].table),
+        memories_table=memories_shown(found["speed"].table),
         sizes=sizes,
         **parts,
     )
