@@ -83,8 +83,9 @@ def test_a_run_is_named_by_file_or_folder_and_of_either_process(trained, text, t
     main([str(tmp_path), str(file), *words, "--export", str(tmp_path / "page.html")])
     names = [run["name"] for run in exported(tmp_path / "page.html")["runs"]]
     assert names == ["P = 4 (16 × 1, 20 steps)", "P = 3 (16 × 1, 2 steps, masked)"]
-    other = [str(file), "--length", "8", "--export", str(tmp_path / "alone.html")]
-    main(other)  # of the help pages of Python it knows nothing
+    (tmp_path / "other.txt").write_text("a mat sat on the cat " * 9)
+    words = ["--data", str(tmp_path / "other.txt"), *SMALL]
+    main([str(file), *words, "--export", str(tmp_path / "alone.html")])
     assert "it is shown alone" in capsys.readouterr().err
     [run] = exported(tmp_path / "alone.html")["runs"]
     assert (run["training"], run["unseen"]) == ([], [])
@@ -123,5 +124,5 @@ def test_a_served_page_ends_when_it_is_told_to(which, trained):
     url = re.fullmatch(r"http://127\.0\.0\.1:(\d+)/ \(Ctrl-C ends it\)\n", said)
     with socket.create_connection(("127.0.0.1", int(url[1]))):  # a connection that stays open
         process.send_signal(which)
-        rest, errors = process.communicate(timeout=20)
+        rest, errors = process.communicate(timeout=60)
     assert (process.returncode, rest, errors) == (0, "", "")

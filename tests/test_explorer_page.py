@@ -21,7 +21,7 @@ CELLS = "[...document.querySelectorAll('#{} li')].map((cell) => cell.className)"
 
 @pytest.fixture(scope="module")
 def url():
-    data = messages.data([UNIFORM, MASKED], [0.1, 0.5], 8)
+    data = messages.data([UNIFORM, MASKED])
     with Server(0, page(data), answer) as server:
         thread = threading.Thread(target=server.serve_forever, args=[0.01])
         thread.start()

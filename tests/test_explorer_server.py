@@ -17,7 +17,7 @@ JSON = {"Content-Type": "application/json"}
 
 @pytest.fixture(scope="module")
 def server():
-    data = messages.data([UNIFORM, MASKED], [0.1, 0.5], 8)
+    data = messages.data([UNIFORM, MASKED])
     with Server(0, page(data), answer) as server:
         thread = threading.Thread(target=server.serve_forever, args=[0.01])
         thread.start()
@@ -178,7 +178,7 @@ def test_only_this_machine_is_listened_to(server):
 
 def test_no_data_can_become_markup():
     assert "<" in ALPHABET
-    written = page(messages.data([UNIFORM], [0.5], 8))
+    written = page(messages.data([UNIFORM]))
     [inside] = re.findall(r'<script type="application/json" id="data">(.*?)</script>', written)
     assert "<" not in inside
     assert json.loads(inside)["runs"][0]["alphabet"] == list(ALPHABET)

@@ -56,9 +56,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             write_atomically(args.export, page(content).encode())
             print(f"{len(content['recorded'])} recorded runs in {args.export}")
             return
-        content = messages.data(subjects, times, args.grid)
         answer = partial(messages.answer, subjects=subjects, grid=args.grid)
-        server = Server(args.port, page(content), answer)
+        server = Server(args.port, page(messages.data(subjects)), answer)
     except (ValueError, TypeError, WorkersError) as error:
         p.error(str(error))
     except OSError as error:

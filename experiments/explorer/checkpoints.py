@@ -8,6 +8,7 @@ shown alone.
 
 import hashlib
 import json
+import sys
 from argparse import Namespace
 from collections.abc import Sequence
 from functools import cache
@@ -32,20 +33,22 @@ class Sequences(NamedTuple):
 
 
 def of_main_job(args: Namespace) -> list[Path]:
-    """Return the checkpoints of the main job, or of its quick run, which is trained if missing.
+    """Return the checkpoints of the main job or, where there are none, of its quick run.
 
-    `args` are the options of `experiments.transition`; they say which data and process.
+    That is made if it was not yet, or goes on. `args` are the options of `experiments.transition`;
+    they say which data and process. Raises `ValueError` for what it refuses.
     """
     transition.plan(args)  # refuses what cannot be read
     name = "-".join(filter(None, ["transition", transition.variant(args)]))
-    folders = [args.out] if args.out else [RESULTS / name, RESULTS / f"{name}-quick"]
-    for folder in folders[-1:] if args.quick else folders:
+    folder = args.out or RESULTS / name
+    if not args.quick:
         if found := sorted((folder / "cells").glob("*.safetensors")):
             return found
+        print(f"no networks in {folder / 'cells'}: small ones are taken", file=sys.stderr)
     quick = Namespace(**vars(args) | {"quick": True})
-    plan = transition.plan(quick)
-    _, written = compute(plan.cells, folders[-1] / "cells", Run(quick, folders[-1]))
-    return sorted(written.values())
+    folder = args.out or RESULTS / f"{name}-quick"
+    _, written = compute(transition.plan(quick).cells, folder / "cells", Run(quick, folder))
+    return files(sorted(written.values()))
 
 
 def files(runs: Sequence[Path]) -> list[Path]:

@@ -28,17 +28,16 @@ _SEEDS = 2**53  # whole numbers that JavaScript knows
 _SHOWN = 60  # characters of a wrong value
 
 
-def data(subjects: Sequence[Subject], times: Sequence[float], grid: int) -> dict[str, Any]:
+def data(subjects: Sequence[Subject]) -> dict[str, Any]:
     """Return what a served page needs to know."""
-    runs = [_run(subject, OFFERED) for subject in subjects]
-    return {"runs": runs, "times": list(times), "grid": grid, "recorded": None}
+    return {"runs": [_run(subject, OFFERED) for subject in subjects], "recorded": None}
 
 
 def recorded(subjects: Sequence[Subject], times: Sequence[float], grid: int) -> dict[str, Any]:
     """Return what a page needs that has no server: the answers to all that can be asked there."""
     runs = [_run(subject, RECORDED) for subject in subjects]
     answers = list(_answers(subjects, runs, times, grid))
-    return {"runs": runs, "times": list(times), "grid": grid, "recorded": answers}
+    return {"runs": runs, "recorded": answers, "times": list(times)}
 
 
 def _answers(

@@ -135,7 +135,7 @@ def _chain(
 def _entropies(denoiser: Denoiser, process: Process, states: Tokens, times: Array) -> Array:
     """Return the leave-one-out entropies (S, L) of states (S, L), each at its own time.
 
-    At time 0 nothing could be learnt: there the time is 1e-5, as for the instruments [T26].
+    Where that is 0 it is taken for 1e-5, the end of the chain's grid [T26].
     """
     alpha = SCHEDULE.alpha(np.maximum(times, T_END))
     parts = [slice(k, k + _BATCH) for k in range(0, len(states), _BATCH)]
