@@ -94,6 +94,14 @@ class Browser:
         return [e["params"]["request"]["url"] for e in entries
                 if e["method"] == "Network.requestWillBeSent"]  # fmt: skip
 
+    def legibility(self) -> dict[str, Any]:
+        """Return the smallest letters in pixels and the least contrast of what is in <main>."""
+        return self.run(_LEGIBILITY)
+
+    def violated(self, tag: str, attribute: str) -> str:
+        """Return what a page's policy says to an element that points outside, or to a fetch."""
+        return self.run(_VIOLATED, tag, attribute)
+
     def close(self) -> None:
         self._ask("", method="DELETE")
 
@@ -112,3 +120,40 @@ def opened(profile: Path) -> Iterator[Browser]:
                 browser.close()
         finally:
             process.terminate()
+
+
+_LEGIBILITY = """
+const parse = (text) => text.match(/[\\d.]+/g).map(Number);
+const light = (rgb) => rgb.slice(0, 3).map((c) => c / 255)
+  .map((c) => c <= .04045 ? c / 12.92 : ((c + .055) / 1.055) ** 2.4)
+  .reduce((sum, c, k) => sum + c * [.2126, .7152, .0722][k], 0);
+const behind = (it) => {
+  const colour = parse(getComputedStyle(it).backgroundColor);
+  return colour.length === 4 && colour[3] === 0 ? behind(it.parentElement) : colour;
+};
+let found = { smallest: Infinity, contrast: Infinity };
+for (const it of document.querySelectorAll("main *")) {
+  const own = [...it.childNodes].some((node) => node.nodeType === 3 && node.data.trim());
+  if (!own || it.disabled || !it.checkVisibility()) continue;
+  const style = getComputedStyle(it), one = light(parse(style.color)), other = light(behind(it));
+  const contrast = (Math.max(one, other) + .05) / (Math.min(one, other) + .05);
+  if (contrast < found.contrast) Object.assign(found, { contrast, of: it.outerHTML.slice(0, 80) });
+  found.smallest = Math.min(found.smallest, parseFloat(style.fontSize));
+}
+return found;
+"""
+
+_VIOLATED = """
+const [tag, attribute] = arguments;
+return new Promise((done) => {
+  document.addEventListener("securitypolicyviolation", (event) => done(event.violatedDirective));
+  if (tag === "fetch") fetch("https://example.org/").catch(() => {});
+  else {
+    const made = document.createElement(tag);
+    made.setAttribute(attribute, "https://example.org/");
+    if (tag === "script") made.removeAttribute("src"), made.textContent = "window.intruder = 1";
+    document.body.append(made);
+    if (tag === "form") made.submit();
+  }
+});
+"""

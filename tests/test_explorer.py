@@ -38,6 +38,7 @@ def subject(process):
 
 
 UNIFORM, MASKED = subject(Uniform(5)), subject(Absorbing(5))
+ALONE = Subject("alone", UNIFORM.network, UNIFORM.process, ALPHABET)  # with no sequences
 
 
 # ---- what is restored ---------------------------------------------------------------------------
@@ -120,9 +121,8 @@ def test_what_is_masked_has_no_bound_and_the_rest_has_the_instruments():
 
 
 def test_a_network_without_sequences_is_shown_alone():
-    alone = Subject("", UNIFORM.network, UNIFORM.process, ALPHABET)
-    xt = corrupted(alone, SEQUENCES[0], T, SEED)
-    found = restorings(alone, xt, T, GRID, SEED)
+    xt = corrupted(ALONE, SEQUENCES[0], T, SEED)
+    found = restorings(ALONE, xt, T, GRID, SEED)
     assert [one.model for one in found] == ["network"]
     np.testing.assert_array_equal(found[0].tokens, restorings(UNIFORM, xt, T, GRID, SEED)[0].tokens)
 
@@ -130,7 +130,7 @@ def test_a_network_without_sequences_is_shown_alone():
 # ---- what is asked ------------------------------------------------------------------------------
 
 RIGHT = {"run": 0, "clean": [0, 1, 2, 3, 4, 0], "shown": None, "t": 0.5, "seed": 1}
-answer = partial(messages.answer, subjects=[UNIFORM, MASKED], grid=GRID)
+answer = partial(messages.answer, subjects=[UNIFORM, MASKED, ALONE], grid=GRID)
 
 
 def test_an_answer_is_the_same_for_the_same_question_and_says_what_was_restored():
@@ -163,7 +163,7 @@ def test_an_answer_is_the_same_for_the_same_question_and_says_what_was_restored(
         ({"shown": {}}, "shown must be a list of whole numbers, got {}"),
         *[({"t": t}, "t must lie in [0.001, 1], got") for t in
           (0, -0.1, 1.1, float("nan"), float("inf"), "0.5", None, True, [0.5])],
-        ({"run": 2}, "run must lie in 0 … 1, got 2"),
+        ({"run": 3}, "run must lie in 0 … 2, got 3"),
         ({"run": -1}, "run must be at least 0"),
         ({"run": "0"}, "run must be an integer"),
         ({"seed": -1}, "seed must be at least 0"),

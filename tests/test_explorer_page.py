@@ -10,7 +10,7 @@ import pytest
 from experiments.explorer.page import page
 from experiments.explorer.server import Server
 from tests.browser import ENTER, LEFT, MISSING, RIGHT, SPACE, TAB, opened
-from tests.test_explorer import MASKED, UNIFORM, answer, messages
+from tests.test_explorer import ALONE, MASKED, UNIFORM, answer, messages
 
 pytestmark = pytest.mark.skipif(MISSING is not None, reason=str(MISSING))
 
@@ -21,7 +21,7 @@ CELLS = "[...document.querySelectorAll('#{} li')].map((cell) => cell.className)"
 
 @pytest.fixture(scope="module")
 def url():
-    data = messages.data([UNIFORM, MASKED])
+    data = messages.data([UNIFORM, MASKED, ALONE])
     with Server(0, page(data), answer) as server:
         thread = threading.Thread(target=server.serve_forever, args=[0.01])
         thread.start()
@@ -155,9 +155,8 @@ def test_a_masked_network_shows_masks_and_has_no_memory_beside_it(browser):
     glyphs = "return [...document.querySelectorAll('#shown .glyph')].map((one) => one.innerText)"
     assert browser.run(glyphs) == ["□"] * 6
     assert browser.run("return view.restorings.length") == 2
-    assert "not while masked" in text(browser, "network")
-    press(browser, "play")
-    browser.wait(END)
+    assert "masked" in text(browser, "network")
+    browser.run("go(last())")
     assert "□" not in text(browser, "network")
 
 
@@ -167,6 +166,19 @@ def test_typed_text_is_filled_up_and_what_is_not_in_the_alphabet_is_named(browse
     choose(browser, "typed", "cab")
     browser.wait("view.clean.join() === '2,0,1,3,3,3'")
     browser.wait(READY)
+
+
+def test_a_network_whose_sequences_are_unknown_takes_typed_ones(browser):
+    choose(browser, "typed", "cab bc")
+    choose(browser, "run", "2")
+    browser.wait("view.source === 'typed'")
+    browser.wait(READY)
+    disabled = "return [...document.getElementsByName('source')].map((radio) => radio.disabled)"
+    assert browser.run(disabled) == [True, True, False]
+    assert browser.run("return view.restorings.length") == 1
+    assert "sequences were not found" in text(browser, "columns")
+    choose(browser, "run", "0")
+    browser.wait("view.restorings.length === 3")
 
 
 def test_all_of_it_works_without_a_mouse(browser):
@@ -211,36 +223,13 @@ def test_it_is_readable(browser, width, scheme):
     browser.run("document.getElementById('step').value = last(); go(last())")
     browser.wait("document.getAnimations().length === 0")
     assert browser.run("return document.documentElement.scrollWidth") == width
-    found = browser.run(CONTRAST)
-    assert found["cells"] == 6 * 3
+    assert browser.run("return document.querySelectorAll('.number').length") == 6 * 3
+    found = browser.legibility()
     assert found["smallest"] >= 12
     assert found["contrast"] >= 4.5, found
     tops = browser.run("return [...document.querySelectorAll('#columns > *')].map("
                        "(it) => it.getBoundingClientRect().top)")  # fmt: skip
     assert len(set(tops)) == (3 if width == 390 else 1)  # one column, or three
-
-
-CONTRAST = """
-const parse = (text) => text.match(/[\\d.]+/g).map(Number);
-const light = (rgb) => rgb.slice(0, 3).map((c) => c / 255)
-  .map((c) => c <= .04045 ? c / 12.92 : ((c + .055) / 1.055) ** 2.4)
-  .reduce((sum, c, k) => sum + c * [.2126, .7152, .0722][k], 0);
-const behind = (it) => {
-  const colour = parse(getComputedStyle(it).backgroundColor);
-  return colour.length === 4 && colour[3] === 0 ? behind(it.parentElement) : colour;
-};
-let found = { cells: 0, smallest: Infinity, contrast: Infinity };
-for (const it of document.querySelectorAll("main *")) {
-  const own = [...it.childNodes].some((node) => node.nodeType === 3 && node.data.trim());
-  if (!own || it.disabled || !it.checkVisibility()) continue;
-  const style = getComputedStyle(it), one = light(parse(style.color)), other = light(behind(it));
-  const contrast = (Math.max(one, other) + .05) / (Math.min(one, other) + .05);
-  if (contrast < found.contrast) Object.assign(found, { contrast, of: it.outerHTML.slice(0, 80) });
-  found.smallest = Math.min(found.smallest, parseFloat(style.fontSize));
-  found.cells += it.className === "number";
-}
-return found;
-"""
 
 
 def test_what_moves_stands_still_for_who_wants_it_so(browser):
@@ -249,6 +238,21 @@ def test_what_moves_stands_still_for_who_wants_it_so(browser):
     browser.prefer(prefers_reduced_motion="reduce")
     assert browser.run(moved) == "0s"
     browser.prefer(prefers_reduced_motion="no-preference")
+
+
+@pytest.mark.parametrize(
+    ("tag", "attribute", "directive"),
+    [("fetch", "", "connect-src"), ("script", "src", "script-src-elem"), ("img", "src", "img-src"),
+     ("iframe", "src", "frame-src"), ("form", "action", "form-action")],
+)  # fmt: skip
+def test_the_policy_is_in_force(window, url, tag, attribute, directive):
+    """Even if there were a way to put something into the page."""
+    window.open(url)
+    window.wait(READY)
+    assert window.violated(tag, attribute) == directive
+    assert window.run("return window.intruder === undefined")
+    assert window.said()  # of what was refused
+    window.requested()
 
 
 def test_an_exported_page_plays_without_a_server(window, tmp_path):

@@ -5,6 +5,7 @@ import json
 import re
 import socket
 import threading
+from http import HTTPStatus
 
 import pytest
 
@@ -89,11 +90,23 @@ def test_a_foreign_host_is_refused(server, method, host):
     refused(ask(server, method, path, b"{}" if method == "POST" else None, Host=host), 403)
 
 
-def test_two_hosts_are_refused(server):
-    with socket.create_connection(server.server_address) as line:
-        own = f"Host: 127.0.0.1:{server.server_port}\r\n"
-        line.sendall(f"GET / HTTP/1.1\r\n{own}Host: evil.example\r\n\r\n".encode())
-        assert line.recv(100).startswith(b"HTTP/1.0 403")
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [("GET / HTTP/1.1\r\n{host}Host: evil.example\r\n", "the page is at {url} only"),
+     ("GET / HTTP/1.1\r\n", "the page is at {url} only"),
+     ("GET /\r\n", "the page is at {url} only"),
+     ("BREW / HTTP/1.1\r\n{host}", "not implemented"), ("what is this\r\n", "bad request"),
+     ("GET / HTTP/9.9\r\n", "http version not supported"),
+     ("GET /" + "a" * 70_000 + " HTTP/1.1\r\n", HTTPStatus.REQUEST_URI_TOO_LONG.phrase.lower())],
+)  # fmt: skip
+def test_what_is_no_request_is_refused(server, words, line):
+    """Two hosts, no host, no such method, and so on."""
+    with socket.create_connection(server.server_address) as connection:
+        host = f"Host: 127.0.0.1:{server.server_port}\r\n"
+        connection.sendall(f"{words}\r\n".format(host=host).encode())
+        said = connection.makefile().read()
+    assert said.splitlines()[-1] == line.format(url=server.url)
+    assert "<" not in said
 
 
 def test_localhost_is_this_machine(server):

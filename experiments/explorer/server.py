@@ -160,5 +160,10 @@ class _Handler(BaseHTTPRequestHandler):
         if self.command != "HEAD":
             self.wfile.write(content)
 
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+        """Refuse what is no request in one line as well."""
+        status = HTTPStatus(code)
+        self._send(status, "text/plain", f"{status.phrase.lower()}\n".encode(), {})
+
     def log_message(self, format: str, *args: Any) -> None:
         """Say nothing: the page says what happens."""
