@@ -230,6 +230,9 @@ def test_it_is_readable(browser, width, scheme):
     tops = browser.run("return [...document.querySelectorAll('#columns > *')].map("
                        "(it) => it.getBoundingClientRect().top)")  # fmt: skip
     assert len(set(tops)) == (3 if width == 390 else 1)  # one column, or three
+    browser.run("document.getElementById('columns').lastChild.scrollIntoView()")
+    top = "return document.getElementById('transport').getBoundingClientRect().top"
+    assert browser.run(top) >= 0  # who looks at the last model can still play
 
 
 def test_what_moves_stands_still_for_who_wants_it_so(browser):
