@@ -97,6 +97,7 @@ def train(
     bar: int = 0,
     probe: Callable[[int, Transformer], bool | None] | None = None,
     probe_at: Collection[int] = (),
+    watch: Callable[[int, float], bool | None] | None = None,
 ) -> Trained:
     """Train `model`, in place, on tokens (P, L); return it with its average and losses.
 
@@ -104,9 +105,9 @@ def train(
     `checkpoint`, the state is written there every `every` steps and at the end, with `about` (say,
     the alphabet) in its header; if the file exists, the run goes on from it, also to more steps
     than it was begun for, unless its rate falls. `threads` changes nothing but the time. `progress`
-    shows a bar on a terminal, on its line `bar`. After each of the steps `probe_at`, `probe` is
-    called with the number of steps taken and the average network, of which it must keep a copy if
-    anything, and ends the run by returning True; a resumed run does not repeat the calls made.
+    shows a bar on a terminal, on its line `bar`. `watch` is called after every step with its number
+    and loss, `probe` after those of `probe_at` with number and average network, of which it must
+    keep a copy if anything; either ends the run by returning True. No call is repeated on resuming.
     Raises `ValueError` for a checkpoint that is damaged, belongs to another run, or is in use by
     one, and `FloatingPointError` with the step's number if loss or gradient is not finite.
     """
@@ -130,16 +131,15 @@ def train(
     ):
         state = resume(path, header, model) or State.start(model.weights, config.steps)
         shown.n = shown.initial = state.step
-        ended = False
-        while state.step < config.steps and not ended:
+        over = False
+        while state.step < config.steps and not over:
             loss = _step(model, x, config, process, state, pool)
             shown.update()
-            if probe is not None and state.step in probe_at:
-                ended = probe(state.step, model.with_weights(state.average)) is True
             shown.set_postfix(loss=f"{loss:.3f}", refresh=False)
-            if path is not None and (
-                state.step % every == 0 or state.step == config.steps or ended
-            ):
+            over = watch is not None and watch(state.step, loss) is True
+            if probe is not None and state.step in probe_at:
+                over = probe(state.step, model.with_weights(state.average)) is True or over
+            if path is not None and (over or state.step % every == 0 or state.step == config.steps):
                 write(path, state, header)
     return Trained(model, model.with_weights(state.average), state.losses[: state.step])
 

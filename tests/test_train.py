@@ -73,6 +73,19 @@ def test_a_probe_may_end_the_run(tmp_path):
     same(run(checkpoint=path), run())  # and it goes on from where it ended
 
 
+def test_every_step_is_watched_and_a_watch_may_end_the_run_which_goes_on_to_the_same_bits(tmp_path):
+    path, seen = tmp_path / "run.safetensors", []
+
+    def watch(step, loss):
+        seen.append((step, loss))
+        return step == 3 and len(seen) == 3
+
+    assert len(run(checkpoint=path, watch=watch).losses) == 3
+    whole = run(checkpoint=path, watch=watch)
+    same(whole, run())
+    assert seen == list(enumerate(whole.losses, 1))
+
+
 def test_an_annealed_run_has_an_end(tmp_path):
     path, config = tmp_path / "run.safetensors", replace(CONFIG, anneal=True)
     run(config, checkpoint=path)
