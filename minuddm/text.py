@@ -111,21 +111,8 @@ def load_text(
         raise ValueError(f"length must lie in 2 … {_MAX_LENGTH}, got {length}")
     if not 2 <= checks.count(vocab, "vocab") <= _MAX_ALPHABET:
         raise ValueError(f"vocab must lie in 2 … {_MAX_ALPHABET}, got {vocab}")
-    sources: list[Any] = [name_or_path]
-    if isinstance(name_or_path, Sequence) and not isinstance(name_or_path, str | bytes):
-        sources = list(name_or_path)
-    for source in sources:
-        if not isinstance(source, str | Path):
-            raise TypeError(f"a text must be a name or a path, got {source!r}")
-    if not sources:
-        raise ValueError("load_text needs at least one file, got none")
-    name = str(sources[0]) + (f" and {len(sources) - 1} more" if len(sources) > 1 else "")
-    digest, texts = hashlib.sha256(), []
-    for source in sources:
-        raw, text = _source(source)
-        digest.update(raw)
-        texts.append(text)
-    if lines or "names" in map(str, sources):
+    name, sha256, texts = read_texts(name_or_path)
+    if lines or "names" in map(str, _listed(name_or_path)):
         lines, texts = True, ["\n".join(texts)]
     if length is None:
         longest = max(len(line) for line in texts[0].split("\n"))
@@ -155,12 +142,36 @@ def load_text(
     if len(alphabet) < 2:
         raise ValueError(f"{name} has {len(alphabet)} different characters; at least 2 are needed")
     pad = alphabet.index(PAD) if lines else None
-    return Corpus(
-        _encode(rows, alphabet), alphabet, name, digest.hexdigest(), unknown, dropped, pad
-    )
+    return Corpus(_encode(rows, alphabet), alphabet, name, sha256, unknown, dropped, pad)
 
 
 load = load_text  # its former name
+
+
+def read_texts(name_or_path: str | Path | Sequence[str | Path]) -> tuple[str, str, list[str]]:
+    """Return a name for all sources, the SHA-256 of their bytes, and the text of each.
+
+    Without byte order marks, and with newlines alone. Raises as `load_text` does.
+    """
+    sources = _listed(name_or_path)
+    for source in sources:
+        if not isinstance(source, str | Path):
+            raise TypeError(f"a text must be a name or a path, got {source!r}")
+    if not sources:
+        raise ValueError("load_text needs at least one file, got none")
+    name = str(sources[0]) + (f" and {len(sources) - 1} more" if len(sources) > 1 else "")
+    digest, texts = hashlib.sha256(), []
+    for source in sources:
+        raw, text = _source(source)
+        digest.update(raw)
+        texts.append(text)
+    return name, digest.hexdigest(), texts
+
+
+def _listed(name_or_path: Any) -> list[Any]:
+    if isinstance(name_or_path, Sequence) and not isinstance(name_or_path, str | bytes):
+        return list(name_or_path)
+    return [name_or_path]
 
 
 def _encode(rows: Iterable[str], alphabet: str) -> Tokens:
