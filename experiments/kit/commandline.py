@@ -4,26 +4,26 @@ It also says how a run ends, `ENDS`.
 """
 
 import argparse
-import sys
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import joblib
 
 from experiments.kit.workers import Workers, WorkersError
+from minuddm.command.arguments import Parser, positive, time, whole
+
+__all__ = ["CommandLine", "InputError", "create", "folder", "positive", "time", "whole"]
 
 ENDS = """Exit status: 0 done; 2 it cannot be done, and one line says why; 130 interrupted by
 Ctrl-C, SIGTERM or SIGHUP. What is finished is kept: the same command goes on from there."""
-SOONEST = 1e-3  # the earliest time at which a corruption is measured
 
 
 class InputError(ValueError):
     """What was asked for cannot be done; the message says why in one line."""
 
 
-class CommandLine(argparse.ArgumentParser):
+class CommandLine(Parser):
     """A parser that reports an error in one line and knows the options all experiments share."""
 
     def __init__(self, name: str, claim: str) -> None:
@@ -32,7 +32,6 @@ class CommandLine(argparse.ArgumentParser):
             description=claim,
             epilog=ENDS,
             formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-            allow_abbrev=False,
         )
         self.add_argument("--quick", action="store_true", help="a small run, under a minute")
         self.add_argument(
@@ -68,11 +67,6 @@ class CommandLine(argparse.ArgumentParser):
             self.error(str(error))
         return args
 
-    def error(self, message: str) -> NoReturn:
-        """Say what is wrong in one line and leave with status 2."""
-        print(f"{self.prog}: error: {' '.join(message.split())}", file=sys.stderr)
-        sys.exit(2)
-
 
 def create(folder: Path) -> None:
     """Create a folder, and try it with a MiB; raise `InputError` if it cannot be written."""
@@ -92,46 +86,3 @@ def folder(text: str) -> Path:
         return Path(text).absolute()
     except FileNotFoundError:
         raise argparse.ArgumentTypeError("the working folder is gone") from None
-
-
-def whole(least: int, most: int | None = None) -> Callable[[str], int]:
-    """Return a reader of whole numbers in least … most, for `type=`."""
-
-    def read(text: str) -> int:
-        try:
-            value = int(text)
-        except ValueError:
-            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from None
-        if value < least or (most is not None and value > most):
-            allowed = f"at least {least}" if most is None else f"in {least} … {most}"
-            raise argparse.ArgumentTypeError(f"must be {allowed}, got {value}")
-        return value
-
-    return read
-
-
-def time(text: str) -> float:
-    """Read a diffusion time in (0, 1], for `type=`."""
-    value = _number(text)
-    if not 0 < value <= 1:
-        raise argparse.ArgumentTypeError(f"a time must lie in (0, 1], got {text}")
-    if value < SOONEST:
-        raise argparse.ArgumentTypeError(
-            f"a time must be at least {SOONEST} for tokens to change, got {text}"
-        )
-    return value
-
-
-def positive(text: str) -> float:
-    """Read a positive finite number, for `type=`."""
-    value = _number(text)
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"must be positive and finite, got {text}")
-    return value
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
