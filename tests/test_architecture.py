@@ -15,13 +15,15 @@ FLOORS = [
     {"checks"},
     {"machine"},  # layers: each a loop or two
     {"draws", "text", "sources", "adamw", "nelbo.integrand", "nelbo.times"},
-    {"transition", "weights"},
-    {"process", "engine", "machine.arrays"},
+    {"transition", "weights", "vocabulary"},
+    {"process", "engine", "machine.arrays", "sequences"},
     {"denoiser", "machine.passes"},
     {"machine.engine"},
     {"nelbo", "transformer", "ideal", "samplers"},
     {"reverse", "checkpoint", "published"},
     {"train", "probes"},
+    {"command"},
+    {"__main__"},
 ]
 ENERGY_FLOORS = [
     {"jit", "frozen", "threads"},
@@ -120,6 +122,12 @@ def test_only_the_transformer_and_the_memoriser_open_the_machine(module):
     assert known <= {"jit", "shards", "exponential", "integrand"} | layers.get(module, set())
 
 
+@pytest.mark.parametrize("module", MODULES)
+def test_only_the_command_reads_a_command_line(module):
+    if not module.startswith("minuddm/command/"):
+        assert "argparse" not in {name.split(".")[0] for name in imports(ROOT / module)}
+
+
 def test_importing_the_package_draws_nothing():
     """What `import minuddm` costs beyond NumPy and Numba is small: nothing that draws or forks."""
     program = "import minuddm, hopfield, sys, json; print(json.dumps(sorted(sys.modules)))"
@@ -128,6 +136,8 @@ def test_importing_the_package_draws_nothing():
     )
     loaded = {name.split(".")[0] for name in json.loads(answer.stdout)}
     assert not loaded & {"matplotlib", "joblib", "experiments", "hypothesis", "pytest"}
+    assert "tokenizers" not in loaded
+    assert "minuddm.command" not in json.loads(answer.stdout)
     assert "scipy.stats" not in json.loads(answer.stdout)  # slow to load, and hardly needed
 
 
