@@ -11,10 +11,10 @@ Everything here is *the conditional of one token given the rest*. The first even
     adamw, train              how it learns, and how an interrupted run goes on bit for bit
     probes/                   measuring what came back
 
-A second one: samplers (other steps, correctors), sources and text (tokens with a known law, and
-from text), ideal/ (perfect generalisation), checkpoint and published (our networks and others',
-from files), weights and transformer (tensors; checks and engines), machine/ and draws (the same,
-faster), laws/ (what others' objects must obey too).
+A second one: samplers (other steps, correctors), sources, text, vocabulary and sequences (tokens
+with a known law, and from text), ideal/ (perfect generalisation), checkpoint and published (our
+networks and others', from files), weights and transformer (tensors; checks and engines), machine/
+and draws (the same, faster), laws/ (what others' objects must obey too), command/ (the CLI).
 
 One alphabet: V vocabulary size, v a value; L sequence length, i a position; B batch, D width, H
 heads; P number of training sequences = stored patterns ξ^μ; x0 clean and xt (z) corrupted tokens

@@ -1,6 +1,7 @@
 """The command, from text to samples, and whatever text, folder or signal it is given."""
 
 import csv
+import importlib
 import json
 import os
 import re
@@ -8,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -163,6 +165,12 @@ def test_information_is_also_of_checkpoints_ours_and_others(capsys):
         shown = capsys.readouterr().out
         assert "published" in shown
         assert "uniform" in shown
+
+
+def test_the_package_installs_the_command():
+    scripts = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
+    module, function = scripts["minuddm"].split(":")
+    assert getattr(importlib.import_module(module), function) is main
 
 
 # ---- runs that go on ----------------------------------------------------------------------------

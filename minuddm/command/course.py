@@ -1,7 +1,7 @@
 """The course of a run, as its user sees it: loss, bound on held-out text, speed, time left.
 
 On a terminal a bar follows each step; everywhere each look at the held-out sequences is a line, and
-a row of log.csv: step, seconds of training in all legs, mean loss of the steps since the last look,
+a row of log.csv: step, seconds (of a leg, up to its last look), mean loss of the steps since the last look,
 bound on held-out sequences and its standard error, in nats per token. All looks draw the same times
 and corruptions, so that what differs between two of them is the network.
 """
@@ -22,7 +22,8 @@ from minuddm.transformer import Transformer
 
 _LOOKS, _SELDOM = 20, 1000  # looks a run, and steps between two at most
 _HELD_OUT, _DRAWS = 256, 2  # sequences looked at, and how often
-_COLUMNS = ["step", "seconds", "loss", "held_out", "held_out_error"]
+_RECENT = 50  # losses whose mean the bar shows
+COLUMNS = ["step", "seconds", "loss", "held_out", "held_out_error"]
 
 
 class Course:
@@ -47,7 +48,9 @@ class Course:
         else:
             self._timed += 1
         self._losses.append(loss)
-        self._bar.set_postfix_str(f"loss {loss:.3f}{self._held_out}", refresh=False)
+        recent = self._losses[-_RECENT:]  # a single batch tells little
+        mean = sum(recent) / len(recent)
+        self._bar.set_postfix_str(f"loss {mean:.3f}{self._held_out}", refresh=False)
         self._bar.update()
         return self._stop.asked
 
@@ -80,7 +83,7 @@ class Course:
 
     def _begin(self, step: int) -> None:
         """Start the clock of this leg after its first step, which may have had to be compiled."""
-        self._rows = [row for row in _read(self._run) if int(row[0]) < step]
+        self._rows = [row for row in read_log(self._run) if int(row[0]) < step]
         self._before = float(self._rows[-1][1]) if self._rows else 0.0
         self._since = time.perf_counter()
         self._bar.n = self._bar.initial = step - 1
@@ -106,15 +109,15 @@ def _duration(seconds: float) -> str:
 
 def _write(run: Run, rows: list[list[str]]) -> None:
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([_COLUMNS, *rows])
+    csv.writer(text, lineterminator="\n").writerows([COLUMNS, *rows])
     write_atomically(run.log, text.getvalue().encode())
 
 
-def _read(run: Run) -> list[list[str]]:
+def read_log(run: Run) -> list[list[str]]:
     """Return the rows of the log, none if it cannot be read: nothing depends on it."""
     try:
         header, *rows = csv.reader(run.log.read_text().splitlines())
         _ = [[float(number) for number in row] + [int(row[0])] for row in rows]
     except (OSError, ValueError, IndexError):
         return []
-    return rows if header == _COLUMNS and all(len(row) == len(header) for row in rows) else []
+    return rows if header == COLUMNS and all(len(row) == len(header) for row in rows) else []

@@ -9,7 +9,6 @@ Example:
 """
 
 import argparse
-import csv
 import json
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from typing import Any
 from minuddm.checkpoint import checkpoint_metadata, load_model
 from minuddm.command import arguments, run
 from minuddm.command.arguments import Parser
+from minuddm.command.course import COLUMNS, read_log
 from minuddm.command.display import plain
 from minuddm.command.run import Run
 from minuddm.published import load_published
@@ -78,10 +78,10 @@ def _of_run(of: Run) -> dict[str, str]:
 
 def _of_log(of: Run) -> dict[str, str]:
     """Return what the last look saw, if the log has one."""
-    rows = list(csv.DictReader(of.log.read_text().splitlines())) if of.log.exists() else []
+    rows = read_log(of)
     if not rows:
         return {}
-    last = rows[-1]
+    last = dict(zip(COLUMNS, rows[-1], strict=True))
     return {
         "loss": f"{last['loss']} nats a token before step {last['step']}",
         "held out": f"{last['held_out']} ± {last['held_out_error']} nats a token (bound)",
