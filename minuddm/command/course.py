@@ -1,11 +1,12 @@
 """The course of a run, as its user sees it: loss, bound on held-out text, speed, time left.
 
 On a terminal a bar follows each step; everywhere each look at the held-out sequences is a line, and
-a row of log.csv: step, seconds (of a leg, up to its last look), mean loss of the steps since the last look,
-bound on held-out sequences and its standard error, in nats per token. All looks draw the same times
-and corruptions, so that what differs between two of them is the network.
+a row of log.csv: step; seconds, of each leg up to its last look; mean loss since the last look;
+bound on held-out sequences and its standard error. Bounds are in nats per token. All looks draw the
+same times and corruptions, so that what differs between two of them is the network.
 """
 
+import contextlib
 import csv
 import io
 import time
@@ -70,10 +71,11 @@ class Course:
         )
         _write(run, self._rows)
         self._held_out = f", held out {bound:.3f}"
-        tqdm.write(
-            f"step {step:,} of {self._steps:,}: loss {loss:.3f}, held out {bound:.3f} ± "
-            f"{error:.3f} nats a token{self._speed(step, seconds)}"
-        )
+        with contextlib.suppress(BrokenPipeError):  # the log says it as well
+            tqdm.write(
+                f"step {step:,} of {self._steps:,}: loss {loss:.3f}, held out {bound:.3f} ± "
+                f"{error:.3f} nats a token{self._speed(step, seconds)}"
+            )
         self._losses.clear()
         self._since, self._timed = time.perf_counter(), 0
 

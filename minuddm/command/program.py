@@ -74,7 +74,7 @@ def _first(text: str) -> str:
 
 
 def _tolerate() -> None:
-    """Let streams escape what their encoding does not know."""
+    """Let streams escape what their encoding does not know, and show a line when it is whole."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+            stream.reconfigure(errors="backslashreplace", line_buffering=True)

@@ -68,7 +68,11 @@ def options(parser: Parser) -> None:
     size = parser.add_argument_group("the network, and how it is trained")
     size.add_argument("--size", choices=SIZES, default="small", help="(default: small)")
     size.add_argument("--process", choices=PROCESSES, default="uniform", help="(default: uniform)")
-    for name, what in (("width", "of the network"), ("blocks", "layers"), ("heads", "")):
+    for name, what in (
+        ("width", "of the network"),
+        ("blocks", "of layers"),
+        ("heads", "of attention"),
+    ):
         size.add_argument(f"--{name}", type=whole(1), help=_sizes(name, what))
     size.add_argument("--dropout", type=arguments.share, default=0.0, help="(default: 0)")
     size.add_argument("--batch", type=whole(1), help=_sizes("batch", "sequences a step"))
