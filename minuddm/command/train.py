@@ -171,6 +171,6 @@ def _each(values: dict[str, int]) -> str:
     return ", ".join(f"{value} {name}" for name, value in values.items())
 
 
-def _sizes(name: str, what: str) -> str:
+def _sizes(name: str, what: str = "") -> str:
     values = ", ".join(f"{size[name]:g} {kind}" for kind, size in SIZES.items())
     return f"{what} (default: {values})".strip()
