@@ -65,7 +65,7 @@ class Corpus:
 
     def decode(self, tokens: ArrayLike) -> list[str]:
         """Return one string for each row of tokens (B, L)."""
-        table = np.array(list(self.alphabet))
+        table = np.array(list(self.alphabet), dtype=object)  # a text's type drops a last \0
         return ["".join(row) for row in table[checks.tokens(tokens, self.V, ndim=2)]]
 
     def split(self, test: int, seed: int) -> tuple["Corpus", "Corpus"]:

@@ -18,6 +18,7 @@ import pytest
 from minuddm.checkpoint import checkpoint_metadata
 from minuddm.command import run
 from minuddm.command.program import COMMANDS, main
+from minuddm.command.settings import SIZES
 from tests.published import CHECKPOINT, HUB
 from tests.test_vocabulary import tokenizer
 
@@ -106,7 +107,7 @@ def test_log_and_settings_say_what_was_done():
     main(["train", "text.txt", *TINY, "--out", "a/b"])
     said = json.loads(Path("a/b/settings.json").read_text())
     assert said["settings"]["width"] == 8
-    assert said["settings"]["lr"] == 1.5e-3  # of the size
+    assert said["settings"]["lr"] == SIZES["small"]["lr"]  # of the size
     rows = list(csv.DictReader(Path("a/b/log.csv").read_text().splitlines()))
     assert [int(row["step"]) for row in rows] == [1, 2, 3, 4, 5, 6]
     assert all(float(row["held_out"]) > 0 for row in rows)

@@ -86,7 +86,9 @@ def test_utf_16_is_named_as_such(file, encoding, mark):
 
 
 def test_a_byte_of_zero_in_a_text_is_a_character(file):
-    assert load_text(file("ab\0ab" * 9), 5).alphabet == "\0ab"
+    corpus = load_text(file("ab\0ab" * 9), 5)
+    assert corpus.alphabet == "\0ab"
+    assert corpus.decode(corpus.tokens) == ["ab\0ab"]
 
 
 def test_several_files_are_one_corpus_and_no_sequence_spans_two(file):

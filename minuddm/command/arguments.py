@@ -4,8 +4,10 @@ import argparse
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeAlias
 
+Group: TypeAlias = argparse._ArgumentGroup
+"""Options that `--help` shows together; argparse has no public name for it."""
 SOONEST = 1e-3  # the earliest time at which a corruption changes anything
 
 

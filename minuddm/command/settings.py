@@ -22,8 +22,8 @@ COND, BETA2 = 32, 0.95
 PROCESSES: dict[str, Callable[[int], Process]] = {"uniform": Uniform, "masked": Absorbing}
 UNITS = ("characters", "words", "tokens")
 SIZES: dict[str, dict[str, Any]] = {
-    "tiny": {"width": 64, "blocks": 2, "heads": 4, "batch": 16, "lr": 2e-3, "steps": 4000},
-    "small": {"width": 128, "blocks": 4, "heads": 4, "batch": 32, "lr": 1.5e-3, "steps": 10_000},
+    "tiny": {"width": 64, "blocks": 2, "heads": 4, "batch": 16, "lr": 2e-3, "steps": 5000},
+    "small": {"width": 128, "blocks": 3, "heads": 4, "batch": 16, "lr": 2e-3, "steps": 20_000},
     "medium": {"width": 256, "blocks": 6, "heads": 8, "batch": 32, "lr": 1e-3, "steps": 40_000},
 }
 

@@ -13,13 +13,14 @@ Example:
 """
 
 import argparse
+import contextlib
 import os
 from pathlib import Path
 
 import numpy as np
 
 from minuddm.command import arguments, display, run
-from minuddm.command.arguments import Parser
+from minuddm.command.arguments import Group, Parser
 from minuddm.command.course import Course
 from minuddm.command.interrupts import interruptible
 from minuddm.command.program import INTERRUPTED
@@ -38,7 +39,6 @@ _VOCABULARIES = {"characters": (256, 1), "words": (4096, 2), "tokens": (4096, 2)
 
 def options(parser: Parser) -> None:
     """Add what the command takes."""
-    whole, positive = arguments.whole, arguments.positive
     parser.add_argument(
         "files", nargs="+", metavar="FILE", help="UTF-8 text; pydoc is the English of Python's help"
     )
@@ -46,45 +46,48 @@ def options(parser: Parser) -> None:
         "--out", type=arguments.folder, default=run.DEFAULT, metavar="RUN",
         help=f"the folder of the run (default: {run.DEFAULT})",
     )  # fmt: skip
-    text = parser.add_argument_group("the text")
-    text.add_argument("--lines", action="store_true", help="a sequence is a line")
-    unit = text.add_mutually_exclusive_group()
+    _of_text(parser.add_argument_group("the text"))
+    _of_network(parser.add_argument_group("the network, and how it is trained"))
+
+
+def _of_text(group: Group) -> None:
+    whole = arguments.whole
+    group.add_argument("--lines", action="store_true", help="a sequence is a line")
+    unit = group.add_mutually_exclusive_group()
     unit.add_argument("--words", action="store_true", help="a token is a word")
     unit.add_argument("--tokenizer", type=Path, metavar="JSON", help="a token is one of this file")
-    text.add_argument(
+    group.add_argument(
         "--length", type=whole(2, LONGEST),
         help=f"tokens in a sequence (default: {_each(_LENGTHS)}; no more than the longest line)",
     )  # fmt: skip
-    text.add_argument(
+    group.add_argument(
         "--vocab", type=whole(2, MOST), metavar="V",
         help="the most frequent tokens that are kept; sequences hold no others "
         f"(default: {_each({name: most for name, (most, _) in _VOCABULARIES.items()})})",
     )  # fmt: skip
-    text.add_argument(
+    group.add_argument(
         "--least", type=whole(1), metavar="COUNT",
         help="how often a token must occur to be kept "
         f"(default: {_each({name: least for name, (_, least) in _VOCABULARIES.items()})})",
     )  # fmt: skip
-    size = parser.add_argument_group("the network, and how it is trained")
-    size.add_argument("--size", choices=SIZES, default="small", help="(default: small)")
-    size.add_argument("--process", choices=PROCESSES, default="uniform", help="(default: uniform)")
-    for name, what in (
-        ("width", "of the network"),
-        ("blocks", "of layers"),
-        ("heads", "of attention"),
-    ):
-        size.add_argument(f"--{name}", type=whole(1), help=_sizes(name, what))
-    size.add_argument("--dropout", type=arguments.share, default=0.0, help="(default: 0)")
-    size.add_argument("--batch", type=whole(1), help=_sizes("batch", "sequences a step"))
-    size.add_argument("--lr", type=positive, help=_sizes("lr", "rate"))
-    size.add_argument("--steps", type=whole(1), help=_sizes("steps", "in all"))
-    size.add_argument("--seed", type=whole(0, 2**63 - 1), default=0, help="(default: 0)")
-    size.add_argument(
-        "--threads",
-        type=whole(1),
-        default=os.cpu_count() or 1,
-        help="they change nothing but the time",
-    )
+
+
+def _of_network(group: Group) -> None:
+    whole = arguments.whole
+    group.add_argument("--size", choices=SIZES, default="small", help="(default: small)")
+    group.add_argument("--process", choices=PROCESSES, default="uniform", help="(default: uniform)")
+    group.add_argument("--width", type=whole(1), help=_sizes("width"))
+    group.add_argument("--blocks", type=whole(1), help=_sizes("blocks"))
+    group.add_argument("--heads", type=whole(1), help=_sizes("heads", "of attention"))
+    group.add_argument("--dropout", type=arguments.share, default=0.0, help="(default: 0)")
+    group.add_argument("--batch", type=whole(1), help=_sizes("batch", "sequences a step"))
+    group.add_argument("--lr", type=arguments.positive, help=_sizes("lr", "rate"))
+    group.add_argument("--steps", type=whole(1), help=_sizes("steps", "in all"))
+    group.add_argument("--seed", type=whole(0, 2**63 - 1), default=0, help="(default: 0)")
+    group.add_argument(
+        "--threads", type=whole(1), default=os.cpu_count() or 1,
+        help="which change nothing but the time (default: one a core)",
+    )  # fmt: skip
 
 
 def execute(args: argparse.Namespace) -> int:
@@ -94,16 +97,14 @@ def execute(args: argparse.Namespace) -> int:
         sequences = _read(args, unit)
         of = run.begin(args.out, _settings(args, unit, sequences), sequences)
         _tell(of)
-        course = Course(of, stop)
-        network = Transformer.init(
-            of.settings.model(of.vocabulary.V), np.random.default_rng(of.settings.seed)
-        )
-        trained = train(
-            network, of.training, of.settings.training(), process=of.process,
-            checkpoint=of.checkpoint, every=course.every, threads=args.threads, about=of.about,
-            watch=course.step, probe=course.look, probe_at=course.looks,
-        )  # fmt: skip
-        course.close()
+        rng, size = np.random.default_rng(of.settings.seed), of.settings.model(of.vocabulary.V)
+        with contextlib.closing(Course(of, stop)) as course:
+            trained = train(
+                Transformer.init(size, rng), of.training, of.settings.training(),
+                process=of.process, checkpoint=of.checkpoint, every=course.every,
+                threads=args.threads, about=of.about, watch=course.step, probe=course.look,
+                probe_at=course.looks,
+            )  # fmt: skip
     if len(trained.losses) < of.settings.steps:
         print(f"stopped after step {len(trained.losses)}; the same command goes on from there")
         return INTERRUPTED
