@@ -41,6 +41,10 @@ class Unit(Protocol):
         """What a piece is, in the plural."""
 
     @property
+    def spaced(self) -> bool:
+        """Whether a piece takes the space before it."""
+
+    @property
     def special(self) -> frozenset[str]:
         """Pieces that no vocabulary keeps."""
 
@@ -56,6 +60,7 @@ class Characters:
     """A piece is a character."""
 
     name: str = field(default="characters", init=False)
+    spaced: bool = field(default=False, init=False)
     special: frozenset[str] = field(default=frozenset(), init=False)
 
     def cut(self, text: str) -> list[str]:
@@ -72,6 +77,7 @@ class Words:
     """A piece is a word or a mark, with the space before it, or another space: nothing is lost."""
 
     name: str = field(default="words", init=False)
+    spaced: bool = field(default=True, init=False)
     special: frozenset[str] = field(default=frozenset(), init=False)
 
     def cut(self, text: str) -> list[str]:
@@ -92,6 +98,7 @@ class Subwords:
 
     content: str = field(repr=False)
     name: str = field(default="tokens", init=False)
+    spaced: bool = field(default=True, init=False)
 
     @classmethod
     def read(cls, path: Path) -> "Subwords":

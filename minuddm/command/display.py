@@ -35,10 +35,10 @@ def line(vocabulary: Vocabulary, row: Tokens, pad: int | None = None) -> str:
 
 def pieces(vocabulary: Vocabulary, row: Tokens) -> list[str]:
     """Return what each of the tokens (L,) shows; MASK, which is none of them, a low line."""
-    shown, masked = [], row >= vocabulary.V
-    for k, part in enumerate(np.split(row, np.flatnonzero(masked))):
+    shown: list[str] = []
+    for k, part in enumerate(np.split(row, np.flatnonzero(row >= vocabulary.V))):
         if k:
-            shown.append(MASKED)
+            shown.append(" " * vocabulary.unit.spaced + MASKED)
         shown += vocabulary.spell(part[min(k, 1) :])
     return shown
 
@@ -52,7 +52,7 @@ def filling(row: Tokens, pad: int | None) -> int:
 def painted(shown: Sequence[str], changed: NDArray[np.bool_], certain: NDArray[np.float64]) -> str:
     """Return pieces (L,) on a line, the changed ones in the colour of how certain they are.
 
-    Green from .9 on, yellow from .5, else red; without colours they stand in brackets.
+    Green from .9 on, yellow from .5, else red.
     """
     parts = []
     for piece, new, sure in zip(map(plain, shown), changed, certain, strict=True):

@@ -59,7 +59,7 @@ def _of_run(of: Run) -> dict[str, str]:
     settings, unit, text = of.settings, of.vocabulary.unit.name, of.text
     said = {
         "run": str(of.folder),
-        "text": f"{text['name']}, SHA-256 {text['sha256'][:16]}…",
+        "text": f"{text['name']}, SHA-256 {text['sha256']:.16}…",
         "sequences": f"{len(of.training):,} of {settings.length} {unit}, and {len(of.held_out):,} "
         "held out" + (", a line each" if settings.lines else ""),
         "vocabulary": f"{of.vocabulary.V:,} {unit}",

@@ -23,6 +23,8 @@ from minuddm.command import arguments, display, run
 from minuddm.command.arguments import Parser
 from minuddm.command.run import Run
 from minuddm.command.settings import SCHEDULE
+from minuddm.denoiser import Denoiser
+from minuddm.process import Process
 from minuddm.reverse import restore
 from minuddm.samplers import HeatBath
 from minuddm.transformer import Transformer
@@ -75,8 +77,10 @@ def execute(args: argparse.Namespace) -> None:
     if (seen[held] == HOLE).any():
         missing = np.flatnonzero(held & (seen == HOLE))[0]
         raise ValueError(f"position {missing} cannot be known: it shows no token of the run")
-    rng = np.random.default_rng(args.seed)
-    drawn = draws(of, of.network(), seen, args.t, args.steps, args.draws, rng, held)
+    network, rng = of.network(), np.random.default_rng(args.seed)
+    # positions are relative to each other: the same weights read a text that is shorter
+    short = Transformer(replace(network.config, length=len(seen)), network.weights)
+    drawn = draws(short, of.process, seen, held, args.t, args.steps, args.draws, rng)
     best, certain = consensus(drawn)
     n = max(n, len(best) - display.filling(best, of.pad))
     show(of, seen[:n], best[:n], certain[:n])
@@ -90,36 +94,35 @@ def encoded(of: Run, text: str, mask: str | None = None) -> Tokens:
         raise ValueError(f"--mask must be one character, got {mask!r}")
     if mask is None and display.MASKED not in of.vocabulary.number:
         mask = display.MASKED
-    parts = [of.vocabulary.encode(part) for part in (text.split(mask) if mask else [text])]
-    tokens = parts[0]
-    for part in parts[1:]:
-        tokens = np.concatenate([tokens, [HOLE], part]).astype(np.int32)
+    tokens: list[int] = []
+    *before, last = text.split(mask) if mask else [text]
+    for part in before:
+        whole = part.removesuffix(" ") if of.vocabulary.unit.spaced else part
+        tokens += [*of.vocabulary.encode(whole).tolist(), HOLE]
+    tokens += of.vocabulary.encode(last).tolist()
     L = of.settings.length
     if len(tokens) > L:
         unit = of.vocabulary.unit.name
         raise ValueError(f"the text has {len(tokens)} {unit}, and the run's sequences {L}")
-    if of.pad is None:
-        return tokens
-    return np.append(tokens, np.full(L - len(tokens), of.pad)).astype(np.int32)
+    filling = [] if of.pad is None else [of.pad] * (L - len(tokens))
+    return np.array(tokens + filling, np.int32)
 
 
 def draws(
-    of: Run, network: Transformer, seen: Tokens, t: float, steps: int, n: int,
-    rng: np.random.Generator, held: NDArray[np.bool_],
+    denoiser: Denoiser, process: Process, seen: Tokens, held: NDArray[np.bool_], t: float,
+    steps: int, n: int, rng: np.random.Generator,
 ) -> Tokens:  # fmt: skip
-    """Return n restorations (n, L) of tokens (L,).
+    """Return n restorations (n, L) of tokens (L,) seen at time t, those `held` as they are.
 
-    What was in a hole is not known at time t either: a heat bath draws it given the others [T43],
-    in a few passes. Positions are relative, so the same weights read a text that is shorter.
+    What a hole showed is not known: a heat bath draws it given the others [T43], in a few passes.
     """
     rows, alpha = np.tile(seen, (n, 1)), float(SCHEDULE.alpha(t))
     holes = rows == HOLE
-    rows[holes] = of.process.noise(rows.shape, rng)[holes]
-    short = Transformer(replace(network.config, length=len(seen)), network.weights)
+    rows[holes] = process.noise(rows.shape, rng)[holes]
     if number := int(holes[0].sum()):
         fill = HeatBath(_PASSES * number)
-        fill(short, of.process, rows, alpha, holes, rng.spawn(n))
-    return restore(short, rows, t, SCHEDULE, steps, rng, process=of.process, known=held)
+        fill(denoiser, process, rows, alpha, holes, rng.spawn(n))
+    return restore(denoiser, rows, t, SCHEDULE, steps, rng, process=process, known=held)
 
 
 def consensus(drawn: Tokens) -> tuple[Tokens, NDArray[np.float64]]:

@@ -124,9 +124,10 @@ def open_run(folder: Path) -> Run:
     if not is_run(folder):
         raise ValueError(f"{folder} is no run: it has no {_SETTINGS}; minuddm train makes one")
     said = _json(folder / _SETTINGS)
+    text = said["text"] if isinstance(said.get("text"), dict) else {}
     try:
-        settings, text = Settings.read(said.get("settings")), said.get("text")
-        if not isinstance(text, dict) or not isinstance(text.get("sha256"), str):
+        settings = Settings.read(said.get("settings"))
+        if not all(isinstance(text.get(key), str) for key in ("name", "sha256")):
             raise ValueError("it does not name the text")
     except ValueError as error:
         raise ValueError(f"{folder / _SETTINGS} is damaged: {error}") from None
@@ -148,7 +149,7 @@ def _agree(there: Run, here: Run) -> None:
         if name != "steps" and begun[name] != value:
             raise ValueError(other.format(f"whose {name} is {begun[name]} and not {value}"))
     if there.text["sha256"] != here.text["sha256"]:
-        raise ValueError(other.format(f"of another text ({there.text.get('name')})"))
+        raise ValueError(other.format(f"of another text ({there.text['name']})"))
     if there.about != here.about or not np.array_equal(there.training, here.training):
         raise ValueError(other.format("which has cut this text otherwise"))
 
