@@ -105,16 +105,16 @@ def test_a_mask_stands_for_a_word_with_the_space_before_it(capsys):
 def test_a_hole_is_summed_over(process):
     """Draws are of P(x0 | what is seen): the joint law of data and seen tokens, by enumeration.
 
-    Of 4,000 draws a share is off by .04 with chance 1e-6 at most, and the chain adds .01. If a hole
+    Of 1,000 draws a share is off by .08 with chance 1e-6 at most, and the chain adds .01. If a hole
     held plain noise, the shares of the uniform process would be .65, .18 and .18.
     """
     data, alpha = np.array([[1, 0, 1], [2, 2, 1], [0, 1, 1]]), SCHEDULE.alpha(0.2)
     seen, held, rng = np.array([1, HOLE, 1], np.int32), np.zeros(3, bool), np.random.default_rng(0)
     law = process.marginal(data, alpha)[:, [0, 2], seen[[0, 2]]].prod(axis=1)
     ideal = DatasetIdeal(data, 3, process)
-    found = draws(ideal, process, seen, held, 0.2, 256, 4000, rng)
+    found = draws(ideal, process, seen, held, 0.2, 256, 1000, rng)
     shares = (found[:, None] == data).all(axis=2).mean(axis=0)
-    np.testing.assert_allclose(shares, law / law.sum(), atol=0.05)
+    np.testing.assert_allclose(shares, law / law.sum(), atol=0.09)
 
 
 def test_certainty_is_how_many_draws_agree_with_the_one_that_agrees_best():
