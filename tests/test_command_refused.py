@@ -139,6 +139,7 @@ def test_a_damaged_run_is_one_line_that_names_the_file(name, damage, capsys):
         (["sample", "-n", "0"], "must be in 1 … 10000, got 0"),
         (["info", "text.txt"], "text.txt is damaged or not a checkpoint"),
         (["info", "gone"], "gone does not exist"),
+        (["info", "."], ". holds neither a run nor a published network"),
     ],
 )
 def test_questions_that_have_no_answer_are_one_line(words, message, capsys):

@@ -90,6 +90,8 @@ def _of_log(of: Run) -> dict[str, str]:
 
 
 def _of_file(path: Path, length: int | None, mask: int | None) -> dict[str, str]:
+    if path.is_dir() and not (path / "config.json").exists():
+        raise ValueError(f"{path} holds neither a run nor a published network with its config.json")
     if path.is_dir() or path.suffix == ".ckpt" or path.with_name("config.json").exists():
         network = load_published(path, length=length, mask=mask)
         process = "masked" if network.config.states > network.config.vocab else "uniform"
