@@ -12,6 +12,8 @@ import pytest
 from experiments.explorer import checkpoints, messages
 from experiments.explorer.__main__ import main
 from minuddm import Absorbing, ModelConfig, TrainConfig, Transformer, load_text
+from minuddm.command import program as minuddm
+from minuddm.command.run import open_run
 from minuddm.train import train
 from tests.test_program import start
 
@@ -69,6 +71,22 @@ def test_the_sequences_of_a_checkpoint_are_those_it_was_trained_on(trained, text
         assert checkpoints.first(training.tokens, hashlib.sha256(
             training.tokens[:P].tobytes()).hexdigest()) == P  # fmt: skip
     assert checkpoints.first(training.tokens, "") is None
+
+
+def test_what_minuddm_train_left_is_shown_with_its_own_sequences(text, tmp_path, capsys):
+    small = ["--steps", "3", "--length", "24", "--width", "16", "--heads", "2", "--blocks", "1"]
+    run = tmp_path / "run"
+    assert minuddm.main(["train", str(text), "--out", str(run), *small]) == 0
+    main([str(run), "--export", str(tmp_path / "page.html"), "--times", "0.3", "--grid", "4"])
+    (shown,) = exported(tmp_path / "page.html")["runs"]
+    of = open_run(run)
+    assert shown["name"] == f"run: P = {len(of.training):,} (16 × 1, 3 steps)"
+    assert shown["training"] == of.training[: messages.RECORDED].tolist()
+    assert shown["unseen"] == of.held_out[: messages.RECORDED].tolist()
+    assert minuddm.main(["train", str(text), "--words", "--out", str(tmp_path / "w"), *small]) == 0
+    with pytest.raises(SystemExit, match="2"):
+        main([str(tmp_path / "w"), "--export", str(tmp_path / "words.html")])
+    assert "has learnt words; shown are characters" in capsys.readouterr().err
 
 
 def test_a_run_is_named_by_file_or_folder_and_of_either_process(trained, text, tmp_path, capsys):

@@ -28,8 +28,9 @@ def command_line() -> CommandLine:
     p.prog = "python -m experiments.explorer"
     p.epilog = f"{p.epilog} Ctrl-C is how the server ends, with 0."
     p.add_argument("runs", type=Path, nargs="*", metavar="RUN", default=argparse.SUPPRESS,
-                   help="a checkpoint (*.safetensors) or a folder of some; --data names its text "
-                   "(without any: those of the main job, in its folder's cells)")  # fmt: skip
+                   help="the folder of a minuddm train; or a checkpoint (*.safetensors) or a "
+                   "folder of some, whose text --data names (without any: those of the main job, "
+                   "in its folder's cells)")  # fmt: skip
     p.add_argument("--port", type=whole(0, 65535), default=PORT, help="of the page; 0 is any free")
     p.add_argument("--export", type=Path, metavar="FILE",
                    help="write a page with recorded runs, from --times, and end")  # fmt: skip

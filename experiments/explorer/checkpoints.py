@@ -3,7 +3,7 @@
 A checkpoint holds no sequences but their SHA-256 [`minuddm.checkpoint`]. The main job shuffles a
 text by seed and trains on the first P sequences of what is not held out; so its sequences are the
 first P whose digest stands in the header, and P is found with them. Where no P is, the network is
-shown alone.
+shown alone. The folder of a `minuddm train` holds its sequences beside the checkpoint.
 """
 
 import hashlib
@@ -23,6 +23,8 @@ from experiments.kit.record import RESULTS
 from experiments.kit.settings import PROCESSES, SCHEDULE
 from minuddm import Corpus, Process, checkpoint_metadata, load_model
 from minuddm.checks import Tokens
+from minuddm.command.run import Run as TrainedRun
+from minuddm.command.run import is_run, open_run
 
 
 class Sequences(NamedTuple):
@@ -58,6 +60,8 @@ def files(runs: Sequence[Path]) -> list[Path]:
         if not run.exists():
             raise ValueError(f"{run} does not exist")
         own = sorted(run.glob("*.safetensors")) if run.is_dir() else [run]
+        if is_run(run):
+            own = [open_run(run).checkpoint]
         if not own:
             raise ValueError(f"{run} holds no checkpoint (*.safetensors)")
         found += own
@@ -84,6 +88,8 @@ def subjects(paths: Sequence[Path], args: Namespace) -> list[Subject]:
 
 def _subject(path: Path, read: Any) -> tuple[tuple[Any, ...], Any, Subject]:
     """Return what a checkpoint's place depends on, what it is one of, and its subject."""
+    if is_run(path.parent):
+        return _of_run(open_run(path.parent))
     header = checkpoint_metadata(path)
     try:
         training = json.loads(header["training"])
@@ -106,6 +112,21 @@ def _subject(path: Path, read: Any) -> tuple[tuple[Any, ...], Any, Subject]:
     subject = Subject(name, network, process, alphabet, trained, unseen, pad)
     kind = (masked, size.width, size.blocks, P or path)
     return (masked, size.width, size.blocks, P, seed, -steps, str(path)), kind, subject
+
+
+def _of_run(run: TrainedRun) -> tuple[tuple[Any, ...], Any, Subject]:
+    """Return the same of what `minuddm train` has left."""
+    if run.settings.unit != "characters":
+        raise ValueError(f"{run.folder} has learnt {run.settings.unit}; shown are characters")
+    s, P, network = run.settings, len(run.training), run.network()
+    steps = int(checkpoint_metadata(run.checkpoint)["step"])
+    masked = ", masked" if s.process == "masked" else ""
+    name = f"{run.folder.name}: P = {P:,} ({s.width} × {s.blocks}, {steps:,} steps{masked})"
+    alphabet = "".join(run.vocabulary.pieces)
+    tokens = run.training, run.held_out, run.pad
+    subject = Subject(name, network, run.process, alphabet, *tokens)
+    kind = (masked, s.width, s.blocks, run.folder)
+    return (masked, s.width, s.blocks, P, s.seed, -steps, str(run.folder)), kind, subject
 
 
 def _process(path: Path, header: dict[str, str], V: int) -> Process:

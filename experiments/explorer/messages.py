@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.explorer.runs import Restoring, Subject, corrupted, restorings
-from experiments.kit.commandline import SOONEST
 from experiments.kit.settings import PROCESSES
 from minuddm import checks
 from minuddm.checks import Tokens
+from minuddm.command.arguments import SOONEST
 
 KEYS = ("run", "clean", "shown", "t", "seed")
 SOURCES = ("training", "unseen")
