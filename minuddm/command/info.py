@@ -106,8 +106,8 @@ def _of_file(path: Path, length: int | None, mask: int | None) -> dict[str, str]
         "file": f"{path}, a checkpoint of this project",
         "network": _size(network),
         "process": header.get("process", "uniform"),
-        "training": f"step {header['step']}; {fields}",
-        "sequences": f"SHA-256 {header['tokens_sha256'][:16]}…",
+        "training": f"step {header.get('step', 'unknown')}; {fields}",
+        "sequences": f"SHA-256 {header.get('tokens_sha256', 'unknown'):.16}…",
     }
     theirs = header.keys() - {"format", "model", "step", "sha256", "tokens_sha256", *said}
     return said | {name: plain(header[name])[:_MOST] for name in sorted(theirs)}
