@@ -13,6 +13,7 @@ from minuddm.probes import (
     divergence,
     entropy,
     held_out_nelbo,
+    leave_one_out_entropy,
     plateau_left,
     recovery,
 )
@@ -63,6 +64,25 @@ def test_entropy_of_certainty_is_zero_and_of_ignorance_log_v():
     with np.errstate(divide="ignore"):
         np.testing.assert_array_equal(entropy(np.log([1.0, 0.0, 0.0])), 0)
     assert entropy(np.full(7, -np.log(7))) == pytest.approx(np.log(7))
+
+
+@pytest.mark.parametrize(
+    "shape, V", [((), 28), ((0, 3), 2), ((300, 32), 28), ((2, 3), 2**17), ((3,), 2**18)]
+)
+def test_the_entropy_of_many_laws_is_that_of_each(shape, V):
+    laws = np.random.default_rng(0).standard_exponential((*shape, V))
+    log_p = np.log(laws / laws.sum(axis=-1, keepdims=True)).astype(np.float32)
+    each = [entropy(row) for row in log_p.reshape(-1, V)]
+    found = entropy(log_p)
+    assert found.shape == shape
+    np.testing.assert_array_equal(found.ravel(), np.reshape(each, -1))
+
+
+def test_the_leave_one_out_entropy_alone_is_the_same():
+    memory = DatasetIdeal(X, 5)
+    both = conditional_entropy(memory, X, 0.6, batch=7)
+    alone = leave_one_out_entropy(memory, X, 5, 0.6, batch=16)
+    np.testing.assert_array_equal(alone, both.loo)
 
 
 def test_divergence_is_zero_for_itself_and_log_v_for_ignorance_of_a_certainty():

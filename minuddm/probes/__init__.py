@@ -15,7 +15,13 @@ transition   the number of sequences at which memory turns into generalisation
 from minuddm.probes.channel import alpha_of_capacity, channel_capacity
 from minuddm.probes.critic import NGram
 from minuddm.probes.curvature import Curvature, curvature
-from minuddm.probes.entropy import ConditionalEntropy, conditional_entropy, divergence, entropy
+from minuddm.probes.entropy import (
+    ConditionalEntropy,
+    conditional_entropy,
+    divergence,
+    entropy,
+    leave_one_out_entropy,
+)
 from minuddm.probes.intervals import Interval, bootstrap_mean, mean_interval, student_interval
 from minuddm.probes.perplexity import held_out_nelbo, nelbo_by_level
 from minuddm.probes.recovery import Recovery, recovery
@@ -58,6 +64,7 @@ __all__ = [
     "from_the_widest",
     "held_out_nelbo",
     "kinds",
+    "leave_one_out_entropy",
     "mean_interval",
     "nearest",
     "nelbo_by_level",

@@ -14,9 +14,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from minuddm import checks
 from minuddm.denoiser import Denoiser, posterior
-from minuddm.process import Process
+from minuddm.process import Process, given_or_uniform
 
 _BATCH = 256
+_BLOCK = 2**17  # log-probabilities that are widened to float64 at a time
 
 
 class ConditionalEntropy(NamedTuple):
@@ -27,10 +28,18 @@ class ConditionalEntropy(NamedTuple):
 
 
 def entropy(log_p: ArrayLike) -> NDArray[np.float64]:
-    """Return -Σ p log p over the last axis, in nats, with 0 log 0 = 0."""
-    log_p = np.asarray(log_p, dtype=np.float64)
-    p = np.exp(log_p)
-    return np.asarray(-(p * np.where(p > 0, log_p, 0.0)).sum(axis=-1))
+    """Return -Σ p log p over the last axis, in nats, with 0 log 0 = 0.
+
+    In float64, some laws at a time: beside a large table of them nothing of its size is held.
+    """
+    laws = np.asarray(log_p)
+    rows = laws.reshape(-1, laws.shape[-1]) if laws.size else np.empty((0, 1))
+    out, block = np.zeros(laws.shape[:-1]), max(1, _BLOCK // rows.shape[-1])
+    for start in range(0, len(rows), block):
+        part = np.asarray(rows[start : start + block], dtype=np.float64)
+        p = np.exp(part)
+        out.reshape(-1)[start : start + block] = -(p * np.where(p > 0, part, 0.0)).sum(axis=-1)
+    return out
 
 
 def divergence(log_p: ArrayLike, log_q: ArrayLike) -> NDArray[np.float64]:
@@ -62,3 +71,25 @@ def conditional_entropy(
         loo[part] = entropy(log_p)
         after[part] = entropy(posterior(log_p, x[part], alpha, process))
     return ConditionalEntropy(loo, after)
+
+
+def leave_one_out_entropy(
+    denoiser: Denoiser,
+    tokens: ArrayLike,
+    V: int,
+    alpha: float,
+    batch: int = _BATCH,
+    process: Process | None = None,
+) -> NDArray[np.float64]:
+    """Return the first of both alone, (N, L), at one alpha in [0, 1], for a quarter of the memory.
+
+    Nothing but the denoiser's answers is of size (batch, L, V).
+    """
+    process = given_or_uniform(process, checks.vocabulary(V))
+    x = checks.tokens(tokens, process.states, "tokens", ndim=2)
+    loo = np.empty(x.shape)
+    for start in range(0, len(x), checks.count(batch, "batch")):
+        part = x[start : start + batch]
+        log_p = process.leave_one_out(denoiser, part, np.full(len(part), alpha))
+        loo[start : start + batch] = entropy(log_p)
+    return loo
