@@ -86,6 +86,38 @@ def read_sequences(
     )
 
 
+def encoded_sequences(
+    files: str | Path | Sequence[str | Path],
+    vocabulary: Vocabulary,
+    length: int,
+    *,
+    lines: bool = False,
+    apart: int | None = None,
+) -> Tokens:
+    """Return the different sequences (N, L) of texts in a vocabulary that is given.
+
+    Lines filled up, or windows that begin `apart` pieces apart, L if not given, farther where they
+    would be too many. Nothing is held out. Raises `ValueError` with one line if there are none.
+    """
+    name, _, texts = read_texts(files)
+    if lines:
+        texts = [line for text in texts for line in text.split("\n") if line.strip()]
+    encoded = [vocabulary.encode(text) for text in texts]
+    if lines:
+        rows = _filled(encoded, vocabulary.number[PAD], length)
+    else:
+        long = [x for x in _stretches(encoded) if len(x) >= length]
+        rows = _cut(long, length, max(apart or length, sum(map(len, long)) // _MANY))
+    if not len(rows):
+        longest = max(map(len, _stretches(encoded)), default=0)
+        wanted = f"line of at most {length}" if lines else f"stretch of {length}"
+        raise ValueError(
+            f"{name} has no {wanted} {vocabulary.unit.name} that the network knows; the longest "
+            f"stretch has {longest}"
+        )
+    return _different(rows, rows[:0])
+
+
 def _windows(encoded: Sequence[Tokens], L: int, name: str) -> tuple[Tokens, Tokens, int]:
     """Return windows to learn from, windows held out, and the number of tokens in them."""
     ends = [max(L, len(x) // _SHARE) if len(x) >= 2 * L else 0 for x in encoded]
@@ -114,10 +146,8 @@ def _lines(
     encoded: Sequence[Tokens], pad: int, L: int, seed: int, name: str
 ) -> tuple[Tokens, Tokens, int]:
     """Return lines to learn from, lines held out, and the number of tokens in all such lines."""
-    fitting = [x for x in encoded if len(x) <= L and (x != HOLE).all()]
-    rows = np.full((len(fitting), L), pad, np.int32)
-    for row, x in zip(rows, fitting, strict=True):
-        row[: len(x)] = x
+    rows = _filled(encoded, pad, L)
+    used = int(sum(len(x) for x in encoded if _fits(x, L)))
     rows = _different(rows, rows[:0])
     if len(rows) < 2:
         shortest = min(map(len, encoded))
@@ -127,7 +157,20 @@ def _lines(
         )
     order = np.random.default_rng(seed).permutation(len(rows))
     n = max(1, len(rows) // _SHARE)
-    return rows[order[n:]], rows[order[:n]], sum(map(len, fitting))
+    return rows[order[n:]], rows[order[:n]], used
+
+
+def _fits(x: Tokens, L: int) -> bool:
+    return len(x) <= L and bool((x != HOLE).all())
+
+
+def _filled(encoded: Sequence[Tokens], pad: int, L: int) -> Tokens:
+    """Return the lines (n, L) that are no longer than L and hold no hole, filled up."""
+    fitting = [x for x in encoded if _fits(x, L)]
+    rows = np.full((len(fitting), L), pad, np.int32)
+    for row, x in zip(rows, fitting, strict=True):
+        row[: len(x)] = x
+    return rows
 
 
 def _stretches(encoded: Iterable[Tokens]) -> list[Tokens]:

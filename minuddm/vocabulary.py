@@ -129,6 +129,14 @@ class Subwords:
         tokenizer.no_padding()
         return tokenizer
 
+    def all_pieces(self, V: int) -> tuple[str, ...]:
+        """Return its tokens 0 … V - 1 in their order; raises `ValueError` if they are fewer."""
+        pieces = [self._tokenizer.id_to_token(v) for v in range(V)]
+        known = tuple(piece for piece in pieces if piece is not None)
+        if len(known) < V:
+            raise ValueError(f"the tokenizer has {len(known)} of the network's {V} tokens")
+        return known
+
     @cached_property
     def special(self) -> frozenset[str]:
         """The special tokens and the unknown token."""

@@ -10,11 +10,14 @@ perplexity   the bound on held-out sequences [T8], [T9]
 channel      how much a corrupted token tells of the clean one [T42]
 intervals    over training seeds, or by bootstrap over sequences
 transition   the number of sequences at which memory turns into generalisation
+deployed     all that can be read off one network, without its training data [T46]
+verdicts     what may be concluded from that
 """
 
 from minuddm.probes.channel import alpha_of_capacity, channel_capacity
 from minuddm.probes.critic import NGram
 from minuddm.probes.curvature import Curvature, curvature
+from minuddm.probes.deployed import STARTS, Probed, Returned, evaluations, probe
 from minuddm.probes.entropy import (
     ConditionalEntropy,
     conditional_entropy,
@@ -22,10 +25,16 @@ from minuddm.probes.entropy import (
     entropy,
     leave_one_out_entropy,
 )
-from minuddm.probes.intervals import Interval, bootstrap_mean, mean_interval, student_interval
+from minuddm.probes.intervals import (
+    Interval,
+    bootstrap_mean,
+    mean_interval,
+    proportion_interval,
+    student_interval,
+)
 from minuddm.probes.perplexity import held_out_nelbo, nelbo_by_level
 from minuddm.probes.recovery import Recovery, recovery
-from minuddm.probes.samples import copies, kinds, nearest, threshold
+from minuddm.probes.samples import copies, kinds, nearest, threshold, twins
 from minuddm.probes.stability import (
     basin_radius,
     class_means,
@@ -40,14 +49,20 @@ from minuddm.probes.transition import (
     from_the_widest,
     plateau_left,
 )
+from minuddm.probes.verdicts import Gap, Verdict, gaps, memories, verdicts
 
 __all__ = [
+    "STARTS",
     "ConditionalEntropy",
     "Curvature",
     "Curve",
+    "Gap",
     "Interval",
     "NGram",
+    "Probed",
     "Recovery",
+    "Returned",
+    "Verdict",
     "alpha_of_capacity",
     "basin_radius",
     "bootstrap_mean",
@@ -60,18 +75,25 @@ __all__ = [
     "curves_meet",
     "divergence",
     "entropy",
+    "evaluations",
     "fixed_points",
     "from_the_widest",
+    "gaps",
     "held_out_nelbo",
     "kinds",
     "leave_one_out_entropy",
     "mean_interval",
+    "memories",
     "nearest",
     "nelbo_by_level",
     "plateau_left",
+    "probe",
+    "proportion_interval",
     "recovered_after",
     "recovery",
     "student_interval",
     "threshold",
     "token_classes",
+    "twins",
+    "verdicts",
 ]

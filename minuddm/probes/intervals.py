@@ -3,6 +3,7 @@
     one seed       bootstrap over sequences, which are the independent draws (tokens are not): draw
                    N of the N sequences with replacement, many times, and estimate anew; take the
                    2.5 % and 97.5 % quantiles (Efron & Tibshirani 1993, ch. 13)
+    shares         of yes and no: exact, by Clopper and Pearson
     several        Student's interval of the seeds' own estimates: each seed trained a network of
                    its own and drew sequences of its own, so their scatter holds both
 
@@ -58,6 +59,21 @@ def mean_interval(values: ArrayLike, rng: Generator) -> Interval:
     number = known.sum(axis=1)
     with np.errstate(invalid="ignore"):
         return student_interval(np.where(known, x, 0).sum(axis=1) / number)
+
+
+def proportion_interval(successes: int, n: int) -> Interval:
+    """Return the share of `successes` among n draws, and its exact 95 % interval; NaN for n = 0.
+
+    No less than 95 % of such intervals hold the true share (Clopper & Pearson 1934).
+    """
+    k, of = checks.count(successes, "successes", 0), checks.count(n, "n", 0)
+    if k > of:
+        raise ValueError(f"successes must be at most n = {of}, got {k}")
+    if of == 0:
+        return Interval(np.nan, np.nan, np.nan)
+    low = scipy.special.betaincinv(k, of - k + 1, 0.025) if k else 0.0
+    high = scipy.special.betaincinv(k + 1, of - k, 0.975) if k < of else 1.0
+    return Interval(k / of, float(low), float(high))
 
 
 def student_interval(estimates: ArrayLike) -> Interval:

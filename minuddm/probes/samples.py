@@ -47,6 +47,20 @@ def nearest(x: ArrayLike, sequences: ArrayLike) -> NDArray[np.float64]:
     return out
 
 
+def twins(x: ArrayLike) -> tuple[NDArray[np.float64], int]:
+    """Return the share of tokens (N,) in which each x (N, L) differs from the nearest other one.
+
+    Beside it the number of pairs that are copies of one another. NaN where there is no other.
+    """
+    one = checks.tokens(x, 2**31 - 1, "x", ndim=2)
+    if len(one) < 2:
+        return np.full(len(one), np.nan), 0
+    apart = scipy.spatial.distance.pdist(one, "hamming")
+    table = scipy.spatial.distance.squareform(apart)
+    np.fill_diagonal(table, np.inf)
+    return table.min(axis=1), int((apart <= COPY).sum())
+
+
 def copies(samples: ArrayLike, training: ArrayLike, within: float = COPY) -> NDArray[np.bool_]:
     """Return whether each sample (N,) is a copy: d(x, training) ≤ within."""
     theta = checks.fraction(within, "within", whole=True)

@@ -1,0 +1,184 @@
+"""Does a network remember? What may be concluded from what `minuddm.probes.deployed` has read.
+
+Of a memory the other tokens determine each token. So the entropy at t = 1e-5 of what returns from t
+stays near 0 as long as the network is a memory in that shell, and rises through .1 nats a token
+where it stops to be one [T46]. Sequence by sequence this is a share:
+
+    settled        the share of the sequences that return with at most .1 nats a token
+    remembers      settled are .9 of them or more; where a token of the language has about a nat,
+                   this is where the mean entropy crosses .1
+    generalises    settled are .1 of them or fewer: what the network makes is no memory
+    in between     any other share
+    undecided      fewer than six sequences, or a share whose exact 95 % interval reaches one half
+
+Certainty alone is no memory: a language in which the other tokens leave no doubt (a code) settles
+as well. What tells them apart is that a memory repeats itself, as it holds few sequences. So own
+samples *remember* only if two that returned are copies of one another, or most samples are copies
+of the text. n samples see repetition while there are fewer than about n²/7 memories; beyond,
+a network that is certain is left undecided.
+
+A text is remembered, sequence by sequence, if what returns is settled *and* has .9 of the changed
+tokens back; against a second text its recovery must be ahead by three standard errors, for a
+language that leaves no doubt brings back unseen sequences, too. Three errors occur by chance for
+one comparison in 370.
+
+What cannot be known. Entropy tells a memory from what is none; whether that has learnt the language
+or little at all, only the bound on a text says. A language of few sequences and a memory of them
+are one thing. And the start of own samples matters little: they end where the network ends from
+noise, so what they say of inner shells is what they say of t = 1, unless these shells reach it.
+
+The readings' errors are known from networks whose state was known (`KNOWN_ERROR`).
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+import scipy
+from numpy.typing import NDArray
+
+from minuddm.probes.deployed import STARTS, Probed, Returned
+from minuddm.probes.intervals import Interval, proportion_interval
+from minuddm.probes.samples import COPY, twins
+
+SURE = 0.1
+"""Nats: a sequence whose tokens have more on average is not settled."""
+NEARLY_ALL, HARDLY_ANY = 0.9, 0.1
+BEYOND_CHANCE = 3.0  # standard errors
+REMEMBERS, BETWEEN, GENERALISES = "remembers", "is in between", "generalises"
+FORGOTTEN, UNDECIDED = "does not remember", "undecided"
+KNOWN_ERROR: Mapping[float, tuple[float, float]] = {
+    0.1: (1.52, 1.52), 0.25: (1.74, 1.74), 0.5: (1.92, 1.92), 1.0: (0.84, 0.90),
+}  # fmt: skip
+"""By t, least and largest factor from the number P of training sequences at which the shell is lost
+to that at which the mean entropy rises through .1 nats. From 1: half of the samples are no copies,
+15 networks of three sizes on text and two sources (`experiments.estimators`). Before: recovery of
+training sequences from t falls through .95, one size, on text [T46]."""
+
+Array = NDArray[np.float64]
+
+
+class Verdict(NamedTuple):
+    """What the sequences of `subject` ("samples" or "text") say that return from t, and why.
+
+    share of them, with its exact 95 % interval, that are settled, or remembered if it is a text.
+    """
+
+    t: float
+    subject: str
+    word: str
+    why: str
+    share: Interval
+
+
+class Gap(NamedTuple):
+    """By how much the text is better known than the other one, from t, and in standard errors."""
+
+    t: float
+    difference: float
+    errors: float
+
+
+def verdicts(read: Probed) -> list[Verdict]:
+    """Return the verdicts on own samples by t, and those on a text, if there is one."""
+    own = [_of_samples(read, t) for t in STARTS]
+    return own + [_of_text(read, t) for t in read.text]
+
+
+def gaps(read: Probed) -> dict[str, list[Gap]]:
+    """Return what sets the text apart from the other one; empty unless both were given.
+
+    recovery: more of it, from each t but 1. entropy: nats a token less. bound: nats a token less up
+    to t. The standard errors are those of two independent means; what is undefined is left out.
+    """
+    if not read.against:
+        return {}
+    pairs = [(t, read.text[t], read.against[t]) for t in read.text]
+    bound = [read.levels[name].cumsum(axis=1).T for name in ("text", "against")]
+    return {
+        "recovery": [_gap(t, one.recovery, other.recovery) for t, one, other in pairs],
+        "entropy": [_gap(t, other.entropy, one.entropy) for t, one, other in pairs],
+        "bound": [_gap(t, b, a) for t, a, b in zip(STARTS, *bound, strict=True)],
+    }
+
+
+def memories(read: Probed) -> Interval:
+    """Return how many equally likely sequences would repeat as often as the samples do, and 95 %.
+
+    Of n samples n(n - 1)/2 pairs may be copies of one another, each with chance 1/M if M are
+    equally likely; their number is taken for a Poisson draw. Infinite where none repeats.
+    """
+    n, repeated = len(read.samples), twins(read.samples)[1]
+    pairs = n * (n - 1) / 2
+    few = scipy.special.gammaincinv(repeated, 0.025) if repeated else 0.0
+    many = scipy.special.gammaincinv(repeated + 1, 0.975)
+    return Interval(*(float(pairs / k) if k else np.inf for k in (repeated, many, few)))
+
+
+def _of_samples(read: Probed, t: float) -> Verdict:
+    back = read.own[t]
+    settled = back.entropy <= SURE
+    share = _share(settled)
+    word = _word(share, len(settled), GENERALISES)
+    why = f"{share.value:.0%} of what returns is certain of its tokens"
+    if word == REMEMBERS:
+        if read.copied is not None and read.copied.mean() >= NEARLY_ALL:
+            why += f", and {read.copied.mean():.0%} of the samples are copies of the text"
+        elif (back.apart <= COPY).any():
+            why += ", and sequences repeat"
+        else:
+            word = UNDECIDED
+            least = memories(read).low
+            why += (
+                f", but no two are alike: more than about {least:,.0f} memories, or a language "
+                "whose other tokens leave no doubt"
+            )
+    return Verdict(t, "samples", word, why, share)
+
+
+def _of_text(read: Probed, t: float) -> Verdict:
+    back = read.text[t]
+    kept = _kept(back)
+    share = _share(kept)
+    word = _word(share, len(kept), FORGOTTEN)
+    why = f"{share.value:.0%} of it comes back, certain of its tokens"
+    if word == REMEMBERS and read.against:
+        ahead = _gap(t, back.recovery, read.against[t].recovery).errors
+        if ahead < BEYOND_CHANCE:
+            word, why = UNDECIDED, why + ", and so does the other text"
+        else:
+            why += f", {ahead:.1f} standard errors ahead of the other text"
+    return Verdict(t, "text", word, why, share)
+
+
+def _kept(back: Returned) -> NDArray[np.bool_]:
+    """Return whether each sequence came back and is settled; where nothing changed is left out."""
+    known = ~np.isnan(back.recovery)
+    return (back.recovery[known] >= NEARLY_ALL) & (back.entropy[known] <= SURE)
+
+
+def _share(held: NDArray[np.bool_]) -> Interval:
+    return proportion_interval(int(held.sum()), len(held))
+
+
+def _word(share: Interval, n: int, none: str) -> str:
+    """Return what a share says; `none` where it is hardly any."""
+    if n < 6:  # even six of six leave an interval that hardly clears one half
+        return UNDECIDED
+    if share.value >= NEARLY_ALL:
+        return REMEMBERS if share.low > 0.5 else UNDECIDED
+    if share.value <= HARDLY_ANY:
+        return none if share.high < 0.5 else UNDECIDED
+    return BETWEEN
+
+
+def _gap(t: float, one: Array, other: Array) -> Gap:
+    """Return mean(one) - mean(other), and the same in standard errors, NaN left out."""
+    a, b = (x[np.isfinite(x)] for x in (one, other))
+    if min(len(a), len(b)) < 2:
+        return Gap(t, np.nan, np.nan)
+    difference = float(a.mean() - b.mean())
+    error = float(np.sqrt(a.var(ddof=1) / len(a) + b.var(ddof=1) / len(b)))
+    if error == 0:
+        return Gap(t, difference, np.inf * np.sign(difference) if difference else 0.0)
+    return Gap(t, difference, difference / error)
