@@ -17,7 +17,7 @@ from typing import Protocol, cast
 
 from minuddm.command.arguments import Parser
 
-COMMANDS = ("train", "sample", "restore", "info")
+COMMANDS = ("train", "sample", "restore", "probe", "info")
 INTERRUPTED = 130
 _ABOUT = """Train a discrete diffusion language model on a text, and see what it has learnt.
 
