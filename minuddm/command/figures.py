@@ -2,6 +2,7 @@
 
 import io
 import re
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -13,7 +14,7 @@ from minuddm.probes.verdicts import SURE
 
 _COLOUR = {"own": "#0072b2", "text": "#d55e00", "against": "#009e73"}
 _NAME = {"own": "its own samples", "text": "the text", "against": "the other text"}
-_STYLE = {"svg.hashsalt": "minuddm", "font.size": 10, "axes.spines.top": False,
+_STYLE: dict[Any, Any] = {"svg.hashsalt": "minuddm", "font.size": 10, "axes.spines.top": False,
           "axes.spines.right": False, "legend.frameon": False}  # fmt: skip
 _LEAST = 1e-3  # nats: the axis is linear below
 
