@@ -39,7 +39,7 @@ def paragraph(read: Probed) -> str:
     for one in verdicts(read):
         groups.setdefault((one.subject, one.word), []).append(one)
     said = [_sentence(subject, word, group) for (subject, word), group in groups.items()]
-    return " ".join([*said, _repetition(read), *_copied(read), *_apart(read)])
+    return " ".join([*said, _repetition(read), *_copied(read), *_bounds(read), *_apart(read)])
 
 
 def page(subject: Subject, read: Probed, how: str) -> str:
@@ -93,6 +93,16 @@ def _copied(read: Probed) -> Iterable[str]:
         yield f"{n} of its {len(read.copied)} samples are copies of the text."
 
 
+def _bounds(read: Probed) -> Iterable[str]:
+    for name, parts in read.levels.items():
+        bound, of = float(parts.sum(axis=1).mean()), "other " * (name == "against")
+        less = "less" if bound < np.log(read.V) else "no less"
+        yield (
+            f"Its bound on the {of}text is {bound:.2f} nats a token, {less} than the "
+            f"{np.log(read.V):.2f} (log V) of knowing nothing."
+        )
+
+
 def _apart(read: Probed) -> Iterable[str]:
     for quantity, found in gaps(read).items():
         known = [gap for gap in found if not np.isnan(gap.errors)]
@@ -108,11 +118,19 @@ def _errors_ahead(gap: Gap) -> str:
     return f"{many} standard errors {'ahead of' if gap.errors >= 0 else 'behind'}"
 
 
+def _known_error(of: Verdict) -> str:
+    """Return the factor, where it is known: of own samples at t = 1, of a text before."""
+    if of.t not in KNOWN_ERROR or (of.t == 1) != (of.subject == "samples"):
+        return "unknown"
+    return _factor(*KNOWN_ERROR[of.t])
+
+
+def _factor(low: float, high: float) -> str:
+    return f"{low:.2f}" + (f" to {high:.2f}" if high > low else "")
+
+
 def _errors() -> str:
-    parts = [
-        f"{low:g}" + (f" to {high:g}" if high > low else "") + f" times (t = {t:g})"
-        for t, (low, high) in KNOWN_ERROR.items()
-    ]
+    parts = [f"{_factor(*of)} times (t = {t:g})" for t, of in KNOWN_ERROR.items()]
     return (
         "The readings' errors are known from networks that were trained on more and more "
         f"sequences: certainty is lost at {_listed(parts)} the number of them at which the shell "
@@ -151,16 +169,17 @@ def _by_start(read: Probed) -> str:
     of = {"samples": read.own, "text": read.text}
     titles = [
         "t", "of", "verdict", "share (95 %)", f"entropy, nats ({SURE:g} is certain)", "recovery",
+        "known error in P",
     ]  # fmt: skip
     rows = [
         [
             f"{one.t:g}", one.subject, one.word,
             f"{one.share.value:.2f} ({one.share.low:.2f} to {one.share.high:.2f})",
-            *_means(of[one.subject][one.t]),
+            *_means(of[one.subject][one.t]), _known_error(one),
         ]
         for one in verdicts(read)
     ]  # fmt: skip
-    others = [[f"{t:g}", "other text", "", "", *_means(x)] for t, x in read.against.items()]
+    others = [[f"{t:g}", "other text", "", "", *_means(x), ""] for t, x in read.against.items()]
     return _table(titles, rows + others)
 
 

@@ -14,7 +14,7 @@ shell that is looked at. Own samples are read at the places where the network it
 text tells whether the inner shells around *its* sequences are basins. `minuddm.probes.verdicts`
 says what may be concluded.
 
-Conditionals (b, L, V) of a few sequences are held at a time, about 32 MB, whatever V is.
+Conditionals (b, L, V) of a few sequences are held at a time, 17 MB or one sequence a thread.
 """
 
 from collections.abc import Mapping
@@ -40,7 +40,7 @@ STARTS = (0.1, 0.25, 0.5, 0.75, 1.0)
 """The times from which the chain starts."""
 MOST = 2048
 """The largest number of samples, and of sequences of a text that are restored."""
-_TABLE = 2**25  # bytes of log-probabilities held at a time
+_TABLE = 2**24  # bytes of log-probabilities held at a time
 _BATCH = 256  # sequences at a time where these would be more
 _DRAWS = 4  # passes over a text for each part of its bound
 
