@@ -35,9 +35,11 @@ from minuddm.probes import Probed, Returned, evaluations, gaps, memories, probe,
 from minuddm.probes.deployed import MOST, STARTS, at_a_time
 from minuddm.reverse import restore
 from minuddm.sequences import encoded_sequences
+from minuddm.weights import number_of_weights
 
 PAGE, NUMBERS = "probe.html", "probe.json"
 _FOLDER = Path("minuddm-probe")
+_LARGE = 10_000_000  # weights whose copies are not small any more
 
 
 def options(parser: Parser) -> None:
@@ -69,8 +71,9 @@ def options(parser: Parser) -> None:
         "--seed", type=whole(0, 2**63 - 1), default=0, help="of every draw (default: 0)"
     )
     size.add_argument(
-        "--threads", type=whole(1), default=os.cpu_count() or 1,
-        help="they change nothing but the time",
+        "--threads", type=whole(1),
+        help="they change nothing but the time; each has a copy of the network's matrices "
+        f"(default: one a core, and one alone from {_LARGE // 10**6} million weights on)",
     )  # fmt: skip
     of = parser.add_argument_group("a published network")
     of.add_argument("--length", type=whole(1), help="where its configuration has none")
@@ -80,17 +83,19 @@ def options(parser: Parser) -> None:
 def execute(args: argparse.Namespace) -> None:
     """Probe the network, write page and numbers, and print the verdicts."""
     subject = open_subject(args.run, args.length, args.mask, args.tokenizer)
-    texts = _texts(args, subject)
-    args.out.mkdir(parents=True, exist_ok=True)
+    texts: dict[str, Any] = _texts(args, subject)
+    _make(args.out)
     begun = time.perf_counter()
-    V, L = subject.network.config.vocab, subject.network.config.length
+    config = subject.network.config
+    threads = args.threads or (number_of_weights(config) < _LARGE and os.cpu_count()) or 1
     numbers = {name: len(texts[name]) for name in ("text", "against") if name in texts}
-    asked = evaluations(V, L, args.steps, args.n, **numbers, process=subject.process)
-    _tell(subject, asked, args)
+    size = config.vocab, config.length
+    asked = evaluations(*size, args.steps, args.n, **numbers, process=subject.process)
+    _tell(subject, asked, args.n, threads)
     with _counted(subject.network, asked) as denoiser:
         read = probe(
-            denoiser, V, L, SCHEDULE, args.steps, np.random.default_rng(args.seed), **texts,
-            samples=args.n, process=subject.process, threads=args.threads,
+            denoiser, *size, SCHEDULE, args.steps, np.random.default_rng(args.seed), **texts,
+            samples=args.n, process=subject.process, threads=threads,
         )  # fmt: skip
     how = (
         f"{args.n} samples, chains of {args.steps} steps from noise, seed {args.seed}; the network "
@@ -125,12 +130,20 @@ def _texts(args: argparse.Namespace, subject: Subject) -> dict[str, Tokens]:
     return found | {"among": encoded_sequences(args.text, *of, lines=subject.lines, apart=1)}
 
 
-def _tell(subject: Subject, asked: int, args: argparse.Namespace) -> None:
+def _make(folder: Path) -> None:
+    """Make the folder before anything is computed for it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(f"the folder {folder} cannot be made: {error.strerror}") from None
+
+
+def _tell(subject: Subject, asked: int, samples: int, threads: int) -> None:
     """Say how long it will take, from a step of the chain that is timed."""
-    config, threads = subject.network.config, args.threads
+    config = subject.network.config
     batch = at_a_time(config.vocab, config.length, threads)
     seconds = 0.0
-    for n in (1, min(args.n, batch * threads)):  # the first may compile
+    for n in (1, min(samples, batch * threads)):  # the first may compile
         noise = subject.process.noise((n, config.length), np.random.default_rng(0))
         before = time.perf_counter()
         restore(
@@ -140,7 +153,7 @@ def _tell(subject: Subject, asked: int, args: argparse.Namespace) -> None:
         seconds = (time.perf_counter() - before) / (2 * n)  # two calls: noise, and the last step
     print(
         f"{subject.name}: the network reads {asked:,} sequences of {config.length} tokens, "
-        f"{batch * threads} at a time, in about {_duration(seconds * asked)}",
+        f"{min(samples, batch * threads)} at a time, in about {_duration(seconds * asked)}",
         file=sys.stderr,
     )
 
