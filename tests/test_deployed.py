@@ -244,12 +244,37 @@ def test_gaps_count_standard_errors_of_two_independent_means():
     of = made_up(
         0, 6, text=text([1.0, 1.0, 0.5, 0.5]), against=text([0.5, 0.0, np.nan, 0.25]),
         levels={name: np.ones((4, 5)) for name in ("text", "against")},
+        sequences={"text": 4, "against": 4},
     )  # fmt: skip
     [gap] = gaps(of)["recovery"]
-    error = np.sqrt((1 / 12) / 4 + (1 / 16) / 3)
+    error = np.sqrt((4 * 1 / 16 + 3 * 1 / 24) / 5 * (1 / 4 + 1 / 3))
     assert gap.difference == 0.5
     assert gap.errors == pytest.approx(0.5 / error)
     assert [one.errors for one in gaps(of)["bound"]] == [0] * 5
+
+
+def test_returns_of_one_sequence_are_no_sequences_of_their_own():
+    """A sequence that returns twice counts once in a standard error, with its mean."""
+    came = {"text": [1.0, 0.0, 0.5, np.nan], "against": [0.0, 0.25, 0.5]}
+
+    def gap(sequences, text):
+        back = {name: {0.1: Returned(np.asarray(of), np.asarray(of), np.zeros(len(of)))}
+                for name, of in (("text", text), ("against", came["against"]))}  # fmt: skip
+        levels = {name: np.ones((3, 5)) for name in came}
+        known = {"text": sequences, "against": 3}
+        made = made_up(0, 6, **back, levels=levels | {"text": np.ones((len(text), 5))},
+                       sequences=known)  # fmt: skip
+        return gaps(made)["recovery"][0]
+
+    assert gap(2, came["text"]) == gap(2, [0.5, 0.5])
+    assert gap(1, [0.75]).errors == pytest.approx(0.5 / np.sqrt(0.125 / 2 * (1 + 1 / 3)))
+
+
+def test_a_text_of_one_sequence_returns_as_often_as_there_are_samples():
+    of = read(DatasetIdeal(PATTERNS, V), text=PATTERNS[:1], against=OTHERS)
+    assert len(of.text[0.5].entropy) == N
+    assert words(of, "text")[0.5] == REMEMBERS
+    assert not of.copied.all()
 
 
 @pytest.mark.parametrize(

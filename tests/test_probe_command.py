@@ -12,8 +12,8 @@ from minuddm.command import probe as command
 from minuddm.command.program import main
 from minuddm.command.subject import open_subject
 from minuddm.probes import STARTS
+from tests.command import TEXT, TINY, enter, refused
 from tests.published import CHECKPOINT, HUB
-from tests.test_command import TEXT, TINY, refused
 from tests.test_report import Page
 from tests.test_vocabulary import tokenizer
 
@@ -23,8 +23,7 @@ HOSTILE = "<script>alert('1')</script>&amp;<img src=x onerror=y>"
 
 @pytest.fixture(autouse=True)
 def here(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    Path("text.txt").write_text(TEXT)
+    enter(tmp_path, monkeypatch)
     Path("other.txt").write_text(TEXT[::-1])
     return tmp_path
 
@@ -114,13 +113,13 @@ def test_no_text_and_no_name_is_taken_for_html(capsys):
     assert not re.search(r"<(script|img|b)\b", page)
 
 
-def test_a_text_of_one_sequence_is_read_and_leaves_the_verdict_open(capsys):
+def test_a_text_of_one_sequence_is_corrupted_several_times(capsys):
     main(["train", "text.txt", *TINY, "--length", "16"])
     Path("one.txt").write_text(TEXT[:16])
-    said, page, numbers = probed(capsys, "--text", "one.txt", "--against", "one.txt")
+    _, page, numbers = probed(capsys, "--text", "one.txt", "--against", "other.txt")
     asks_for_nothing(page)
-    assert {one["word"] for one in numbers["verdicts"] if one["subject"] == "text"} == {"undecided"}
-    assert "undecided whether this network remembers the text" in said.out
+    assert {len(back["entropy"]) for back in numbers["text"].values()} == {6}
+    assert numbers["sequences"] == {"text": 1, "against": 6}
 
 
 def test_an_interrupt_leaves_nothing_half_written(monkeypatch, capsys):
@@ -139,6 +138,7 @@ def test_an_interrupt_leaves_nothing_half_written(monkeypatch, capsys):
     ("words", "message"),
     [
         (["gone"], "gone does not exist"),
+        (["."], ". holds neither a run nor a published network with its config.json"),
         (["text.txt"], "text.txt is damaged or not a checkpoint"),
         (["--against", "text.txt"], "--against is compared with --text, which is not given"),
         (["--text", "gone.txt"], "gone.txt is neither pydoc, names nor a file that exists"),

@@ -10,7 +10,7 @@ from minuddm.command.figures import on_the_way, returning
 from minuddm.command.subject import Subject
 from minuddm.probes import Gap, Probed, Returned, Verdict, gaps, memories, verdicts
 from minuddm.probes.samples import twins
-from minuddm.probes.verdicts import KNOWN_ERROR, SURE, UNDECIDED
+from minuddm.probes.verdicts import BETWEEN, KNOWN_ERROR, SURE, UNDECIDED
 
 _ROWS = 6  # of the most, and of the least certain samples
 _LONGEST = 400  # characters of a sequence that are shown
@@ -66,11 +66,14 @@ def page(subject: Subject, read: Probed, how: str) -> str:
 
 def _sentence(subject: str, word: str, group: Sequence[Verdict]) -> str:
     """Return what several starts say alike, with the reason of the last one."""
-    times, of = _listed([f"{one.t:g}" for one in group]), " the text" * (subject == "text")
+    times, last = _listed([f"{one.t:g}" for one in group]), group[-1]
+    of, where = " the text" * (subject == "text"), f" (t = {last.t:g})" * (len(group) > 1)
     what = f"this network {word}{of}"
     if word == UNDECIDED:
         what = f"it is undecided whether this network remembers{of}"
-    return f"At t = {times} {what}: {group[-1].why}."
+    elif word == BETWEEN and of:
+        what = "this network remembers some of the text"
+    return f"At t = {times} {what}: {last.why}{where}."
 
 
 def _repetition(read: Probed) -> str:
@@ -109,7 +112,8 @@ def _apart(read: Probed) -> Iterable[str]:
         if known:
             most = max(known, key=lambda gap: abs(gap.errors))
             yield (
-                f"In {quantity} the text is {_errors_ahead(most)} the other text at t = {most.t:g}."
+                f"By its {quantity} the text is {_errors_ahead(most)} the other text at "
+                f"t = {most.t:g}."
             )
 
 

@@ -180,7 +180,7 @@ def numbers_of(subject: Subject, read: Probed) -> dict[str, Any]:
         "verdicts": [one._asdict() | {"share": _plain(one.share)} for one in verdicts(read)],
         "gaps": {name: [_plain(gap) for gap in of] for name, of in gaps(read).items()},
         "memories": _plain(about),
-        "samples": read.samples.tolist(),
+        "sequences": dict(read.sequences), "samples": read.samples.tolist(),
         "copied": None if read.copied is None else read.copied.tolist(),
         "way": {"t": _plain(read.times), "entropy": _plain(read.way)},
         "own": _returned(read.own), "text": _returned(read.text),

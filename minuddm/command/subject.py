@@ -57,6 +57,8 @@ def open_subject(
         return Subject(str(path), of.network(), of.process, of.vocabulary, of.settings.lines)
     if path == run.DEFAULT and not path.exists():
         raise ValueError(f"{path} does not exist; minuddm train makes it, or name another")
+    if path.is_dir() and not (path / "config.json").exists():
+        raise ValueError(f"{path} holds neither a run nor a published network with its config.json")
     if path.is_dir() or path.suffix == ".ckpt" or path.with_name("config.json").exists():
         network, alphabet = load_published(path, length=length, mask=mask), ""
     else:

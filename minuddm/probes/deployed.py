@@ -74,6 +74,7 @@ class Probed:
     text: Mapping[float, Returned] = field(default_factory=dict)
     against: Mapping[float, Returned] = field(default_factory=dict)
     levels: Mapping[str, Array] = field(default_factory=dict)  # (n, 5), nats per token
+    sequences: Mapping[str, int] = field(default_factory=dict)  # of each text, in equal parts of n
     copied: NDArray[np.bool_] | None = None  # (n,)
 
 
@@ -94,11 +95,12 @@ def probe(
 ) -> Probed:
     """Read a denoiser of sequences (·, L) over V values; the chain has `steps` steps from noise.
 
-    text (N, L) and against (M, L): of each, `samples` sequences are restored, chosen by chance.
-    Copies are sought `among` sequences (K, L), the text if not given. What is read of the samples
-    does not depend on the texts. The process is uniform if not given; threads share out what is
-    restored. Raises `ValueError` for sequences of another length or other tokens, more than 2048
-    samples, and `against` without a text.
+    text (N, L) and against (M, L): of each, `samples` sequences are restored, chosen by chance; if
+    they are fewer, each is corrupted as many times as fit. Copies are sought `among` sequences
+    (K, L), the text if not given. What is read of the samples does not depend on the texts. The
+    process is uniform if not given; threads share out what is restored. Raises `ValueError` for
+    sequences of another length or other tokens, more than 2048 samples, and `against` without a
+    text.
     """
     process, n = given_or_uniform(process, checks.vocabulary(V)), _number(samples)
     if against is not None and text is None:
@@ -124,6 +126,10 @@ def probe(
     return Probed(
         V, L, steps, process, found, time_grid(1.0, steps), way, own, **read,
         levels={name: chain.levels(x, chance) for name, (x, chance) in given.items()},
+        sequences={
+            name: min(n, len(np.asarray(x)))
+            for name, x in (("text", text), ("against", against)) if x is not None
+        },
         copied=None if places is None else copies(found, places),
     )  # fmt: skip
 
@@ -151,7 +157,7 @@ def evaluations(
     calls = {t: len(time_grid(t, steps)) for t in STARTS}
     returning = sum(calls[t] + asked for t in STARTS[:-1])
     bound = _DRAWS * len(STARTS)
-    texts = min(n, text) + min(n, against)
+    texts = sum(min(n, number) * max(1, n // number) for number in (text, against) if number)
     return n * (calls[1.0] + asked + returning) + texts * (returning + bound)
 
 
@@ -219,9 +225,9 @@ def _number(samples: int) -> int:
 def _chosen(
     x: ArrayLike, name: str, V: int, L: int, n: int, rng: Generator
 ) -> tuple[Tokens, Generator]:
-    """Return n of the sequences x (N, L), all if they are fewer, and what is to draw for them."""
+    """Return n of the sequences x (N, L), or each several times, and what is to draw for them."""
     tokens = checks.tokens(x, V, name, ndim=2, L=L)
     if len(tokens) == 0:
         raise ValueError(f"{name} must hold at least one sequence")
     rows = np.sort(rng.choice(len(tokens), min(n, len(tokens)), replace=False))
-    return tokens[rows], rng
+    return np.repeat(tokens[rows], max(1, n // len(tokens)), axis=0), rng

@@ -17,10 +17,12 @@ samples *remember* only if two that returned are copies of one another, or most 
 of the text. n samples see repetition while there are fewer than about n²/7 memories; beyond,
 a network that is certain is left undecided.
 
-A text is remembered, sequence by sequence, if what returns is settled *and* has .9 of the changed
+A text is remembered, return by return, if what returns is settled *and* has .9 of the changed
 tokens back; against a second text its recovery must be ahead by three standard errors, for a
-language that leaves no doubt brings back unseen sequences, too. Three errors occur by chance for
-one comparison in 370.
+language that leaves no doubt brings back unseen sequences, too. If both texts are of one kind and
+have many sequences, three errors occur by chance for one comparison in 370. Of a text with fewer
+sequences than samples each returns several times: its share is one of returns, its standard error
+still one over sequences, with the variance of both texts together.
 
 What cannot be known. Entropy tells a memory from what is none; whether that has learnt the language
 or little at all, only the bound on a text says. A language of few sequences and a memory of them
@@ -45,6 +47,7 @@ SURE = 0.1
 """Nats: a sequence whose tokens have more on average is not settled."""
 NEARLY_ALL, HARDLY_ANY = 0.9, 0.1
 BEYOND_CHANCE = 3.0  # standard errors
+_LEAST = 6  # sequences: the interval of six of six just clears one half
 REMEMBERS, BETWEEN, GENERALISES = "remembers", "is in between", "generalises"
 FORGOTTEN, UNDECIDED = "does not remember", "undecided"
 KNOWN_ERROR: Mapping[float, tuple[float, float]] = {
@@ -89,16 +92,18 @@ def gaps(read: Probed) -> dict[str, list[Gap]]:
     """Return what sets the text apart from the other one; empty unless both were given.
 
     recovery: more of it, from each t but 1. entropy: nats a token less. bound: nats a token less up
-    to t. The standard errors are those of two independent means; what is undefined is left out.
+    to t. What is undefined is left out.
     """
     if not read.against:
         return {}
-    pairs = [(t, read.text[t], read.against[t]) for t in read.text]
-    bound = [read.levels[name].cumsum(axis=1).T for name in ("text", "against")]
+    bound = {name: parts.cumsum(axis=1).T for name, parts in read.levels.items()}
+    levels = zip(STARTS, bound["text"], bound["against"], strict=True)
     return {
-        "recovery": [_gap(t, one.recovery, other.recovery) for t, one, other in pairs],
-        "entropy": [_gap(t, other.entropy, one.entropy) for t, one, other in pairs],
-        "bound": [_gap(t, b, a) for t, a, b in zip(STARTS, *bound, strict=True)],
+        "recovery": [_ahead(read, t) for t in read.text],
+        "entropy": [
+            _gap(read, t, -read.text[t].entropy, -read.against[t].entropy) for t in read.text
+        ],
+        "bound": [_gap(read, t, -one, -other) for t, one, other in levels],
     }
 
 
@@ -121,6 +126,8 @@ def _of_samples(read: Probed, t: float) -> Verdict:
     share = _share(settled)
     word = _word(share, len(settled), GENERALISES)
     why = f"{share.value:.0%} of what returns is certain of its tokens"
+    if len(settled) < _LEAST:
+        why += f", but {len(settled)} samples are too few"
     if word == REMEMBERS:
         if read.copied is not None and read.copied.mean() >= NEARLY_ALL:
             why += f", and {read.copied.mean():.0%} of the samples are copies of the text"
@@ -141,9 +148,11 @@ def _of_text(read: Probed, t: float) -> Verdict:
     kept = _kept(back)
     share = _share(kept)
     word = _word(share, len(kept), FORGOTTEN)
-    why = f"{share.value:.0%} of it comes back, certain of its tokens"
+    why = f"{share.value:.0%} of what returns is the text, certain of its tokens"
+    if len(kept) < _LEAST:
+        why += f", but {len(kept)} returns with a change are too few"
     if word == REMEMBERS and read.against:
-        ahead = _gap(t, back.recovery, read.against[t].recovery).errors
+        ahead = _ahead(read, t).errors
         if ahead < BEYOND_CHANCE:
             word, why = UNDECIDED, why + ", and so does the other text"
         else:
@@ -163,7 +172,7 @@ def _share(held: NDArray[np.bool_]) -> Interval:
 
 def _word(share: Interval, n: int, none: str) -> str:
     """Return what a share says; `none` where it is hardly any."""
-    if n < 6:  # even six of six leave an interval that hardly clears one half
+    if n < _LEAST:
         return UNDECIDED
     if share.value >= NEARLY_ALL:
         return REMEMBERS if share.low > 0.5 else UNDECIDED
@@ -172,13 +181,29 @@ def _word(share: Interval, n: int, none: str) -> str:
     return BETWEEN
 
 
-def _gap(t: float, one: Array, other: Array) -> Gap:
-    """Return mean(one) - mean(other), and the same in standard errors, NaN left out."""
-    a, b = (x[np.isfinite(x)] for x in (one, other))
-    if min(len(a), len(b)) < 2:
+def _ahead(read: Probed, t: float) -> Gap:
+    return _gap(read, t, read.text[t].recovery, read.against[t].recovery)
+
+
+def _gap(read: Probed, t: float, text: Array, against: Array) -> Gap:
+    """Return the difference of two means over sequences, and the same in standard errors."""
+    a, b = (
+        _by_sequence(values, read.sequences[name])
+        for name, values in (("text", text), ("against", against))
+    )
+    if min(len(a), len(b)) < 1 or len(a) + len(b) < 3:
         return Gap(t, np.nan, np.nan)
     difference = float(a.mean() - b.mean())
-    error = float(np.sqrt(a.var(ddof=1) / len(a) + b.var(ddof=1) / len(b)))
+    variance = (len(a) * a.var() + len(b) * b.var()) / (len(a) + len(b) - 2)
+    error = float(np.sqrt(variance * (1 / len(a) + 1 / len(b))))
     if error == 0:
         return Gap(t, difference, np.inf * np.sign(difference) if difference else 0.0)
     return Gap(t, difference, difference / error)
+
+
+def _by_sequence(values: Array, sequences: int) -> Array:
+    """Return the mean over each sequence's returns, NaN left out; only the finite ones."""
+    each = values.reshape(sequences, -1)
+    known = ~np.isnan(each)
+    mean = np.where(known, each, 0).sum(axis=1) / np.maximum(known.sum(axis=1), 1)
+    return np.asarray(mean[known.any(axis=1) & np.isfinite(mean)])
