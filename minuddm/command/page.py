@@ -33,13 +33,11 @@ own samples say of inner shells is what they say of t = 1, unless these shells r
 was in training tells more. See [T46] and [T47] in THEORY.md."""
 
 
-def paragraph(read: Probed) -> str:
-    """Return the verdicts in words, what repeats, and what sets the texts apart."""
-    groups: dict[tuple[str, str], list[Verdict]] = {}
-    for one in verdicts(read):
-        groups.setdefault((one.subject, one.word), []).append(one)
-    said = [_sentence(subject, word, group) for (subject, word), group in groups.items()]
-    return " ".join([*said, _repetition(read), *_copied(read), *_bounds(read), *_apart(read)])
+def paragraphs(read: Probed) -> list[str]:
+    """Return in words what the samples say, and what a text says if there is one."""
+    of_samples = [*_judged(read, "samples"), _repetition(read)]
+    of_text = [*_judged(read, "text"), *_copied(read), *_apart(read), *_bounds(read)]
+    return [" ".join(said) for said in (of_samples, of_text) if said]
 
 
 def page(subject: Subject, read: Probed, how: str) -> str:
@@ -51,7 +49,7 @@ def page(subject: Subject, read: Probed, how: str) -> str:
         "<meta name='viewport' content='width=device-width,initial-scale=1'>"
         f"<title>Probe of {html.escape(subject.name)}</title><style>{_STYLE}</style></head><body>"
         f"<h1>Does {html.escape(subject.name)} remember?</h1>"
-        f"<p class='said'>{html.escape(paragraph(read))}</p>"
+        f"<div class='said'>{''.join(f'<p>{html.escape(x)}</p>' for x in paragraphs(read))}</div>"
         f"<h2>By starting time</h2>{_by_start(read)}"
         f"<figure role='img' aria-label='entropy by starting time'>{returning(read)}</figure>"
         f"<figure role='img' aria-label='entropy on the way'>{on_the_way(read)}</figure>"
@@ -62,6 +60,15 @@ def page(subject: Subject, read: Probed, how: str) -> str:
 
 
 # ---- in words -----------------------------------------------------------------------------------
+
+
+def _judged(read: Probed, subject: str) -> Iterable[str]:
+    """Return the verdicts on one subject, a sentence for each word."""
+    groups: dict[str, list[Verdict]] = {}
+    for one in verdicts(read):
+        if one.subject == subject:
+            groups.setdefault(one.word, []).append(one)
+    return [_sentence(subject, word, group) for word, group in groups.items()]
 
 
 def _sentence(subject: str, word: str, group: Sequence[Verdict]) -> str:

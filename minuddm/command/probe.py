@@ -101,12 +101,12 @@ def execute(args: argparse.Namespace) -> None:
         f"{args.n} samples, chains of {args.steps} steps from noise, seed {args.seed}; the network "
         f"read {asked:,} sequences, in {_duration(time.perf_counter() - begun)}."
     )
-    from minuddm.command.page import page, paragraph  # matplotlib: only where something is drawn
+    from minuddm.command.page import page, paragraphs  # matplotlib: only where something is drawn
 
     html, said = page(subject, read, how), numbers_of(subject, read)
     write_atomically(args.out / NUMBERS, json.dumps(said, indent=1, allow_nan=False).encode())
     write_atomically(args.out / PAGE, html.encode())
-    print(paragraph(read))
+    print("\n".join(paragraphs(read)))
     print(f"kept in {args.out}: {PAGE}, {NUMBERS}")
 
 
