@@ -3,6 +3,8 @@
 Draws have fixed seeds; where a verdict could be missed by chance, the chance is said.
 """
 
+import tracemalloc
+
 import numpy as np
 import pytest
 import scipy
@@ -183,6 +185,22 @@ def test_conditionals_held_at_a_time_stay_below_17_megabytes_or_are_of_one_seque
             held = at_a_time(values, length, threads) * threads
             assert 4 * values * length * held <= 2**24 or held == threads
     assert at_a_time(2**16, 4096) == 1
+
+
+def test_no_array_but_answers_and_gradients_is_as_large_as_they_are():
+    """Of 2^15 values 2 sequences of 64 are a table; the bound's gradient is a second one."""
+    values, table = 2**15, 4 * 2**15 * 64 * 2
+
+    def flat(tokens, alpha):
+        return np.full((*tokens.shape, values), np.float32(-np.log(values)))
+
+    text = np.random.default_rng(0).integers(values, size=(4, 64))
+    read(flat, V=values, L=64, samples=2)  # compiles
+    tracemalloc.start()
+    read(flat, V=values, L=64, samples=4, text=text, against=text)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert table <= peak < 2.5 * table
 
 
 # ---- shares and gaps ----------------------------------------------------------------------------
