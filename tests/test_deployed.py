@@ -271,6 +271,12 @@ def test_gaps_count_standard_errors_of_two_independent_means():
     assert [one.errors for one in gaps(of)["bound"]] == [0] * 5
 
 
+def test_fewer_than_six_leave_an_interval_that_reaches_one_half():
+    assert proportion_interval(6, 6).low > 0.5 > proportion_interval(5, 5).low
+    assert min(proportion_interval(k, n).low for n in range(6, 200) for k in range(n + 1)
+               if k >= 0.9 * n) > 0.5  # fmt: skip
+
+
 def test_returns_of_one_sequence_are_no_sequences_of_their_own():
     """A sequence that returns twice counts once in a standard error, with its mean."""
     came = {"text": [1.0, 0.0, 0.5, np.nan], "against": [0.0, 0.25, 0.5]}
@@ -293,6 +299,18 @@ def test_a_text_of_one_sequence_returns_as_often_as_there_are_samples():
     assert len(of.text[0.5].entropy) == N
     assert words(of, "text")[0.5] == REMEMBERS
     assert not of.copied.all()
+
+
+def test_two_texts_of_a_sequence_each_tell_nothing_apart():
+    of = read(DatasetIdeal(PATTERNS, V), text=PATTERNS[:1], against=PATTERNS[1:2])
+    assert np.isnan([gap.errors for gap in gaps(of)["recovery"]]).all()
+    assert words(of, "text")[0.25] == UNDECIDED
+
+
+def test_without_another_text_it_is_said_that_none_was_there():
+    of = read(DatasetIdeal(PATTERNS, V), text=PATTERNS)
+    assert words(of, "text")[0.25] == REMEMBERS
+    assert "no other text" in [one.why for one in verdicts(of) if one.subject == "text"][1]
 
 
 @pytest.mark.parametrize(

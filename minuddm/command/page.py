@@ -125,7 +125,7 @@ def _apart(read: Probed) -> Iterable[str]:
 
 
 def _errors_ahead(gap: Gap) -> str:
-    many = f"{abs(gap.errors):.1f}" if np.isfinite(gap.errors) else "beyond any number of"
+    many = f"{abs(gap.errors):.1f}" if np.isfinite(gap.errors) else "any number of"
     return f"{many} standard errors {'ahead of' if gap.errors >= 0 else 'behind'}"
 
 

@@ -9,7 +9,7 @@ where it stops to be one [T46]. Sequence by sequence this is a share:
                    this is where the mean entropy crosses .1
     generalises    settled are .1 of them or fewer: what the network makes is no memory
     in between     any other share
-    undecided      fewer than six sequences, or a share whose exact 95 % interval reaches one half
+    undecided      fewer than six sequences: the exact 95 % interval of fewer reaches one half
 
 Certainty alone is no memory: a language in which the other tokens leave no doubt (a code) settles
 as well. What tells them apart is that a memory repeats itself, as it holds few sequences. So own
@@ -47,7 +47,7 @@ SURE = 0.1
 """Nats: a sequence whose tokens have more on average is not settled."""
 NEARLY_ALL, HARDLY_ANY = 0.9, 0.1
 BEYOND_CHANCE = 3.0  # standard errors
-_LEAST = 6  # sequences: the interval of six of six just clears one half
+_LEAST = 6  # sequences
 REMEMBERS, BETWEEN, GENERALISES = "remembers", "is in between", "generalises"
 FORGOTTEN, UNDECIDED = "does not remember", "undecided"
 KNOWN_ERROR: Mapping[float, tuple[float, float]] = {
@@ -151,12 +151,16 @@ def _of_text(read: Probed, t: float) -> Verdict:
     why = f"{share.value:.0%} of what returns is the text, certain of its tokens"
     if len(kept) < _LEAST:
         why += f", but {len(kept)} returns with a change are too few"
-    if word == REMEMBERS and read.against:
+    if word == REMEMBERS and not read.against:
+        why += ", and no other text says whether unseen sequences return as well"
+    elif word == REMEMBERS:
         ahead = _ahead(read, t).errors
-        if ahead < BEYOND_CHANCE:
-            word, why = UNDECIDED, why + ", and so does the other text"
+        if ahead >= BEYOND_CHANCE:
+            many = f"{ahead:.1f}" if np.isfinite(ahead) else "any number of"
+            why += f", {many} standard errors ahead of the other text"
         else:
-            why += f", {ahead:.1f} standard errors ahead of the other text"
+            word = UNDECIDED
+            why += f", but not {BEYOND_CHANCE:g} standard errors ahead of the other text"
     return Verdict(t, "text", word, why, share)
 
 
@@ -175,10 +179,8 @@ def _word(share: Interval, n: int, none: str) -> str:
     if n < _LEAST:
         return UNDECIDED
     if share.value >= NEARLY_ALL:
-        return REMEMBERS if share.low > 0.5 else UNDECIDED
-    if share.value <= HARDLY_ANY:
-        return none if share.high < 0.5 else UNDECIDED
-    return BETWEEN
+        return REMEMBERS
+    return none if share.value <= HARDLY_ANY else BETWEEN
 
 
 def _ahead(read: Probed, t: float) -> Gap:
