@@ -10,9 +10,11 @@ from experiments import (
     estimators,
     generated,
     learning_time,
+    probed,
     size_sweep,
     stability,
     uncertainty,
+    unseen_basins,
 )
 from experiments.kit import cells, grid, networks
 from experiments.kit.commandline import CommandLine
@@ -23,7 +25,7 @@ from minuddm.probes.stability import CLASSES
 
 SMALL = ["--quick", "--sizes", "16x1", "24x1", "--subsets", "2", "8", "--steps", "20", "--seeds",
          "2", "--samples", "10"]  # fmt: skip
-ON_THE_GRID = (size_sweep, generated, estimators, stability, uncertainty)
+ON_THE_GRID = (size_sweep, generated, estimators, stability, uncertainty, unseen_basins, probed)
 
 
 @pytest.fixture(scope="module")
@@ -218,6 +220,22 @@ def test_a_reading_that_follows_its_shell_has_rank_correlation_one():
     assert np.isnan(constant["rank_correlation"])
     single["s", 9] = group(10.0, float("nan"))  # never read: left out
     assert estimators.agreement(single)[alone][shell]["pairs"] == 4
+
+
+@pytest.mark.parametrize(
+    ("copied", "said", "is_"),
+    [
+        (0.95, "remembers", "right"),
+        (0.95, "generalises", "wrong"),
+        (0.95, "is in between", "undecided"),
+        (0.0, "generalises", "right"),
+        (0.02, "remembers", "wrong"),
+        (0.0, "undecided", "undecided"),
+        (0.5, "remembers", "open"),
+    ],
+)
+def test_a_verdict_is_judged_by_the_copies(copied, said, is_):
+    assert probed.judged({"is": probed.state(copied), probed.WORDS[-1]: said}) == is_
 
 
 def test_classes_have_the_papers_order():
