@@ -53,7 +53,9 @@ def test_a_run_with_two_texts_has_a_page_and_all_numbers(process, lines, capsys)
     main(["train", "text.txt", *TINY, *lines, "--length", "20", "--process", process])
     said, page, numbers = probed(capsys, "--text", "text.txt", "--against", "other.txt")
     assert re.search(r"the network reads [\d,]+ sequences of 20 tokens, .* about \d+ s", said.err)
-    assert re.match(r"At t = [\d., and]+ (this network|it is undecided)", said.out)
+    assert re.match(
+        r"By its own samples, at t = [\d., and]+ (this network|it is undecided)", said.out
+    )
     assert "standard errors" in said.out
     asks_for_nothing(page)
     assert page.count("<svg") == 2

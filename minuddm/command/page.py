@@ -80,7 +80,8 @@ def _sentence(subject: str, word: str, group: Sequence[Verdict]) -> str:
         what = f"it is undecided whether this network remembers{of}"
     elif word == BETWEEN and of:
         what = "this network remembers some of the text"
-    return f"At t = {times} {what}: {last.why}{where}."
+    start = "At" if of else "By its own samples, at"
+    return f"{start} t = {times} {what}: {last.why}{where}."
 
 
 def _repetition(read: Probed) -> str:
