@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
-from numpy.random import Generator
+from numpy.random import Generator, Philox
 from numpy.typing import ArrayLike, NDArray
 
 from minuddm import checks
@@ -108,7 +108,7 @@ def probe(
     given = {
         name: _chosen(x, name, V, L, n, chance)
         for name, x, chance in zip(
-            ("text", "against"), (text, against), checks.generator(rng).spawn(2), strict=True
+            ("text", "against"), (text, against), _two(checks.generator(rng)), strict=True
         )
         if x is not None
     }
@@ -213,6 +213,11 @@ class _Chain:
             self.denoiser, x0, self.process.V, self.schedule, rng, (T_END, *STARTS), _DRAWS,
             self.batch, self.process,
         )  # fmt: skip
+
+
+def _two(rng: Generator) -> list[Generator]:
+    """Return two generators of their own."""
+    return [Generator(Philox(key=int(seed))) for seed in rng.integers(2**63, size=2)]
 
 
 def _number(samples: int) -> int:
