@@ -8,6 +8,10 @@ samples      what a model generates: copies, spurious, new
 critic       an n-gram, to judge what is generated from outside
 perplexity   the bound on held-out sequences [T8], [T9]
 channel      how much a corrupted token tells of the clean one [T42]
+extraction   the chance to generate one given sequence, and the samples that takes [T31]-[T34];
+             `generated_law`: the chances of all of them, by enumeration
+pooled_entropy
+             of what is remembered equally well, and how much of its line is bias [T48]
 intervals    over training seeds, or by bootstrap over sequences
 transition   the number of sequences at which memory turns into generalisation
 """
@@ -16,8 +20,18 @@ from minuddm.probes.channel import alpha_of_capacity, channel_capacity
 from minuddm.probes.critic import NGram
 from minuddm.probes.curvature import Curvature, curvature
 from minuddm.probes.entropy import ConditionalEntropy, conditional_entropy, divergence, entropy
+from minuddm.probes.extraction import (
+    Extraction,
+    chance_at_least,
+    log_weights,
+    path_weights,
+    sampled,
+    samples_needed,
+)
+from minuddm.probes.generated_law import generated_law
 from minuddm.probes.intervals import Interval, bootstrap_mean, mean_interval, student_interval
 from minuddm.probes.perplexity import held_out_nelbo
+from minuddm.probes.pooled_entropy import Pools, Trend, miller_madow, plug_in, pools, trends
 from minuddm.probes.recovery import Recovery, recovery
 from minuddm.probes.samples import copies, kinds, nearest, threshold
 from minuddm.probes.stability import basin_radius, class_means, fixed_points, token_classes
@@ -33,12 +47,16 @@ __all__ = [
     "ConditionalEntropy",
     "Curvature",
     "Curve",
+    "Extraction",
     "Interval",
     "NGram",
+    "Pools",
     "Recovery",
+    "Trend",
     "alpha_of_capacity",
     "basin_radius",
     "bootstrap_mean",
+    "chance_at_least",
     "channel_capacity",
     "class_means",
     "conditional_entropy",
@@ -50,13 +68,22 @@ __all__ = [
     "entropy",
     "fixed_points",
     "from_the_widest",
+    "generated_law",
     "held_out_nelbo",
     "kinds",
+    "log_weights",
     "mean_interval",
+    "miller_madow",
     "nearest",
+    "path_weights",
     "plateau_left",
+    "plug_in",
+    "pools",
     "recovery",
+    "sampled",
+    "samples_needed",
     "student_interval",
     "threshold",
     "token_classes",
+    "trends",
 ]
