@@ -31,6 +31,7 @@ from minuddm.probes.extraction import _landing, from_log_weights
 from minuddm.reverse import even_grid, time_grid
 from tests import chains, oracle, strategies
 from tests.chains import D2
+from tests.test_theory_masked import of_law, uniform_of_law
 
 D1 = np.array([[0, 0], [0, 1], [1, 0]])
 SEEDS = range(20)
@@ -141,6 +142,50 @@ def test_more_steps_may_lower_the_chance_of_a_stored_sequence_in_either_process(
             assert exact(ideal, process, 2, N)[0, 0] == pytest.approx(chance, abs=1e-6)
 
 
+def more_context_never_hurts(law, z):
+    """Whether p(z_i | z_S) ≤ p(z_i | z_T) for all i and S ⊂ T without i."""
+    L = law.ndim
+
+    def chance(positions):
+        return law[tuple(z[j] if j in positions else slice(None) for j in range(L))].sum()
+
+    for i in range(L):
+        others = [j for j in range(L) if j != i]
+        sets = [set(S) for r in range(L) for S in itertools.combinations(others, r)]
+        p = [chance(S | {i}) / chance(S) for S in sets]
+        pairs = itertools.product(range(len(sets)), repeat=2)
+        if any(sets[a] < sets[b] and p[b] < p[a] - 1e-12 for a, b in pairs):
+            return False
+    return True
+
+
+@given(seed=strategies.seeds, size=st.sampled_from([(2, 2), (2, 3), (3, 2)]))
+def test_if_more_context_never_hurts_more_steps_extract_more_often_from_masks(seed, size):
+    """[T34]: grids of N = 1, 2, 4, 8, and of 3, 6, in which intervals are halved."""
+    V, L = size
+    law = np.random.default_rng(seed).dirichlet(np.full(V**L, 0.5)).reshape((V,) * L)
+    stored = [z for z in np.ndindex(law.shape) if law[z] > 0 and more_context_never_hurts(law, z)]
+    ideal, process = of_law(law), Absorbing(V)
+    for numbers in ((1, 2, 4, 8), (3, 6)):
+        chances = [exact(ideal, process, L, N) for N in numbers]
+        for z in stored:
+            assert (np.diff([chance[z] for chance in chances]) >= -1e-12).all()
+
+
+def test_if_more_context_never_hurts_more_steps_may_still_extract_less_often_from_noise():
+    """[T34]: a law over 3² states, z = (0, 0)."""
+    law = np.array([[19, 3, 23], [21, 3, 2], [2, 25, 2]]) / 100
+    assert more_context_never_hurts(law, (0, 0))
+    uniform, masked = (
+        [exact(ideal, process, 2, N)[0, 0] for N in (1, 4, 16, 64)]
+        for ideal, process in (
+            (uniform_of_law(law), Uniform(3)), (of_law(law), Absorbing(3))
+        )
+    )  # fmt: skip
+    np.testing.assert_allclose(uniform, [0.189, 0.196042, 0.193194, 0.190941], atol=1e-6)
+    np.testing.assert_allclose(masked, [0.189, 0.18975, 0.189938, 0.189984], atol=1e-6)
+
+
 # ---- estimates -----------------------------------------------------------------------------------
 
 
@@ -158,9 +203,7 @@ def test_weights_of_paths_and_both_shares_of_samples_estimate_the_exact_chance(w
             for s in SEEDS
         ]
         agrees(weights, wanted)
-        samples = [
-            sampled(*asked, np.random.default_rng(s), n=100, process=process) for s in SEEDS
-        ]
+        samples = [sampled(*asked, np.random.default_rng(s), n=100, process=process) for s in SEEDS]
         agrees([found.hits.chance for found in samples], wanted)
         agrees([found.last_step.chance for found in samples], wanted)
 
@@ -272,9 +315,7 @@ def test_the_chance_given_known_tokens_is_that_of_the_prompted_chain(known):
     z = D2[2:]  # (1, 0, 1) and (1, 0, 2) share a prefix
     for process in PROCESSES:
         ideal = DatasetIdeal(D2, 3, process)
-        wanted = [
-            exact(ideal, process, 3, 4, known=known, prompt=one)[tuple(one)] for one in z
-        ]
+        wanted = [exact(ideal, process, 3, 4, known=known, prompt=one)[tuple(one)] for one in z]
         asked = ideal, z, 3, Linear(), 4
         found = [
             sampled(*asked, np.random.default_rng(s), n=50, process=process, known=known)

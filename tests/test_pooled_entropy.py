@@ -15,6 +15,8 @@ from minuddm.probes import miller_madow, plug_in, pools, trends
 from minuddm.probes.pooled_entropy import ESTIMATES, line
 from tests import strategies
 
+RNG = np.random.default_rng(0)
+
 
 def entropy_of(values):
     """-Σ f log f, value by value."""
@@ -71,8 +73,8 @@ def test_levels_hold_the_tokens_of_their_sequences(seed):
 
 def test_a_rarefied_level_is_the_mean_entropy_of_that_many_of_its_sequences():
     """Of a level of exactly `least` sequences it is the plug-in entropy. Of 3 of 4 sequences it is
-    the mean over all ways to leave one out, to 4 standard errors of 4000 draws."""  # noqa: D205, D209
-    tokens = np.array([[0, 0], [0, 1], [1, 2], [2, 2], [3, 3], [3, 0], [1, 1]])
+    the mean over all ways to leave one out, to 4 standard errors of 4000 draws."""
+    tokens = np.array([[0, 0], [0, 1], [1, 2], [0, 2], [3, 3], [3, 0], [1, 1]])
     scores = np.array([0, 0, 0, 0, 7, 7, 7])
     found = pools(tokens, scores, 4, np.random.default_rng(0), least=3, repeats=4000)
     assert found.rarefied[1] == pytest.approx(found.plug_in[1], abs=1e-12)
@@ -147,8 +149,69 @@ def test_tokens_that_are_guessed_by_their_mode_pool_to_the_formula():
     assert (np.abs(found.miller_madow - wanted) < 5 * error).all()
 
 
-def by_chance(seed):
-    """Tokens of a Zipf law, V = 5000, L = 50, and scores that are independent of them."""
+def by_chance(seed, V=5000, n=20_000):
+    """Tokens of a Zipf law, L = 50, and scores independent of them, of which each is .8 as frequent
+    as the next."""
     rng = np.random.default_rng(seed)
-    tokens = rng.choice(5000, p=zipf(5000), size=(20_000, 50))
-    return tokens, SCORES(rng), rng
+    tokens = rng.choice(V, p=zipf(V), size=(n, 50))
+    return tokens, np.maximum(1, 51 - rng.geometric(0.2, n)), rng
+
+
+def test_levels_of_different_sizes_have_the_line_though_scores_know_nothing_of_tokens():
+    """[T48]: by the bias of the plug-in entropy alone; equal numbers of sequences have none.
+
+    Of K independent levels r has deviation 1/√(K - 1), so that of its mean over 4 is below .11.
+    """
+    found = []
+    for seed in range(4):
+        tokens, scores, rng = by_chance(seed)
+        levels = pools(tokens, scores, 5000, rng)
+        assert len(levels.score) > 20
+        found.append([line(levels.score, getattr(levels, name)).r.value for name in ESTIMATES])
+    plug, miller, rarefied = np.transpose(found)
+    assert plug.min() > 0.9
+    assert miller.min() > 0.85
+    assert abs(rarefied.mean()) < 4 * 0.11
+
+
+def test_against_their_nulls_all_three_slopes_are_slopes_of_chance():
+    """Each lies within 4 deviations of its permuted ones, of which 40 tell the deviation."""
+    tokens, scores, rng = by_chance(9, V=1000, n=4000)
+    levels, found = trends(tokens, scores, 1000, rng, repeats=5, permutations=40)
+    assert len(levels.score) > 10
+    for name in ESTIMATES:
+        slope, _, null, excess = found[name]
+        deviation = (null.high - null.low) / (2 * 1.96)
+        assert abs(slope.value - null.value) < 4 * deviation
+        assert excess.value == pytest.approx(slope.value - null.value)
+        assert excess.low == pytest.approx(slope.value - null.high)
+    assert found["plug_in"].null.low > 0
+    assert found["rarefied"].null.low < 0 < found["rarefied"].null.high
+
+
+def test_a_line_that_is_there_is_beyond_its_null():
+    """Independent tokens guessed by their mode: the slope is the formula's, not bias."""
+    rng = np.random.default_rng(3)
+    tokens = rng.choice(28, p=zipf(28), size=(6000, 32))
+    levels, found = trends(tokens, (tokens != 0).sum(axis=1), 28, rng, repeats=5, permutations=40)
+    wanted = line(levels.score, guessing_the_mode(28, 32)[levels.score - 1]).slope.value
+    for name in ESTIMATES:
+        assert found[name].excess.low > 0.8 * wanted
+        assert found[name].excess.high < 1.2 * wanted
+
+
+# ---- bad input -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: plug_in([-1.0, 2.0]), "counts must be finite and at least 0"),
+        (lambda: line([1, 2, 3], [1.0, 2.0]), r"entropy must have the shape of score, \(3,\)"),
+        (lambda: pools([[0, 1]], [1, 2], 2, RNG), r"one value per sequence \(1,\), got \(2,\)"),
+        (lambda: pools([[0, 1]], [0.5], 2, RNG), "scores must be integers, got dtype float64"),
+    ],
+)
+def test_what_cannot_be_gets_one_line(call, message):
+    with pytest.raises((ValueError, TypeError), match=message):
+        call()

@@ -145,11 +145,12 @@ def options(
                        help=f"width x blocks (default: {' '.join(sizes)})")  # fmt: skip
         p.set_defaults(default_sizes=tuple(sizes), default_seeds=seeds,
                        default_subsets=(tuple(subsets), tuple(quick)))  # fmt: skip
+        usual, fewer = seeds
         many = f"{len(subsets)} from {subsets[0]} to {subsets[-1]}"
         p.add_argument("--subsets", type=whole(2), nargs="+", metavar="P",
                        help=f"training sets (default: {many}; --quick: {len(quick)})")  # fmt: skip
         p.add_argument("--seeds", type=whole(1),
-                       help=f"networks a cell (default: {seeds[0]}; --quick: {seeds[1]})")  # fmt: skip
+                       help=f"networks a cell (default: {usual}; --quick: {fewer})")  # fmt: skip
         p.add_argument("--steps", type=whole(1),
                        help="of training, at most (default: 32000; 500 if --quick)")  # fmt: skip
         p.add_argument("--samples", type=whole(2),

@@ -63,7 +63,7 @@ def generated_law(
         if doubt and alpha_s < 1 and not held.all():
             laws = process.propagate(_conditionals(denoiser, z, alpha_s), alpha_s)
             p = _heat_bath(p.reshape((S,) * L), laws, noise, np.flatnonzero(~held))
-    return p.reshape((S,) * L)[(slice(V),) * L]
+    return np.asarray(p.reshape((S,) * L)[(slice(V),) * L])
 
 
 def _conditionals(denoiser: Denoiser, z: Tokens, alpha: float) -> Array:

@@ -163,7 +163,8 @@ def trends(
         by_chance = pools(x, rng.permutation(e), V, rng, least, repeats)
         row[:] = [line(by_chance.score, getattr(by_chance, name)).slope.value for name in ESTIMATES]
     return found, {
-        name: _against(fit, slopes) for (name, fit), slopes in zip(lines.items(), null.T, strict=True)
+        name: _against(fit, slopes)
+        for (name, fit), slopes in zip(lines.items(), null.T, strict=True)
     }
 
 
@@ -187,5 +188,3 @@ def _tally(level: NDArray[np.intp], x: Tokens, K: int, V: int) -> Array:
     """Return how often each value stands in the sequences x (N, m) of each level, (K, V)."""
     cell = level[:, None] * V + x
     return np.bincount(cell.ravel(), minlength=K * V).reshape(K, V).astype(np.float64)
-
-
