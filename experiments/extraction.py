@@ -13,10 +13,15 @@ processes, by chains of N equal steps from noise (`kit/extracted.py`):
     prefix    the chance of the second half of a sequence, given the first
 """
 
+import itertools
+import math
 from argparse import Namespace
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+from matplotlib import colormaps
+from matplotlib.figure import Figure
 
 from experiments.kit import grid
 from experiments.kit.data import read
@@ -37,8 +42,9 @@ from experiments.kit.extracted import (
     share,
 )
 from experiments.kit.figures import COLOURS, band, subplots
+from experiments.kit.intervals import spread
 from experiments.kit.record import Record
-from experiments.kit.settings import PROCESSES
+from experiments.kit.settings import PROCESSES, SPLITS
 from minuddm import DatasetIdeal, Linear
 from minuddm.probes import generated_law
 
@@ -46,6 +52,9 @@ D1 = np.array([[0, 0], [0, 1], [1, 0]])
 STEPS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 OF_TEXT = STEPS[:7]
 FULL, QUICK = Size(400, 4000, 100, 64, 16), Size(50, 200, 20, 8, 2)
+NEEDED = ("needed", "needed, 90th percentile", "needed, by paths")
+PROMISED, PAIRED = "promised by the bound", "paired, by paths"
+LITTLE = 0.05  # share of copies: processes that both have less are not told apart
 
 
 def two_bits(process: str) -> Rows:
@@ -99,15 +108,173 @@ def measure(plan: Plan, run: Run) -> Findings:
     return Findings(
         table,
         {"subsets": found.subsets, "text": found.name},
-        "", subplots(1,1,(3,3))[0],
+        paragraph(table, found.name),
+        draw(table, found.name),
         found.describe() | {"processes": list(PROCESSES), "drawn": how._asdict(), "steps": STEPS,
                             "near": NEAR},
         found.more("95 %, bootstrap over samples (copies) or over sequences"),
     )  # fmt: skip
 
 
+# ---- what was found ------------------------------------------------------------------------------
+
+
+def of(table: Sequence[Mapping[str, Any]], **wanted: Any) -> list[Mapping[str, Any]]:
+    """Return the rows, of a run or of a record, that have these entries."""
+    return [r for r in table if all(str(r.get(k, "")) == str(v) for k, v in wanted.items())]
+
+
+def values(table: Sequence[Mapping[str, Any]], **wanted: Any) -> list[tuple[float, ...]]:
+    """Return value, low and high of these rows; NaN where a row has no interval."""
+    ends = ("value", "value_lo", "value_hi")
+    numbers = ([row.get(end, "") for end in ends] for row in of(table, **wanted))
+    return [tuple(math.nan if x == "" else float(x) for x in row) for row in numbers]
+
+
+def sizes(table: Sequence[Mapping[str, Any]]) -> list[int]:
+    """Return the P of the networks."""
+    return sorted({int(row["P"]) for row in of(table, model="network")})
+
+
+def told(values: Sequence[float]) -> str:
+    """Say a number of samples."""
+    n = values[0]
+    return "beyond those drawn" if math.isinf(n) else f"{n:.0f}" if n < 1e4 else f"{n:.0e}"
+
+
+def paragraph(table: Rows, name: str) -> str:
+    """Say what is given away, by whom, and after how many samples."""
+    memory = "; ".join(
+        f"{process} " + ", ".join(
+            f"{values(table, part='copies', data=RANDOM, process=process, steps=N)[0][0]:.2f} at "
+            f"N = {N}" for N in (4, 8, 64, 256)
+        )
+        for process in PROCESSES
+    )  # fmt: skip
+    said = []
+    for process, P in itertools.product(PROCESSES, sizes(table)):
+        own = {"process": process, "P": P, "model": "network", "split": "train"}
+        median, most = (values(table, part=part, **own)[0] for part in NEEDED[:2])
+        [copied] = values(table, part="copies", steps=LONG, **own)
+        said.append(f"{process}, P = {P}: {copied[0]:.2f} copies, {told(median)} samples at "
+                    f"the median, {told(most)} at the 90th percentile")  # fmt: skip
+    return (
+        f"Of the samples of a perfect memory of {STORED} random sequences are exact copies: "
+        f"{memory}. "
+        f"Networks of {name} at N = {LONG}, and samples that hold a training sequence with chance "
+        f"½: {'; '.join(said)}."
+    )
+
+
+def draw(table: Rows, name: str) -> Figure:
+    """Draw copies of ideals and of networks against N, the samples needed, and D1."""
+    figure, ((a, b), (c, d)) = subplots(2, 2, (11.5, 8.2))
+    dash = dict(zip(PROCESSES, ("-", (0, (4, 2))), strict=True))
+    shades = dict(zip(sizes(table), colormaps["viridis"](np.linspace(0, 0.85, len(sizes(table)))),
+                      strict=True))  # fmt: skip
+    for process, style in dash.items():
+        for data, colour, what in (
+            (RANDOM, COLOURS[0], "memory: exact copies"),
+            (TREE, COLOURS[3], "generaliser: allowed"),
+        ):
+            line = of(table, part="copies", data=data, process=process)
+            band(a, line, "steps", "value", color=colour, ls=style, label=f"{what}, {process}")
+        for P, shade in shades.items():
+            same = {"part": "copies", "data": name, "process": process, "P": P}
+            line = of(table, model="network", **same)
+            band(b, line, "steps", "value", color=shade, ls=style, label=f"P = {P}, {process}")
+            memory = of(table, model="dataset_ideal", **same)
+            b.plot([r["steps"] for r in memory], [r["value"] for r in memory], color=shade,
+                   ls=style, lw=0.7, alpha=0.7)  # fmt: skip
+        line = of(table, part="D1", process=process)
+        d.plot([r["steps"] for r in line], [r["value"] for r in line], "o", ls=style, ms=3.5,
+               color=COLOURS[0], label=process)  # fmt: skip
+        own = {"process": process, "model": "network"}
+        for part, split, colour, what in (
+            (NEEDED[0], "train", COLOURS[0], "training, median"),
+            (NEEDED[1], "train", COLOURS[5], "training, 90th percentile"),
+            (NEEDED[2], "train", COLOURS[2], "training, by paths"),
+            (NEEDED[2], "test", COLOURS[1], "unseen, by paths"),
+            (PROMISED, "train", "0.55", "training, promised by the bound"),
+        ):
+            line = [r for r in of(table, part=part, split=split, **own)
+                    if math.isfinite(r["value"])]  # fmt: skip
+            c.plot([r["P"] for r in line], [r["value"] for r in line], "o", ls=style, ms=3.5,
+                   color=colour, label=what if process == "uniform" else None)  # fmt: skip
+    c.plot(sizes(table), np.log(2) * np.array(sizes(table)), color="k", lw=0.8, ls=":",
+           label="a perfect memory: P log 2")  # fmt: skip
+    d.axhline(1 / len(D1), color="k", lw=0.8, ls=":", label="1/P")
+    a.set(title="Perfect memory of 16 random sequences, and ideal\ngeneraliser of a hierarchy",
+          ylabel="share of samples")  # fmt: skip
+    b.set(title=f"Networks of text (thin: perfect memories of the same),\n{name}",
+          ylabel="share of samples that are exact copies")  # fmt: skip
+    c.set(title="Samples that hold a sequence with chance ½\n(— uniform, - - masked)", yscale="log",
+          ylabel="samples", xlabel="training sequences P")  # fmt: skip
+    d.set(title="More steps extract less: two bits, 00 of the\nstored 00, 01, 10", ylabel="chance")
+    for axes in (a, b, d):
+        axes.set(xlabel="steps N")
+        axes.set_xscale("log", base=2)
+    c.set_xscale("log")
+    c.set_xticks(sizes(table), [str(P) for P in sizes(table)])
+    c.tick_params(which="minor", bottom=False, labelbottom=False)
+    for axes in (a, b, c, d):
+        axes.legend(fontsize=8)
+    return figure
+
+
+def verdicts(record: Record) -> list[Verdict]:
+    """Judge who copies in few steps, monotonicity, and what is known beyond the likelihood."""
+    table, text = record.table, record.content["data"]["name"]
+    about = "" if text == "pydoc" else f"{text}: "
+
+    def shares(N: int, **wanted: Any) -> list[tuple[float, ...]]:
+        return [values(table, part="copies", process=process, steps=N, **wanted)[0]
+                for process in PROCESSES]  # fmt: skip
+
+    (early, _), (_, late) = shares(8, data=RANDOM), shares(256, data=RANDOM)
+    allowed = {N: shares(N, data=TREE) for N in (8, 16, 32)}
+    own = {P: shares(8, data=text, model="network", P=P) for P in sizes(table)}
+    bits = [[value for value, *_ in values(table, part="D1", process=p)] for p in PROCESSES]
+    paired = {
+        f"{process}, P = {P}": [
+            values(table, part=PAIRED, process=process, P=P, split=split) for split in SPLITS
+        ]
+        for process, P in itertools.product(PROCESSES, sizes(table))
+    }
+    paired = {key: both for key, both in paired.items() if both[0]}
+    return [
+        Verdict(
+            "a perfect memory gives away in 8 steps of uniform diffusion what 256 of masked do not",
+            f"exact copies: uniform {spread(early)} at N = 8, masked {spread(late)} at N = 256",
+            (early[1] > late[2],),
+        ),
+        Verdict(
+            "an ideal generaliser obeys its rules after fewer steps of uniform diffusion",
+            "; ".join(f"{u[0]:.2f} against {m[0]:.2f} at N = {N}" for N, (u, m) in allowed.items()),
+            tuple(u[1] > m[2] for u, m in allowed.values()),
+        ),
+        Verdict(
+            f"{about}uniform networks copy more of their training text in 8 steps than masked ones",
+            "; ".join(f"P = {P}: {u[0]:.2f} against {m[0]:.2f}" for P, (u, m) in own.items()),
+            tuple(u[1] > m[2] if max(u[0], m[0]) > LITTLE else None for u, m in own.values()),
+        ),
+        Verdict(
+            "more steps extract a stored sequence more often",
+            "; ".join(f"{process} {line[0]:.3f} at N = 1, {line[-1]:.3f} at 256, 00 of two bits"
+                      for process, line in zip(PROCESSES, bits, strict=True)),
+            tuple(bool((np.diff(line) >= 0).all()) for line in bits),
+        ),
+        Verdict(
+            f"{about}training sequences take fewer samples than unseen ones of the same bound",
+            "; ".join(f"{key}: {told(a[0])} against {told(b[0])}" for key, (a, b) in paired.items())
+            or f"no bounds within {NEAR} nats per token of each other",
+            tuple(a[0][2] < b[0][1] for a, b in paired.values()) or (None,),
+        ),
+    ]  # fmt: skip
+
+
 EXPERIMENT = Experiment(
-    "extraction", __doc__, COLUMNS, measure, lambda r: [], plan,
+    "extraction", __doc__, COLUMNS, measure, verdicts, plan,
     grid.options(("64x2",), (16, 256, 4096), (4, 32), (1, 1)), grid.variant,
 )  # fmt: skip
 
