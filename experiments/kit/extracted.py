@@ -76,8 +76,6 @@ def copied(data: str, process: str, N: int, n: int, seed: int) -> NDArray[np.boo
         memory = DatasetIdeal(stored, V, PROCESSES[process](V))
         return copies(chain(memory, V, L, process, N, n, seed), stored, 0.0)
     known = hierarchy(2, seed, n=10, process=PROCESSES[process])
-    if known.ideal is None or known.source is None:
-        raise ValueError(f"{data} has no ideal")
     return known.source.contains(chain(known.ideal, 8, 16, process, N, n, seed))
 
 
