@@ -42,6 +42,7 @@ from minuddm.probes.pooled_entropy import ESTIMATES, LEAST
 from minuddm.probes.stability import entering_time
 
 GRID = 64  # steps of the reverse chain over [0, 1]
+FULL, QUICK = (2000, 200), (600, 40)  # sequences, permutations
 FREQUENCIES, NETWORK, MEMORY, SOURCE = "frequencies", "network", "dataset_ideal", "source_ideal"
 SAID = {NETWORK: "network", MEMORY: "perfect memory", FREQUENCIES: "frequencies alone",
         SOURCE: "ideal generaliser"}  # fmt: skip
@@ -106,16 +107,12 @@ def on_text(found: Grid, size: str, P: int, seed: int, n: int, permutations: int
     training, test = found.parts[seed]
     V, most = found.data.corpus.V, found.subsets[-1]
     unseen = np.concatenate([test, training[most : most + max(0, n - len(test))]])
-    known: dict[str, Denoiser] = {
-        NETWORK: found.network(size, P, seed),
-        MEMORY: DatasetIdeal(training[:P], V),
-    }
+    known = {NETWORK: found.network(size, P, seed), MEMORY: DatasetIdeal(training[:P], V)}
     if most == P:
         known[FREQUENCIES] = frequencies(training[:P], V)
     rows = []
-    for (model, denoiser), (split, x) in itertools.product(
-        known.items(), (("train", training[:P]), ("test", unseen))
-    ):
+    both = tuple(zip(SPLITS, (training[:P], unseen), strict=True))
+    for (model, denoiser), (split, x) in itertools.product(known.items(), both):
         own = {"data": found.name, "model": model, "P": P, "seed": seed, "split": split}
         if model == NETWORK:
             own |= found.training(size, P)
@@ -130,18 +127,17 @@ def on_a_source(model: str, P: int, n: int, permutations: int, seed: int) -> Row
     training, unseen = data.corpus.tokens[:P], data.corpus.tokens[P:]
     denoiser = data.ideal if model == SOURCE else DatasetIdeal(training, V)
     own = {"data": CHAIN, "model": model, "P": P, "seed": seed}
-    asked = (V, n, permutations, seed)
     return [
         own | {"split": split} | row
-        for split, x in (("train", training), ("test", unseen))
-        for row in judged(denoiser, x, *asked, f"halves markov {model} {split}")
+        for split, x in zip(SPLITS, (training, unseen), strict=True)
+        for row in judged(denoiser, x, V, n, permutations, seed, f"halves {CHAIN} {model} {split}")
     ]
 
 
 def measure(plan: grid.Plan, run: Run) -> Findings:
     """Train the networks, and look for the line everywhere."""
     found = grid.trained(plan, run)
-    n, permutations = (600, 40) if run.args.quick else (2000, 200)
+    n, permutations = QUICK if run.args.quick else FULL
     P, seed = found.subsets[len(found.subsets) // 2], found.settings.seed
     of_text = found.examined(on_text, run, n, permutations)
     asked = [(model, P, n, permutations, seed) for model in (SOURCE, MEMORY)]
@@ -155,9 +151,6 @@ def measure(plan: grid.Plan, run: Run) -> Findings:
         found.more("95 %: of a slope Student's over levels, of r Fisher's, of a null and of what "
                    "is beyond it over permutations; one seed"),
     )  # fmt: skip
-
-
-# ---- what was found ------------------------------------------------------------------------------
 
 
 def rows_of(table: Sequence[Mapping[str, Any]], **wanted: Any) -> list[Mapping[str, Any]]:
@@ -227,8 +220,7 @@ def draw(table: Rows, seed: int) -> Figure:
     middle.set(title=f"{LEAST} sequences of each score pooled", ylim=left.get_ylim())
     for axes in (left, middle):
         axes.set_xlabel("tokens that came back wrong, of half of them")
-    right.set_yticks(range(len(shown)), [])
-    right.set_ylim(len(shown) - 0.5, -0.5)
+    right.set(yticks=[], ylim=(len(shown) - 0.5, -0.5))
     right.axvline(0, color="k", lw=0.8)
     right.set(title="Slopes: o as pooled, | the same by chance,\n■ equal pools beyond chance",
               xlabel="nats a wrong token")  # fmt: skip
