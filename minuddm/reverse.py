@@ -55,16 +55,6 @@ def quadratic_grid(t: float, steps: int) -> NDArray[np.float64]:
     return np.append(t, points[points < t][::-1])
 
 
-def even_grid(t: float, steps: int) -> NDArray[np.float64]:
-    """Return t ∈ (0, 1], and the points k/N below it: the last step is as long as the others.
-
-    From t = 1 a chain of N steps, with N calls of the denoiser [T31].
-    """
-    n = _intervals(t, steps)
-    points = np.arange(1, n + 1) / n
-    return np.append(t, points[points < t][::-1])
-
-
 def time_grid_above(t: float, steps: int) -> NDArray[np.float64]:
     """Return the times of a chain that starts at the grid point at or above t ∈ (0, 1].
 
@@ -75,14 +65,10 @@ def time_grid_above(t: float, steps: int) -> NDArray[np.float64]:
 
 
 def _points(t: float, steps: int, power: int = 1) -> NDArray[np.float64]:
-    n = _intervals(t, steps)
-    return np.append(T_END + (1 - T_END) * (np.arange(n) / n) ** power, 1.0)
-
-
-def _intervals(t: float, steps: int) -> int:
     if not 0 < t <= 1:
         raise ValueError(f"t must lie in (0, 1], got {t}")
-    return checks.count(steps, "steps")
+    n = checks.count(steps, "steps")
+    return np.append(T_END + (1 - T_END) * (np.arange(n) / n) ** power, 1.0)
 
 
 def restore(

@@ -19,6 +19,7 @@ from minuddm.ideal import MarkovIdeal
 from minuddm.nelbo import discrete_elbo
 from minuddm.probes import (
     chance_at_least,
+    even_grid,
     generated_law,
     held_out_nelbo,
     log_weights,
@@ -28,7 +29,7 @@ from minuddm.probes import (
     samples_needed,
 )
 from minuddm.probes.extraction import _landing, from_log_weights
-from minuddm.reverse import even_grid, time_grid
+from minuddm.reverse import time_grid
 from tests import chains, oracle, strategies
 from tests.chains import D2
 from tests.test_theory_masked import of_law, uniform_of_law
@@ -199,11 +200,11 @@ def test_weights_of_paths_and_both_shares_of_samples_estimate_the_exact_chance(w
         wanted = exact(denoiser, process, L, N, schedule)[tuple(z.T)]
         asked = denoiser, z, V, schedule, N
         weights = [
-            path_weights(*asked, np.random.default_rng(s), draws=50, process=process).chance
+            path_weights(*asked, np.random.default_rng(s), draws=25, process=process).chance
             for s in SEEDS
         ]
         agrees(weights, wanted)
-        samples = [sampled(*asked, np.random.default_rng(s), n=100, process=process) for s in SEEDS]
+        samples = [sampled(*asked, np.random.default_rng(s), n=50, process=process) for s in SEEDS]
         agrees([found.hits.chance for found in samples], wanted)
         agrees([found.last_step.chance for found in samples], wanted)
 
@@ -340,8 +341,8 @@ def test_the_mean_logarithm_of_weights_is_the_discrete_bound_and_below_the_chanc
     ideal, rng = DatasetIdeal(D2, 3, process), np.random.default_rng(0)
     law = oracle.dataset_law(D2, 3).reshape(3, 3, 3)
     for N in (1, 2, 8):
-        log_w = log_weights(ideal, D2, 3, Linear(), N, rng, 2000, process)
-        each = log_w.mean(axis=0)  # the mean over the law, of 2000 independent draws
+        log_w = log_weights(ideal, D2, 3, Linear(), N, rng, 500, process)
+        each = log_w.mean(axis=0)  # the mean over the law, of 500 independent draws
         error = each.std(ddof=1) / math.sqrt(len(each))
         bound = discrete_elbo(ideal, law, Linear(), N, process)
         assert abs(-each.mean() - bound) <= 4 * error + 1e-9
@@ -349,16 +350,16 @@ def test_the_mean_logarithm_of_weights_is_the_discrete_bound_and_below_the_chanc
         below = log_w.std(axis=1, ddof=1) / math.sqrt(log_w.shape[1])
         assert (log_w.mean(axis=1) <= np.log(p) + 4 * below + 1e-9).all()
         if N == 1:
-            np.testing.assert_allclose(log_w, np.log(p)[:, None] * np.ones(2000), atol=1e-9)
+            np.testing.assert_allclose(log_w, np.log(p)[:, None] * np.ones(500), atol=1e-9)
 
 
 @pytest.mark.parametrize("process", PROCESSES)
 def test_many_steps_extract_with_no_less_than_the_bound_promises(process):
     """[T32]: exp(-L nelbo), 1/P for a perfect memory, of which the bound is tight."""
     ideal = DatasetIdeal(D2, 3, process)
-    many, rng = np.repeat(D2, 2000, axis=0), np.random.default_rng(1)
+    many, rng = np.repeat(D2, 400, axis=0), np.random.default_rng(1)
     bound = held_out_nelbo(ideal, many, 3, Linear(), rng, process=process).reshape(4, -1)
-    error = bound.std(axis=1) / math.sqrt(2000)
+    error = bound.std(axis=1) / math.sqrt(400)
     low, high = (chance_at_least(bound.mean(axis=1) + k * error, 3) for k in (4, -4))
     assert (low <= 0.25).all()
     assert (high >= 0.25).all()

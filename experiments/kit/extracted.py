@@ -27,13 +27,13 @@ from minuddm.probes import (
     bootstrap_mean,
     chance_at_least,
     copies,
+    even_grid,
     held_out_nelbo,
     path_weights,
     sampled,
     samples_needed,
 )
 from minuddm.probes.intervals import DRAWS, percentile_interval
-from minuddm.reverse import even_grid
 
 RANDOM, TREE, V, L, STORED = "random", "hierarchy", 28, 32, 16
 LONG, SHORT, PREFIXED = 64, 8, 32  # steps: of the exact last step, of paths, after a prefix

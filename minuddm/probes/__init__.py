@@ -28,7 +28,7 @@ from minuddm.probes.extraction import (
     sampled,
     samples_needed,
 )
-from minuddm.probes.generated_law import generated_law
+from minuddm.probes.generated_law import even_grid, generated_law
 from minuddm.probes.intervals import Interval, bootstrap_mean, mean_interval, student_interval
 from minuddm.probes.perplexity import held_out_nelbo
 from minuddm.probes.pooled_entropy import Pools, Trend, miller_madow, plug_in, pools, trends
@@ -66,6 +66,7 @@ __all__ = [
     "curves_meet",
     "divergence",
     "entropy",
+    "even_grid",
     "fixed_points",
     "from_the_widest",
     "generated_law",

@@ -30,8 +30,9 @@ from scipy.special import logsumexp
 from minuddm import checks
 from minuddm.checks import Floats, Tokens
 from minuddm.denoiser import Denoiser
+from minuddm.probes.generated_law import even_grid
 from minuddm.process import Process, given_or_uniform
-from minuddm.reverse import Grid, even_grid, generate
+from minuddm.reverse import Grid, generate
 from minuddm.schedule import Schedule
 
 Array = NDArray[np.float64]

@@ -5,8 +5,9 @@ products, and the chain the product of its matrices applied to the law of noise:
 
     P_N = noise · M_N ⋯ M_1,    M(z, y) = Π_i q_i(y_i | z),    q_i the bridge [T7] of token i
 
-Where tokens are known they stay, and M is 1 or 0 there. If the process leaves doubt about them, a
-heat bath of one site follows every step but the last [T35], as in `minuddm.reverse.generate`.
+The chain of [T31] has N equal steps, the last one too: `even_grid`. Where tokens are known they
+stay, and M is 1 or 0 there. If the process leaves doubt about them, a heat bath of one site follows
+every step but the last [T35], as in `minuddm.reverse.generate`.
 """
 
 from itertools import pairwise
@@ -18,13 +19,23 @@ from minuddm import checks
 from minuddm.checks import Tokens
 from minuddm.denoiser import Denoiser
 from minuddm.process import Process, given_or_uniform
-from minuddm.reverse import Grid, even_grid
+from minuddm.reverse import Grid, time_grid
 from minuddm.schedule import Schedule
 
 Array = NDArray[np.float64]
 
 MOST_STATES = 2**12
 _BLOCK = 256  # rows of a matrix held at a time
+
+
+def even_grid(t: float, steps: int) -> Array:
+    """Return t ∈ (0, 1], and the points k/N below it: the last step is as long as the others.
+
+    From t = 1 a chain of N steps, with N calls of the denoiser.
+    """
+    time_grid(t, steps)  # refuses what no chain has
+    points = np.arange(1, steps + 1) / steps
+    return np.append(t, points[points < t][::-1])
 
 
 def generated_law(
