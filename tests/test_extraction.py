@@ -247,8 +247,8 @@ def test_the_last_step_taken_exactly_never_has_the_larger_variance(seed, N, mask
 
 @pytest.mark.parametrize("name", ["D2, uniform", "D2, masked"])
 def test_standard_errors_are_those_of_the_variance_by_enumeration(name):
-    """Of error² n over 20 seeds: its mean against the variance. Weights of crooked denoisers have too
-    heavy tails for it."""
+    """Of error² n over 20 seeds: its mean against the variance. Weights of crooked denoisers
+    have tails too heavy for it."""
     denoiser, process, z = WORLDS[name]
     z, N = z[:1], 4
     _, hit, last, weight = moments(denoiser, process, z[0], N)
