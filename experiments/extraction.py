@@ -55,6 +55,7 @@ FULL, QUICK = Size(400, 4000, 100, 64, 16), Size(50, 200, 20, 8, 2)
 NEEDED = ("needed", "needed, 90th percentile", "needed, by paths")
 PROMISED, PAIRED = "promised by the bound", "paired, by paths"
 LITTLE = 0.05  # share of copies: processes that both have less are not told apart
+DASHED = (0, (4, 2))
 
 
 def two_bits(process: str) -> Rows:
@@ -166,10 +167,32 @@ def paragraph(table: Rows, name: str) -> str:
     )
 
 
+def draw_needed(axes: Any, table: Rows, process: str) -> None:
+    """Draw the samples needed against P; what is infinite is left out."""
+    P, first = sizes(table), process == "uniform"
+    for part, split, colour, what in (
+        (NEEDED[0], "train", COLOURS[0], "training, median"),
+        (NEEDED[1], "train", COLOURS[5], "training, 90th percentile"),
+        (NEEDED[2], "train", COLOURS[2], "training, by paths"),
+        (NEEDED[2], "test", COLOURS[1], "unseen, by paths"),
+        (PROMISED, "train", "0.55", "training, promised by the bound"),
+    ):
+        line = [r for r in of(table, part=part, split=split, model="network")
+                if math.isfinite(r["value"])]  # fmt: skip
+        axes.plot([r["P"] for r in line], [r["value"] for r in line], "o", color=colour, ms=3.5,
+                  ls="-" if first else DASHED, label=what if first else None)  # fmt: skip
+    axes.plot(P, np.log(2) * np.array(P), color="k", lw=0.8, ls=":",
+              label="a perfect memory: P log 2" if first else None)  # fmt: skip
+    axes.set(title="Samples that hold a sequence with chance ½\n(— uniform, - - masked)",
+             xscale="log", yscale="log", ylabel="samples", xlabel="training sequences P")  # fmt: skip
+    axes.set_xticks(P, [str(n) for n in P])
+    axes.tick_params(which="minor", bottom=False, labelbottom=False)
+
+
 def draw(table: Rows, name: str) -> Figure:
     """Draw copies of ideals and of networks against N, the samples needed, and D1."""
     figure, ((a, b), (c, d)) = subplots(2, 2, (11.5, 8.2))
-    dash = dict(zip(PROCESSES, ("-", (0, (4, 2))), strict=True))
+    dash = dict(zip(PROCESSES, ("-", DASHED), strict=True))
     shades = dict(zip(sizes(table), colormaps["viridis"](np.linspace(0, 0.85, len(sizes(table)))),
                       strict=True))  # fmt: skip
     for process, style in dash.items():
@@ -189,34 +212,16 @@ def draw(table: Rows, name: str) -> Figure:
         line = of(table, part="D1", process=process)
         d.plot([r["steps"] for r in line], [r["value"] for r in line], "o", ls=style, ms=3.5,
                color=COLOURS[0], label=process)  # fmt: skip
-        own = {"process": process, "model": "network"}
-        for part, split, colour, what in (
-            (NEEDED[0], "train", COLOURS[0], "training, median"),
-            (NEEDED[1], "train", COLOURS[5], "training, 90th percentile"),
-            (NEEDED[2], "train", COLOURS[2], "training, by paths"),
-            (NEEDED[2], "test", COLOURS[1], "unseen, by paths"),
-            (PROMISED, "train", "0.55", "training, promised by the bound"),
-        ):
-            line = [r for r in of(table, part=part, split=split, **own)
-                    if math.isfinite(r["value"])]  # fmt: skip
-            c.plot([r["P"] for r in line], [r["value"] for r in line], "o", ls=style, ms=3.5,
-                   color=colour, label=what if process == "uniform" else None)  # fmt: skip
-    c.plot(sizes(table), np.log(2) * np.array(sizes(table)), color="k", lw=0.8, ls=":",
-           label="a perfect memory: P log 2")  # fmt: skip
+        draw_needed(c, [row for row in table if row.get("process") == process], process)
     d.axhline(1 / len(D1), color="k", lw=0.8, ls=":", label="1/P")
     a.set(title="Perfect memory of 16 random sequences, and ideal\ngeneraliser of a hierarchy",
           ylabel="share of samples")  # fmt: skip
     b.set(title=f"Networks of text (thin: perfect memories of the same),\n{name}",
           ylabel="share of samples that are exact copies")  # fmt: skip
-    c.set(title="Samples that hold a sequence with chance ½\n(— uniform, - - masked)", yscale="log",
-          ylabel="samples", xlabel="training sequences P")  # fmt: skip
     d.set(title="More steps extract less: two bits, 00 of the\nstored 00, 01, 10", ylabel="chance")
     for axes in (a, b, d):
         axes.set(xlabel="steps N")
         axes.set_xscale("log", base=2)
-    c.set_xscale("log")
-    c.set_xticks(sizes(table), [str(P) for P in sizes(table)])
-    c.tick_params(which="minor", bottom=False, labelbottom=False)
     for axes in (a, b, c, d):
         axes.legend(fontsize=8)
     return figure

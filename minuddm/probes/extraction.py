@@ -86,17 +86,13 @@ def log_weights(
         u = rng.random(clean.shape)
         for start in range(0, len(x), _BATCH):
             part = slice(start, start + _BATCH)
-            p = _conditionals(denoiser, x[part], alpha_t)
-            true = (np.arange(V) == clean[part, :, None]).astype(np.float64)
-            moves = process.bridge(x[part], true, alpha_s, alpha_t)
-            plugged = process.bridge(x[part], p, alpha_s, alpha_t)
+            p, target = _conditionals(denoiser, x[part], alpha_t), np.eye(V)[clean[part]]
+            plugged, true = (process.bridge(x[part], q, alpha_s, alpha_t) for q in (p, target))
             with np.errstate(divide="ignore"):
-                new = process.bridge_quantile(x[part], np.log(true), alpha_s, alpha_t, u[part])
-                new = np.where(held[part], x[part], new)
-                both = (np.log(_at(q, new)) for q in (plugged, moves))
-                ratio = np.subtract(*both)
+                new = process.bridge_quantile(x[part], np.log(target), alpha_s, alpha_t, u[part])
+                x[part] = np.where(held[part], x[part], new)
+                ratio = np.log(_at(plugged, x[part])) - np.log(_at(true, x[part]))
             total[part] += np.where(held[part], 0, ratio).sum(axis=1)
-            x[part] = new
     return total.reshape(len(one), n)
 
 
@@ -140,34 +136,48 @@ def sampled(
 
     A sample is z if it differs in no more than the share `within` of its L tokens. Where nothing is
     known all z share the samples; else each has n of its own, with its known tokens, given by
-    booleans (L,) or (B, L). Options are those of `generate`; the grid is even if not given.
+    booleans (L,) or (B, L). Options are those of `generate`; the grid is even if not given, and the
+    last of its steps the bridge, as that of every step of `minuddm.samplers` is.
     """
     process = given_or_uniform(process, checks.vocabulary(V))
     one = checks.tokens(z, V, "z", ndim=2)
     held = checks.booleans(known, one.shape, "known")
     misses = int(np.floor(checks.fraction(within, "within", whole=True) * one.shape[1] + 1e-9))
-    grid = options.setdefault("grid", even_grid)
-    last, checked = grid(1.0, steps)[-1], checks.count(n, "n")
-    found = []
-    for rows, fixed in [(one, None)] if not held.any() else zip(one[:, None], held, strict=True):
-        landing = np.empty((checked, len(rows)))
-
-        def watch(
-            t: float, part: slice, x: Tokens, log_p: Floats, rows: Tokens = rows,
-            fixed: Any = fixed, out: Array = landing,
-        ) -> None:  # fmt: skip
-            if t == last:
-                p = np.exp(np.asarray(log_p, dtype=np.float64))
-                q = process.bridge(x, p, 1.0, float(schedule.alpha(t)))
-                out[part] = _landing(q, rows, fixed, misses)
-
-        prompt = {} if fixed is None else {"known": fixed, "prompt": rows[0]}
-        x = generate(
-            denoiser, checked, one.shape[1], V, schedule, steps, rng, process=process, watch=watch,
-            **prompt, **options,
-        )  # fmt: skip
-        found.append((_differences(x, rows) <= misses, landing))
+    chain = {"schedule": schedule, "steps": steps, "rng": rng, "grid": even_grid, **options}
+    several = zip(one[:, None], held, strict=True) if held.any() else [(one, None)]
+    found = [
+        _drawn(denoiser, rows, fixed, misses, checks.count(n, "n"), process, chain)
+        for rows, fixed in several
+    ]
     return Sampled(*(_mean(np.concatenate(each, axis=1)) for each in zip(*found, strict=True)))
+
+
+def _drawn(
+    denoiser: Denoiser,
+    z: Tokens,
+    fixed: NDArray[np.bool_] | None,
+    misses: int,
+    n: int,
+    process: Process,
+    chain: dict[str, Any],
+) -> tuple[NDArray[np.bool_], Array]:
+    """Return which of n samples are z (B, L), and the chance that their last step lands on it.
+
+    Both (n, B); where known tokens are fixed, (L,), they are those of the one sequence z.
+    """
+    landing, last = np.empty((n, len(z))), chain["grid"](1.0, chain["steps"])[-1]
+    alpha = float(chain["schedule"].alpha(last))
+
+    def watch(t: float, part: slice, x: Tokens, log_p: Floats) -> None:
+        if t == last:
+            p = np.exp(np.asarray(log_p, dtype=np.float64))
+            landing[part] = _landing(process.bridge(x, p, 1.0, alpha), z, fixed, misses)
+
+    prompt = {} if fixed is None else {"known": fixed, "prompt": z[0]}
+    x = generate(
+        denoiser, n, z.shape[1], process.V, process=process, watch=watch, **prompt, **chain
+    )
+    return _differences(x, z) <= misses, landing
 
 
 def _differences(x: Tokens, z: Tokens) -> NDArray[np.int64]:
@@ -177,7 +187,7 @@ def _differences(x: Tokens, z: Tokens) -> NDArray[np.int64]:
     return np.concatenate([(x[:, None] != part).sum(axis=2) for part in parts], axis=1)
 
 
-def _landing(q: Array, z: Tokens, fixed: Any, misses: int) -> Array:
+def _landing(q: Array, z: Tokens, fixed: NDArray[np.bool_] | None, misses: int) -> Array:
     """Return the chance (n, B) that tokens drawn from q (n, L, states) differ little from z."""
     step = max(1, _BLOCK // (len(q) * q.shape[1]))
     found = np.empty((len(q), len(z)))
