@@ -183,8 +183,9 @@ def draw_needed(axes: Any, table: Rows, process: str) -> None:
                   ls="-" if first else DASHED, label=what if first else None)  # fmt: skip
     axes.plot(P, np.log(2) * np.array(P), color="k", lw=0.8, ls=":",
               label="a perfect memory: P log 2" if first else None)  # fmt: skip
-    axes.set(title="Samples that hold a sequence with chance ½\n(— uniform, - - masked)",
-             xscale="log", yscale="log", ylabel="samples", xlabel="training sequences P")  # fmt: skip
+    axes.set(title="Samples that hold a sequence\nwith chance ½ (— uniform, - - masked)",
+             xscale="log", yscale="log", ylabel="samples",
+             xlabel="training sequences P")  # fmt: skip
     axes.set_xticks(P, [str(n) for n in P])
     axes.tick_params(which="minor", bottom=False, labelbottom=False)
 
