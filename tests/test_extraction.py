@@ -12,7 +12,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minuddm import Absorbing, DatasetIdeal, Linear, LogLinear, Uniform, posterior
@@ -157,6 +157,7 @@ def more_context_never_hurts(law, z):
     return True
 
 
+@settings(max_examples=30)
 @given(seed=strategies.seeds, size=st.sampled_from([(2, 2), (2, 3), (3, 2)]))
 def test_if_more_context_never_hurts_more_steps_extract_more_often_from_masks(seed, size):
     """[T34]: grids of N = 1, 2, 4, 8, and of 3, 6, in which intervals are halved."""
