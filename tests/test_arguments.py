@@ -18,14 +18,20 @@ from minuddm.probes import (
     NGram,
     basin_radius,
     bootstrap_mean,
+    chance_at_least,
     class_means,
     conditional_entropy,
     copies,
     curves_cross,
     curves_meet,
+    generated_law,
     held_out_nelbo,
+    path_weights,
     plateau_left,
+    pools,
+    sampled,
     threshold,
+    trends,
 )
 from minuddm.probes.stability import random_sequences
 from minuddm.probes.transition import falls_below
@@ -48,6 +54,7 @@ TREE = RandomHierarchy.random(3, 2, 2, 2, np.random.default_rng(0))
 CONFIG, SIZE = TrainConfig(steps=1, batch=2), ModelConfig(3, 3, 8, 1, 2)
 MODEL = Transformer.init(SIZE, np.random.default_rng(0), engine="numpy")
 CURVE = Curve([1, 2], [np.ones(3)] * 2, [np.zeros(3)] * 2)
+THREE = np.arange(18).reshape(6, 3) % 3, [0, 0, 1, 1, 2, 2]  # levels of two sequences
 CORPUS = Corpus(np.eye(4, dtype=np.int32), "ab", "made up", "")
 
 
@@ -72,6 +79,9 @@ CALLS = {  # kind: (parameter, call with it)
         ("rng", lambda v: basin_radius(MEMORY, X, 3, SCHEDULE, 2, v)),
         ("rng", lambda v: random_sequences(1, 2, 3, v)),
         ("rng", lambda v: bootstrap_mean([1.0], v)),
+        ("rng", lambda v: sampled(MEMORY, X, 3, SCHEDULE, 2, v)),
+        ("rng", lambda v: path_weights(MEMORY, X, 3, SCHEDULE, 2, v)),
+        ("rng", lambda v: pools(np.tile(X, (2, 1)), [0] * 4, 3, v, least=2)),
         ("rng", lambda v: plateau_left(CURVE, v, 5)),
         ("rng", lambda v: curves_meet(CURVE, v, 5)),
         ("rng", lambda v: Transformer.init(SIZE, v, engine="numpy")),
@@ -100,6 +110,13 @@ CALLS = {  # kind: (parameter, call with it)
         ("draws", lambda v: bootstrap_mean([1.0], rng(), v)),
         ("draws", lambda v: plateau_left(CURVE, rng(), v)),
         ("order", lambda v: NGram(X, 3, v)),
+        ("n", lambda v: sampled(MEMORY, X, 3, SCHEDULE, 2, rng(), n=v)),
+        ("draws", lambda v: path_weights(MEMORY, X, 3, SCHEDULE, 2, rng(), draws=v)),
+        ("steps", lambda v: generated_law(MEMORY, 3, 3, SCHEDULE, v)),
+        ("least", lambda v: pools(X, [0, 1], 3, rng(), least=v)),
+        ("repeats", lambda v: pools(X, [0, 1], 3, rng(), repeats=v)),
+        ("permutations", lambda v: trends(*THREE, 3, rng(), 2, 1, v)),
+        ("L", lambda v: chance_at_least(1.0, v)),
         ("points", lambda v: exact_nelbo(MEMORY, np.full((3,) * 3, 1 / 27), SCHEDULE, v)),
         ("steps", lambda v: discrete_elbo(MEMORY, np.full((3,) * 3, 1 / 27), SCHEDULE, v)),
         ("L", lambda v: enumerate_law(CHAIN, 3, v)),
@@ -120,6 +137,8 @@ CALLS = {  # kind: (parameter, call with it)
         ("V", lambda v: generate(MEMORY, 1, 3, v, SCHEDULE, 2, rng())),
         ("V", lambda v: held_out_nelbo(MEMORY, X, v, SCHEDULE, rng())),
         ("V", lambda v: NGram([[0, 1]], v, 1)),
+        ("V", lambda v: path_weights(MEMORY, X, v, SCHEDULE, 2, rng())),
+        ("V", lambda v: pools(X, [0, 1], v, rng())),
         ("V", lambda v: MarkovChain.random(v, rng())),
     ],
     "fraction": [
@@ -133,6 +152,7 @@ CALLS = {  # kind: (parameter, call with it)
     "share": [
         ("within", lambda v: copies(X, X, v)),
         ("theta", lambda v: probes.kinds(X, X, X, v)),
+        ("within", lambda v: sampled(MEMORY, X, 3, SCHEDULE, 2, rng(), within=v)),
         ("repaired", lambda v: basin_radius(MEMORY, X, 3, SCHEDULE, 2, rng(), repaired=v)),
     ],
     "chance": [
@@ -159,6 +179,9 @@ CALLS = {  # kind: (parameter, call with it)
         ("xt", lambda v: nelbo(LOG_P, X, v, 0.5, -1.0)),
         ("x", lambda v: CHAIN.log_prob(v)),
         ("x0", lambda v: held_out_nelbo(MEMORY, v, 3, SCHEDULE, rng())),
+        ("z", lambda v: sampled(MEMORY, v, 3, SCHEDULE, 2, rng())),
+        ("z", lambda v: path_weights(MEMORY, v, 3, SCHEDULE, 2, rng())),
+        ("tokens", lambda v: pools(v, [0, 1], 3, rng())),
     ],
     "log_p": [
         ("log_p", lambda v: sample_bridge(X, v, 0.9, 0.5, rng())),

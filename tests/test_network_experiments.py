@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 from experiments import (
+    entropy_memorization,
     estimators,
+    extraction,
     generated,
     learning_time,
     probed,
@@ -25,7 +27,10 @@ from minuddm.probes.stability import CLASSES
 
 SMALL = ["--quick", "--sizes", "16x1", "24x1", "--subsets", "2", "8", "--steps", "20", "--seeds",
          "2", "--samples", "10"]  # fmt: skip
-ON_THE_GRID = (size_sweep, generated, estimators, stability, uncertainty, unseen_basins, probed)
+ON_THE_GRID = (
+    *(size_sweep, generated, estimators, stability, uncertainty),
+    *(unseen_basins, probed, entropy_memorization),
+)
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +53,7 @@ def trained(text, tmp_path_factory):
 def test_experiments_share_one_grid(experiment, trained, text, capsys, monkeypatch):
     monkeypatch.setattr(cells, "_keep", None)
     monkeypatch.setattr(stability, "TIMES", (0.1, 1.0))
+    monkeypatch.setattr(entropy_memorization, "QUICK", (200, 4))
     experiment.EXPERIMENT.main([*SMALL, "--data", str(text), "--out", str(trained), "--jobs", "1"])
     paragraph = capsys.readouterr().out.strip()
     assert "\n" not in paragraph
@@ -242,7 +248,7 @@ def test_classes_have_the_papers_order():
     assert CLASSES == ("stable", "recovered", "unstable", "failed")
 
 
-@pytest.mark.parametrize("experiment", [*ON_THE_GRID, learning_time])
+@pytest.mark.parametrize("experiment", [*ON_THE_GRID, extraction, learning_time])
 @pytest.mark.parametrize(
     ("words", "message"),
     [

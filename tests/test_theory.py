@@ -23,9 +23,9 @@ STATED = [label for label, _ in ENTRIES]
 KEYS = re.findall(r"^- \*\*\[([A-Z]\w+ \d{4}[a-z]?)\]\*\* ", TEXT, flags=re.MULTILINE)
 MACROS = set(re.findall(r"\w+", """
     Bigl Bigr Longrightarrow Phi Pr Vert alpha approx arg ast bar beta bigl bigr binom cdot cos cosh
-    delta ell exp frac gamma ge gt hat in infty int kappa lambda le leftarrow ll ln log
-    longrightarrow lt mathbb mathcal mathrm max mid min mu nabla ne partial pi pm propto psi qquad
-    quad rho sigma sqrt sum tanh tau text tfrac theta times to top varepsilon varphi vert xi
+    delta ell exp frac gamma ge gt hat in infty int kappa lambda le ldots leftarrow ll ln log
+    longrightarrow lt mathbb mathcal mathrm max mid min mu nabla ne partial pi pm prod propto psi
+    qquad quad rho sigma sqrt sum tanh tau text tfrac theta times to top varepsilon varphi vert xi
 """))  # fmt: skip
 
 

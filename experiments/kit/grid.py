@@ -23,13 +23,15 @@ from experiments.kit.experiment import Run
 from experiments.kit.networks import compute
 from experiments.kit.record import RESULTS
 from experiments.kit.settings import RECIPE, SPLITS, Arrays, Cell, Settings
-from minuddm import Transformer, load_model
+from minuddm import Denoiser, Transformer, load_model
 from minuddm.checkpoint import checkpoint_metadata
 from minuddm.probes import Curve
 
 T = 0.1
 TIMES = (T, 0.25, 0.5, 0.75)
 SIZES = ("16x2", "24x2", "32x2", "48x2", "64x2")
+SUBSETS = tuple(2**k for k in range(1, 12))
+QUICK = (4, 32, 256)
 MEASURED = {"recovery": f"{T} recovery", "entropy_loo": f"{T} entropy_loo", "nelbo": "nelbo"}
 """Quantities of a table, and their names in a cell."""
 Key = tuple[str, int, int]  # size, P, seed
@@ -129,18 +131,31 @@ class Grid:
         return {"data": describe(self.data), "intervals": intervals}
 
 
-def options(sizes: Sequence[str] = SIZES) -> Callable[[commandline.CommandLine], None]:
-    """Return what adds the grid's options to a command line."""
+def options(
+    sizes: Sequence[str] = SIZES,
+    subsets: Sequence[int] = SUBSETS,
+    quick: Sequence[int] = QUICK,
+    seeds: tuple[int, int] = (3, 2),
+) -> Callable[[commandline.CommandLine], None]:
+    """Return what adds the grid's options to a command line.
+
+    Its defaults are the sizes and subsets given; those of --quick are the first two sizes, and
+    `quick`. Of `seeds` the second is that of --quick.
+    """
 
     def add(p: commandline.CommandLine) -> None:
         whole = commandline.whole
         p.add_argument("--data", default="pydoc", help="pydoc, names, markov, hierarchy, or a file")
         p.add_argument("--sizes", type=size, nargs="+", metavar="WxB",
                        help=f"width x blocks (default: {' '.join(sizes)})")  # fmt: skip
-        p.set_defaults(default_sizes=tuple(sizes))
+        p.set_defaults(default_sizes=tuple(sizes), default_seeds=seeds,
+                       default_subsets=(tuple(subsets), tuple(quick)))  # fmt: skip
+        usual, fewer = seeds
+        many = f"{len(subsets)} from {subsets[0]} to {subsets[-1]}"
         p.add_argument("--subsets", type=whole(2), nargs="+", metavar="P",
-                       help="training sets (default: 11 from 2 to 2048; --quick: 3)")  # fmt: skip
-        p.add_argument("--seeds", type=whole(1), help="networks a cell (default: 3; 2 if --quick)")
+                       help=f"training sets (default: {many}; --quick: {len(quick)})")  # fmt: skip
+        p.add_argument("--seeds", type=whole(1),
+                       help=f"networks a cell (default: {usual}; --quick: {fewer})")  # fmt: skip
         p.add_argument("--steps", type=whole(1),
                        help="of training, at most (default: 32000; 500 if --quick)")  # fmt: skip
         p.add_argument("--samples", type=whole(2),
@@ -171,9 +186,8 @@ def variant(args: Namespace) -> str:
 def plan(args: Namespace) -> Plan:
     """Return the cells that were asked for."""
     quick = args.quick
-    seeds = tuple(args.seed + s for s in range(args.seeds or (2 if quick else 3)))
-    asked = args.subsets or ([4, 32, 256] if quick else [2**k for k in range(1, 12)])
-    subsets = tuple(sorted(set(asked)))
+    seeds = tuple(args.seed + s for s in range(args.seeds or args.default_seeds[quick]))
+    subsets = tuple(sorted(set(args.subsets or args.default_subsets[quick])))
     sizes = tuple(args.sizes or args.default_sizes[: 2 if quick else None])
     data = read(args.data, None, lines=False, vocab=256, rules=2, seed=args.seed)
     corpus, sequences = data.corpus, 50 if quick else 200
@@ -209,3 +223,13 @@ def trained(plan: Plan, run: Run) -> Grid:
     folder = (run.args.out or RESULTS / "grid") / "cells"
     cells, checkpoints = compute(plan.cells, folder, run)
     return Grid(**plan._asdict() | {"cells": cells, "checkpoints": checkpoints})
+
+
+def with_process(plan: Plan, process: str, ideal: Denoiser | None = None) -> Plan:
+    """Return the same cells with another process, and its ideal where the source is known."""
+    cells = {
+        key: replace(cell, settings=replace(cell.settings, process=process), ideal=ideal)
+        for key, cell in plan.cells.items()
+    }
+    settings = replace(plan.settings, process=process)
+    return plan._replace(settings=settings, cells=cells)

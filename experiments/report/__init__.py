@@ -9,7 +9,9 @@ from typing import NamedTuple
 from experiments import (
     basins,
     capacity,
+    entropy_memorization,
     estimators,
+    extraction,
     gallery,
     generated,
     kernel_lab,
@@ -46,6 +48,10 @@ PARTS: dict[str, tuple[Experiment, ...]] = {
         learning_time.EXPERIMENT,
         phase_diagram.EXPERIMENT,
         recipe.EXPERIMENT,
+    ),
+    "Memory as its neighbours measure it": (
+        extraction.EXPERIMENT,
+        entropy_memorization.EXPERIMENT,
     ),
     "Two processes": (two_processes.EXPERIMENT,),
     "One theory": (kernel_lab.EXPERIMENT, keystone.EXPERIMENT),

@@ -8,6 +8,10 @@ samples      what a model generates: copies, spurious, new
 critic       an n-gram, to judge what is generated from outside
 perplexity   the bound on held-out sequences [T8], [T9]
 channel      how much a corrupted token tells of the clean one [T42]
+extraction   the chance to generate one given sequence, and the samples that takes [T31]-[T34];
+             `generated_law`: the chances of all of them, by enumeration
+pooled_entropy
+             of what is remembered equally well, and how much of its line is bias [T48]
 intervals    over training seeds, or by bootstrap over sequences
 transition   the number of sequences at which memory turns into generalisation
 deployed     all that can be read off one network, without its training data [T46]
@@ -25,6 +29,15 @@ from minuddm.probes.entropy import (
     entropy,
     leave_one_out_entropy,
 )
+from minuddm.probes.extraction import (
+    Extraction,
+    chance_at_least,
+    log_weights,
+    path_weights,
+    sampled,
+    samples_needed,
+)
+from minuddm.probes.generated_law import even_grid, generated_law
 from minuddm.probes.intervals import (
     Interval,
     bootstrap_mean,
@@ -33,6 +46,7 @@ from minuddm.probes.intervals import (
     student_interval,
 )
 from minuddm.probes.perplexity import held_out_nelbo, nelbo_by_level
+from minuddm.probes.pooled_entropy import Pools, Trend, miller_madow, plug_in, pools, trends
 from minuddm.probes.recovery import Recovery, recovery
 from minuddm.probes.samples import copies, kinds, nearest, threshold, twins
 from minuddm.probes.stability import (
@@ -56,16 +70,20 @@ __all__ = [
     "ConditionalEntropy",
     "Curvature",
     "Curve",
+    "Extraction",
     "Gap",
     "Interval",
     "NGram",
+    "Pools",
     "Probed",
     "Recovery",
     "Returned",
+    "Trend",
     "Verdict",
     "alpha_of_capacity",
     "basin_radius",
     "bootstrap_mean",
+    "chance_at_least",
     "channel_capacity",
     "class_means",
     "conditional_entropy",
@@ -76,24 +94,34 @@ __all__ = [
     "divergence",
     "entropy",
     "evaluations",
+    "even_grid",
     "fixed_points",
     "from_the_widest",
     "gaps",
+    "generated_law",
     "held_out_nelbo",
     "kinds",
     "leave_one_out_entropy",
+    "log_weights",
     "mean_interval",
     "memories",
+    "miller_madow",
     "nearest",
     "nelbo_by_level",
+    "path_weights",
     "plateau_left",
+    "plug_in",
+    "pools",
     "probe",
     "proportion_interval",
     "recovered_after",
     "recovery",
+    "sampled",
+    "samples_needed",
     "student_interval",
     "threshold",
     "token_classes",
+    "trends",
     "twins",
     "verdicts",
 ]

@@ -1,0 +1,298 @@
+"""Text that is got wrong has the higher entropy, whether anything was remembered or not.
+
+Huang et al. 2025 pool the true continuations that a model gets equally wrong, and find a straight
+line: the entropy of the pool against the score, with a correlation near .9 [T48]. Here exactly half
+of the tokens of a sequence are replaced by others, the reverse chain restores them from the time at
+which corruption changes that many [T5], the score is how many of them come back wrong, and the true
+tokens in their places are pooled. The line is looked for where there is memory and where there is
+none:
+
+    network          trained on P sequences, on these and on unseen ones
+    dataset_ideal    the perfect memory of the same, which has one level on what it stores
+    frequencies      how often each value occurs, and nothing else: it remembers no sequence
+    source_ideal     the ideal generaliser of a Markov chain, beside a perfect memory of as many
+
+and measured by three entropies, each against its null (`minuddm.probes.pooled_entropy`). Few
+sequences are damaged several times, and fill pools of several scores: such levels depend on one
+another, and intervals of lines through them are too narrow.
+"""
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from experiments.kit import grid
+from experiments.kit.data import markov
+from experiments.kit.draws import generator
+from experiments.kit.experiment import Experiment, Findings, Run, Verdict
+from experiments.kit.figures import COLOURS, DASH, subplots
+from experiments.kit.grid import Grid
+from experiments.kit.intervals import columns, headers, spread
+from experiments.kit.record import Record
+from experiments.kit.settings import SCHEDULE, SPLITS
+from minuddm import DatasetIdeal, Denoiser, Uniform, restore
+from minuddm.checks import Tokens
+from minuddm.probes import trends
+from minuddm.probes.pooled_entropy import ESTIMATES, LEAST
+from minuddm.probes.stability import entering_time
+
+GRID = 64  # steps of the reverse chain over [0, 1]
+FULL, QUICK = (2000, 200), (600, 40)  # sequences, permutations
+FREQUENCIES, NETWORK, MEMORY, SOURCE = "frequencies", "network", "dataset_ideal", "source_ideal"
+SAID = {NETWORK: "network", MEMORY: "perfect memory", FREQUENCIES: "frequencies alone",
+        SOURCE: "ideal generaliser"}  # fmt: skip
+MARKS, CHAIN = ("", "o", "s"), "chain"
+STRONG = 0.8  # a correlation that would be called a law
+COLUMNS = ["kind", "data", "model", "P", "seed", "split", "n", "estimate", "score", "sequences",
+           "entropy", "levels", *headers(["slope", "r", "null", "excess"]), "steps",
+           "finished"]  # fmt: skip
+
+Rows = list[dict[str, Any]]
+
+
+def frequencies(x: Tokens, V: int) -> Denoiser:
+    """Return the denoiser that knows how often each of V values occurs in sequences x."""
+    counts = np.bincount(x.ravel(), minlength=V) + 1.0
+    log_p = np.log(counts / counts.sum())
+
+    def denoiser(tokens: Tokens, alpha: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.broadcast_to(log_p, (*tokens.shape, V))
+
+    return denoiser
+
+
+def halves(
+    denoiser: Denoiser, x: Tokens, V: int, n: int, seed: int, purpose: str
+) -> tuple[Tokens, NDArray[np.int64]]:
+    """Replace half of the tokens of sequences x, taken in turn, and restore them.
+
+    Return the true tokens in these places, (n, L/2), and how many came back wrong, (n,).
+    """
+    many, chance = np.resize(x, (n, x.shape[1])), generator(seed, purpose)
+    L, half = many.shape[1], many.shape[1] // 2
+    where = np.argsort(chance.random(many.shape), axis=1) < half
+    noisy = np.where(where, Uniform(V).change(many, chance), many)
+    t = entering_time(half, L, V, SCHEDULE)
+    back = restore(denoiser, noisy, t, SCHEDULE, GRID, chance)
+    return many[where].reshape(n, half), (where & (back != many)).sum(axis=1)
+
+
+def judged(
+    denoiser: Denoiser, x: Tokens, V: int, n: int, permutations: int, seed: int, purpose: str
+) -> Rows:
+    """Return a row for each level and estimate, and one for the line of each estimate."""
+    tokens, scores = halves(denoiser, x, V, n, seed, purpose)
+    chance = generator(seed, f"pools {purpose}")
+    found, lines = trends(tokens, scores, V, chance, permutations=permutations)
+    rows: Rows = [
+        {"kind": "level", "estimate": name, "score": int(e), "sequences": int(count),
+         "entropy": float(H)}
+        for name in ESTIMATES
+        for e, count, H in zip(found.score, found.sequences, getattr(found, name), strict=True)
+    ]  # fmt: skip
+    for name, trend in lines.items():
+        row = {"kind": "line", "estimate": name, "levels": len(found.score), "n": n}
+        rows.append(row | {k: v for part in trend._fields
+                           for k, v in columns(part, getattr(trend, part)).items()})  # fmt: skip
+    return rows
+
+
+def on_text(found: Grid, size: str, P: int, seed: int, n: int, permutations: int) -> Rows:
+    """Return the rows of one network, of the memory of its sequences, and of the frequencies."""
+    training, test = found.parts[seed]
+    V, most = found.data.corpus.V, found.subsets[-1]
+    unseen = np.concatenate([test, training[most : most + max(0, n - len(test))]])
+    known = {NETWORK: found.network(size, P, seed), MEMORY: DatasetIdeal(training[:P], V)}
+    if most == P:
+        known[FREQUENCIES] = frequencies(training[:P], V)
+    rows = []
+    both = tuple(zip(SPLITS, (training[:P], unseen), strict=True))
+    for (model, denoiser), (split, x) in itertools.product(known.items(), both):
+        own = {"data": found.name, "model": model, "P": P, "seed": seed, "split": split}
+        if model == NETWORK:
+            own |= found.training(size, P)
+        asked = (n, permutations, seed, f"halves {model} {P} {split}")
+        rows += [own | row for row in judged(denoiser, x, V, *asked)]
+    return rows
+
+
+def on_a_source(model: str, P: int, n: int, permutations: int, seed: int) -> Rows:
+    """Return the rows of one ideal on sequences of a Markov chain, of which a memory has P."""
+    data, V = markov(32, seed, n=P + n), 16
+    training, unseen = data.corpus.tokens[:P], data.corpus.tokens[P:]
+    denoiser = data.ideal if model == SOURCE else DatasetIdeal(training, V)
+    own = {"data": CHAIN, "model": model, "P": P, "seed": seed}
+    return [
+        own | {"split": split} | row
+        for split, x in zip(SPLITS, (training, unseen), strict=True)
+        for row in judged(denoiser, x, V, n, permutations, seed, f"halves {CHAIN} {model} {split}")
+    ]
+
+
+def measure(plan: grid.Plan, run: Run) -> Findings:
+    """Train the networks, and look for the line everywhere."""
+    found = grid.trained(plan, run)
+    n, permutations = QUICK if run.args.quick else FULL
+    P, seed = found.subsets[len(found.subsets) // 2], found.settings.seed
+    of_text = found.examined(on_text, run, n, permutations)
+    asked = [(model, P, n, permutations, seed) for model in (SOURCE, MEMORY)]
+    table = [row for rows in (*of_text.values(), *run.spread(on_a_source, asked)) for row in rows]
+    return Findings(
+        table,
+        {"subsets": found.subsets, "seed": seed},
+        paragraph(table, seed),
+        draw(table, seed),
+        found.describe() | {"n": n, "least": LEAST, "permutations": permutations, "grid": GRID},
+        found.more("95 %: of a slope Student's over levels, of r Fisher's, of a null and of what "
+                   "is beyond it over permutations; one seed"),
+    )  # fmt: skip
+
+
+def rows_of(table: Sequence[Mapping[str, Any]], **wanted: Any) -> list[Mapping[str, Any]]:
+    """Return the rows, of a run or of a record, that have these entries."""
+    return [r for r in table if all(str(r.get(k, "")) == str(v) for k, v in wanted.items())]
+
+
+def number(row: Mapping[str, Any], name: str) -> tuple[float, float, float]:
+    """Return a quantity of a line with the ends of its interval; NaN where it says nothing."""
+    found = (row.get(f"{name}{end}", "") for end in ("", "_lo", "_hi"))
+    value, low, high = (math.nan if x == "" else float(x) for x in found)
+    return value, low, high
+
+
+def subjects(table: Sequence[Mapping[str, Any]], **wanted: Any) -> dict[str, dict[str, Any]]:
+    """Return the lines of each subject by estimate; those of fewer than three levels too."""
+    found: dict[str, dict[str, Any]] = {}
+    for row in rows_of(table, kind="line", **wanted):
+        P = f", P = {row['P']}" if row["model"] in (NETWORK, MEMORY) else ""
+        split = "training" if row["split"] == "train" else "unseen"
+        key = f"{SAID[row['model']]}{P}, {split} {row['data']}"
+        found.setdefault(key, {})[row["estimate"]] = row
+    return found
+
+
+def paragraph(table: Rows, seed: int) -> str:
+    """Say where the line is, and what is left of it."""
+    said = []
+    for key, of in subjects(table, seed=seed).items():
+        plug, equal = of["plug_in"], of["rarefied"]
+        if plug["levels"] < 3:
+            said.append(f"{key}: {plug['levels']} level")
+            continue
+        said.append(
+            f"{key}: r = {plug['r']:.2f} and {plug['slope']:.4f} nats a wrong token, "
+            f"{plug['null']:.4f} of them by chance, {spread(number(equal, 'excess'), 4)} left"
+        )
+    return (
+        "Plug-in entropy of true tokens against the number that came back wrong, of half of the "
+        "tokens replaced, and what pools of equal size leave beyond their null: "
+        f"{'; '.join(said)}."
+    )
+
+
+def draw(table: Rows, seed: int) -> Figure:
+    """Draw the pools of different and of equal sizes, and what is left of each slope."""
+    figure, (left, middle, right) = subplots(1, 3, (14, 4.8), width_ratios=(1, 1, 0.9))
+    found = subjects(table, seed=seed)
+    shown = {key: of for key, of in found.items() if of["plug_in"]["levels"] >= 3}
+    for k, (key, of) in enumerate(shown.items()):
+        own = {name: of["plug_in"][name] for name in ("model", "P", "data", "split", "seed")}
+        style = {"color": COLOURS[k % len(COLOURS)], "ls": DASH[own["split"]], "lw": 1.4,
+                 "marker": MARKS[k // len(COLOURS)], "ms": 3.5}  # fmt: skip
+        for axes, estimate in ((left, "plug_in"), (middle, "rarefied")):
+            level = rows_of(table, kind="level", estimate=estimate, **own)
+            axes.plot(
+                [r["score"] for r in level], [r["entropy"] for r in level], label=key, **style
+            )
+        for shift, estimate, name, mark in (
+            (-0.2, "plug_in", "slope", "o"), (-0.2, "plug_in", "null", "|"),
+            (0.2, "rarefied", "excess", "s"),
+        ):  # fmt: skip
+            value, low, high = number(of[estimate], name)
+            ends = None if name == "slope" else [[value - low], [high - value]]
+            right.errorbar(value, k + shift, xerr=ends, fmt=mark, ms=5, color=style["color"])
+    left.set(title="All sequences of a score pooled", ylabel="entropy of the true tokens (nats)")
+    middle.set(title=f"{LEAST} sequences of each score pooled", ylim=left.get_ylim())
+    for axes in (left, middle):
+        axes.set_xlabel("tokens that came back wrong, of half of them")
+    right.set(yticks=[], ylim=(len(shown) - 0.5, -0.5))
+    right.axvline(0, color="k", lw=0.8)
+    right.set(title="Slopes: o as pooled, | the same by chance,\n■ equal pools beyond chance",
+              xlabel="nats a wrong token")  # fmt: skip
+    handles = left.get_legend_handles_labels()
+    figure.legend(*handles, loc="outside lower center", ncols=3, fontsize=9)
+    return figure
+
+
+def verdicts(record: Record) -> list[Verdict]:
+    """Judge where the line is, what is left of it, and whether that is memory."""
+    table, data = record.table, record.content["data"]["name"]
+    about, seed = "" if data == "pydoc" else f"{data}: ", record.headline["seed"]
+
+    def found(estimate: str, name: str, **wanted: Any) -> dict[str, tuple[float, float, float]]:
+        return {
+            key: number(of[estimate], name)
+            for key, of in subjects(table, seed=seed, **wanted).items()
+            if int(of[estimate]["levels"]) >= 3
+        }
+
+    def listed(of: Mapping[str, tuple[float, ...]], digits: int = 2) -> str:
+        return "; ".join(f"{key} {spread(x, digits)}" for key, x in of.items())
+
+    trained = found("plug_in", "r", model=NETWORK, split="train")
+    free, left = {}, {}
+    for model in (FREQUENCIES, SOURCE):
+        free |= found("plug_in", "r", model=model, split="test")
+        left |= found("rarefied", "excess", model=model)
+    both = {
+        f"P = {P}": [
+            x for split in SPLITS
+            for x in found("rarefied", "excess", model=NETWORK, P=P, split=split).values()
+        ]
+        for P in record.headline["subsets"]
+    }  # fmt: skip
+    both = {P: pair for P, pair in both.items() if len(pair) == len(SPLITS)}
+    stored = rows_of(table, kind="line", model=MEMORY, split="train")
+    levels = {int(row["levels"]) for row in stored}
+    return [
+        Verdict(
+            f"{about}on training text the entropy of a pool rises with the score in a line",
+            f"r of networks: {listed(trained)}" if trained else "no network has three levels",
+            tuple(r > STRONG for r, *_ in trained.values()) or (None,),
+        ),
+        Verdict(
+            f"{about}so it does on unseen sequences, for models that remember nothing",
+            f"r: {listed(free)}",
+            tuple(r > STRONG for r, *_ in free.values()) or (None,),
+        ),
+        Verdict(
+            f"{about}pools of equal size, less their null, leave nothing of the line",
+            f"nats a wrong token: {listed(left, 4)}",
+            tuple(low <= 0 <= high for _, low, high in left.values()) or (None,),
+        ),
+        Verdict(
+            f"{about}what is left is steeper on training text than on unseen text",
+            "nats a wrong token, training against unseen: "
+            + "; ".join(f"{P} {spread(x, 4)} against {spread(y, 4)}" for P, (x, y) in both.items()),
+            tuple(x[1] > y[2] for x, y in both.values()) or (None,),
+        ),
+        Verdict(
+            "a perfect memory has one level on what it stores, and no line",
+            f"levels: {', '.join(map(str, sorted(levels)))}",
+            (levels == {1},),
+        ),
+    ]
+
+
+EXPERIMENT = Experiment(
+    "entropy_memorization", __doc__, COLUMNS, measure, verdicts, grid.plan,
+    grid.options(("64x2",), (16, 256, 4096), (4, 32), (1, 1)), grid.variant,
+)  # fmt: skip
+
+if __name__ == "__main__":
+    EXPERIMENT.main()
