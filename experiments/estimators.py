@@ -67,6 +67,7 @@ NEEDS = (
 DATING = tuple(name for name in NEEDS if name not in SHELLS)
 COLUMNS = ["data", "size", "seed", "reading", "needs", *headers(["P"])]
 REFERENCE, ALONE = LEAVES[T], SAMPLES[1.0]
+FORMER = ("sample entropy rises", "recovery leaves")  # the names of these two in older records
 RANK, DISTANCE = 0.5, np.log(2)  # of a reading that ranks and dates
 
 Floats = NDArray[np.float64]
@@ -221,8 +222,8 @@ def measure(plan: grid.Plan, run: Run) -> Findings:
 
 def verdicts(record: Record) -> list[Verdict]:
     """Judge rank correlation and distance: of each entropy with its shell, of samples with all."""
-    if "finished" not in record.headline:  # made before the shells were told apart
-        return []
+    if "finished" not in record.headline:
+        return _former(record)
     name = record.content["data"]["name"]
     about = "" if name == "pydoc" else f"{name}: "
     about += "" if record.content["settings"]["cells"]["measured"]["steps"] > 8000 else "early: "
@@ -255,14 +256,31 @@ def verdicts(record: Record) -> list[Verdict]:
     ]
 
 
-def _orders(record: Record, about: str) -> list[Verdict]:
+def _former(record: Record) -> list[Verdict]:
+    """Judge a record made before the shells were told apart, of networks that still learnt."""
+    name, own = record.content["data"]["name"], record.headline["agreement"][FORMER[0]]
+    if name != "pydoc":
+        return _orders(record, f"{name}: early: ", (*FORMER, CROSS))
+    rank, apart = own["rank_correlation"], own["distance"]
+    return [
+        Verdict(
+            "early: the entropy of a network's own samples ranks and dates the transition as "
+            "recovery does",
+            f"rank correlation {rank:.2f}, distance {apart:.2f} in log P, {own['pairs']} networks",
+            (rank > RANK, apart < DISTANCE),
+        )
+    ]
+
+
+def _orders(
+    record: Record, about: str, wanted: Sequence[str] = (ALONE, REFERENCE, CROSS)
+) -> list[Verdict]:
     """Say the order of the readings on a source."""
     settings = record.content["settings"]
     sizes, least = settings["sizes"], min(settings["subsets"])
     pooled = record.headline["pooled"][sizes[len(sizes) // 2]]
     if CROSS not in pooled:
         return []
-    wanted = (ALONE, REFERENCE, CROSS)
     said = "; ".join(f"P = {show(recorded(pooled[reading]), least)}" for reading in wanted)
     return [Verdict(f"{about}own entropy rises; recovery leaves; ideals cross", said)]
 
