@@ -10,7 +10,7 @@ from experiments import entropy_memorization, extraction
 from experiments.entropy_memorization import CHAIN, FREQUENCIES, MEMORY, NETWORK, SOURCE
 from experiments.entropy_memorization import number as of_line
 from experiments.extraction import told, values
-from experiments.kit.extracted import RANDOM, TREE, Size, needed, pairs, quantile
+from experiments.kit.extracted import LONG, RANDOM, TREE, Size, needed, pairs, quantile
 from experiments.kit.intervals import headers
 from experiments.kit.record import Record
 from experiments.kit.settings import PROCESSES
@@ -110,7 +110,7 @@ def whole(faster="uniform"):
     rows = []
     for process in PROCESSES:
         first = process == faster
-        for N in (8, 16, 32, 256):
+        for N in (8, 16, 32, LONG, 256):
             about = {"part": "copies", "process": process, "steps": N}
             for data, model, P in ((RANDOM, "dataset_ideal", 16), (TREE, "source_ideal", ""),
                                    ("pydoc", "network", 4)):  # fmt: skip
