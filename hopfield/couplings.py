@@ -13,9 +13,9 @@ costs O(1), a flip O(L), so a recall costs little more than that product.
 """
 
 import numpy as np
+import scipy
 from numpy.random import Generator
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import expit, logit
 from threadpoolctl import threadpool_limits
 
 import argument_checks as checks
@@ -64,7 +64,7 @@ class Couplings(Frozen):
 
     def conditionals(self, x: ArrayLike, beta: float = 1.0) -> Floats:
         """Return ψ(+1 | rest) = 1/(1 + e^{-2β h}), (B, L) [T21]."""
-        return np.asarray(expit(2 * checks.positive(beta, "beta") * self.fields(x)))
+        return np.asarray(scipy.special.expit(2 * checks.positive(beta, "beta") * self.fields(x)))
 
     def margins(self, patterns: ArrayLike) -> Floats:
         """Return κ = ξ_i h_i / ‖W_i‖, (P, L): how safely each spin of each pattern is held."""
@@ -108,7 +108,7 @@ class Couplings(Frozen):
         fields, b = self._fields(state), checks.positive(beta, "beta")
 
         def draw(u: Floats) -> None:
-            _gibbs(state, fields, logit(u) / (2 * b), self._columns)
+            _gibbs(state, fields, scipy.special.logit(u) / (2 * b), self._columns)
 
         return recall.gibbs(state, lambda: _energy(state, fields), draw, rng, sweeps)
 

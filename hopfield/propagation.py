@@ -23,8 +23,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
-from scipy.special import expit
 
 import argument_checks as checks
 from hopfield.frozen import Frozen
@@ -60,7 +60,8 @@ def truncated(beta: float = 1.0) -> Distance:
 
 SIMPLE = Distance(lambda r: 4 - np.maximum(0, 2 - r / 2) ** 2, lambda r: np.maximum(0, 2 - r / 2))
 ADVANCED = Distance(
-    lambda r: 2 * (np.logaddexp(0, 1) - np.logaddexp(0, 1 - r / 2)), lambda r: expit(1 - r / 2)
+    lambda r: 2 * (np.logaddexp(0, 1) - np.logaddexp(0, 1 - r / 2)),
+    lambda r: scipy.special.expit(1 - r / 2),
 )
 """The kernels of `simple` and `advanced`, 1 + z_i·z_j and sigmoid(z_i·z_j), on unit vectors."""
 
@@ -168,7 +169,7 @@ def advanced(q: ArrayLike, k: ArrayLike, v: ArrayLike) -> Floats:
     """Return Σ_j f_ij v_j / Σ_j f_ij, f = sigmoid(q_i·k_j); shapes as in `simple`, in O(N M)."""
     q, k, v = _attended(q, k, v)
     checks.within_memory(16 * len(q) * len(k), "weights of all pairs")
-    f = expit(q @ k.T)
+    f = scipy.special.expit(q @ k.T)
     return np.asarray(f @ v / f.sum(axis=1, keepdims=True))
 
 

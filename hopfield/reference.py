@@ -34,8 +34,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.special import softmax
 
 from hopfield.separation import Separation
 
@@ -92,7 +92,7 @@ class PlainMemory:
     def heat_bath(self, x: Array, i: int, beta: float) -> Array:
         """Return p, (V,), of site i given the others; uniform if every energy is ∞."""
         E = self.site_energies(x, i)
-        return np.asarray(softmax(-beta * np.where(E.min() < np.inf, E, 0.0)))
+        return np.asarray(scipy.special.softmax(-beta * np.where(E.min() < np.inf, E, 0.0)))
 
 
 def _put(x: Array, i: int, v: Any) -> Array:

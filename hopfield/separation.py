@@ -32,8 +32,8 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import softmax
 
 import argument_checks as checks
 
@@ -144,9 +144,9 @@ class LogSumExp:
         return np.asarray(largest + np.log(total) / self.beta)
 
     def weights(self, z: ArrayLike) -> Floats:
-        """Return softmax(β z), shape (…, P)."""
+        """Return scipy.special.softmax(β z), shape (…, P)."""
         z = np.asarray(z, dtype=np.float64)
-        return np.asarray(softmax(self.beta * z, axis=-1))
+        return np.asarray(scipy.special.softmax(self.beta * z, axis=-1))
 
     def offset(self, y: Floats) -> Floats:
         """Return what to add to exponents y = βz (B, …) before `weigh`, (B, 1)."""

@@ -6,9 +6,9 @@ log-volume    log of the number of states that recall to a pattern, shell by she
 """
 
 import numpy as np
+import scipy
 from numpy.random import Generator
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import gammaln, logsumexp
 
 import argument_checks as checks
 from hopfield.landscape.states import Damage, Memory, States, change, overlap
@@ -99,8 +99,12 @@ def log_volume(
         if k and shares[k] == shares[k - 1] == 0:
             break
     d = np.arange(L + 1)
-    choices = gammaln(L + 1) - gammaln(d + 1) - gammaln(L - d + 1)
+    choices = (
+        scipy.special.gammaln(L + 1)
+        - scipy.special.gammaln(d + 1)
+        - scipy.special.gammaln(L - d + 1)
+    )
     shells = choices + d * np.log(len(memory.values) - 1)
     if not shares.any():
         return float("-inf"), shares
-    return float(logsumexp(shells, b=shares)), shares
+    return float(scipy.special.logsumexp(shells, b=shares)), shares

@@ -4,9 +4,9 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
+import scipy
 from numpy.random import Generator
 from numpy.typing import ArrayLike
-from scipy.special import stdtrit
 
 import argument_checks as checks
 from hopfield.landscape.states import Memory, States, change, overlap
@@ -31,7 +31,7 @@ class CapacityCurve(NamedTuple):
         found = np.asarray(sets, dtype=np.float64)
         S = found.shape[1]
         mean = found.mean(axis=1)
-        half = stdtrit(S - 1, 0.975) * found.std(axis=1, ddof=1) / np.sqrt(S)
+        half = scipy.special.stdtrit(S - 1, 0.975) * found.std(axis=1, ddof=1) / np.sqrt(S)
         return cls(np.asarray(loads, dtype=np.float64), mean, mean - half, mean + half, found)
 
     def falls_through(self, level: float, rng: Generator, draws: int = 1000) -> Floats:

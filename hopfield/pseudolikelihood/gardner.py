@@ -15,7 +15,6 @@ pattern by (1 - 2ρ) and gives it a spread 2√(ρ(1 - ρ)), so that fields keep
 import math
 
 import scipy
-from scipy.special import ndtr
 
 _LARGEST = 1e6  # a margin no network of this world has
 
@@ -25,7 +24,7 @@ def gardner_load(kappa: float) -> float:
     if not (math.isfinite(kappa) and kappa >= 0):
         raise ValueError(f"kappa must be finite and at least 0, got {kappa}")
     phi = math.exp(-0.5 * kappa * kappa) / math.sqrt(2 * math.pi)
-    return float(1 / ((1 + kappa * kappa) * ndtr(kappa) + kappa * phi))
+    return float(1 / ((1 + kappa * kappa) * scipy.special.ndtr(kappa) + kappa * phi))
 
 
 def gardner_margin(gamma: float) -> float:

@@ -20,7 +20,6 @@ from typing import Self
 import numpy as np
 import scipy  # its optimiser is loaded when first used
 from numpy.typing import ArrayLike
-from scipy.special import expit
 from threadpoolctl import threadpool_limits
 
 import argument_checks as checks
@@ -96,7 +95,7 @@ class PseudoLikelihood(Couplings):
     def entropies(self, x: ArrayLike) -> Floats:
         """Return the entropy of ψ(· | s) in nats, (B, L), of the states x (B, L) [T28]."""
         f = np.abs(self.beta * self.fields(x))
-        return np.asarray(np.logaddexp(0.0, -2 * f) + 2 * f * expit(-2 * f))
+        return np.asarray(np.logaddexp(0.0, -2 * f) + 2 * f * scipy.special.expit(-2 * f))
 
 
 def loss_and_grad(W: Floats, xi: Floats, beta: float, decay: float = 0.0) -> tuple[float, Floats]:

@@ -27,7 +27,6 @@ import numpy as np
 import scipy  # its optimiser is loaded when first used
 from numpy.random import Generator
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import log_softmax, softmax
 from threadpoolctl import threadpool_limits
 
 import argument_checks as checks
@@ -118,7 +117,7 @@ class TokenPseudoLikelihood(Frozen):
 
     def conditionals(self, x: ArrayLike) -> Floats:
         """Return p (B, L, V), each token's law given the others."""
-        return np.asarray(softmax(self.logits(x), axis=-1))
+        return np.asarray(scipy.special.softmax(self.logits(x), axis=-1))
 
     def __call__(self, tokens: ArrayLike, alpha: ArrayLike) -> Floats:
         """Tokens (B, L), alpha (B,) in [0, 1] → log-probabilities (B, L, V): a denoiser."""
@@ -127,7 +126,9 @@ class TokenPseudoLikelihood(Frozen):
         if outside.size:
             raise ValueError(f"alpha must lie in [0, 1], got {outside.flat[0]}")
         a = a[..., None, None]
-        return np.asarray(log_softmax(a * self.logits(tokens) + (1 - a) * self._mean, axis=-1))
+        return np.asarray(
+            scipy.special.log_softmax(a * self.logits(tokens) + (1 - a) * self._mean, axis=-1)
+        )
 
     def energy(self, x: ArrayLike) -> Floats:
         """Return -Σ_i b_i(x_i) - ½ Σ_ij W_ij(x_i, x_j), (B,): not an energy unless W = Wᵀ."""
@@ -174,7 +175,7 @@ def loss_and_grad(flat: Floats, hot: Floats, xi: Tokens, decay: float) -> tuple[
     P, L = xi.shape
     V = hot.shape[1] // L
     W, b = _matrix(flat, L * V)
-    log_p = log_softmax((hot @ W + b).reshape(P, L, V), axis=-1)
+    log_p = scipy.special.log_softmax((hot @ W + b).reshape(P, L, V), axis=-1)
     loss = -np.take_along_axis(log_p, xi[..., None], axis=2).sum() / P
     loss += 0.5 * decay * float((W**2).sum())
     df = (np.exp(log_p).reshape(P, L * V) - hot) / P
