@@ -98,12 +98,8 @@ def log_volume(
         shares[k] = repaired(memory, x, k, rng, trials=trials if k else 1)[0]
         if k and shares[k] == shares[k - 1] == 0:
             break
-    d = np.arange(L + 1)
-    choices = (
-        scipy.special.gammaln(L + 1)
-        - scipy.special.gammaln(d + 1)
-        - scipy.special.gammaln(L - d + 1)
-    )
+    d, log_gamma = np.arange(L + 1), scipy.special.gammaln
+    choices = log_gamma(L + 1) - log_gamma(d + 1) - log_gamma(L - d + 1)
     shells = choices + d * np.log(len(memory.values) - 1)
     if not shares.any():
         return float("-inf"), shares
