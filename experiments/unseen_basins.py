@@ -162,7 +162,7 @@ def measure(plan: grid.Plan, run: Run) -> Findings:
         f"{split} radius at P = {P}": float(sizes[split][:, j].mean())
         for split in SPLITS for j, P in enumerate(found.subsets)
     }  # fmt: skip
-    known = [P for P in found.subsets if found.data.ideal is not None or P != best(found)]
+    known = [P for P in found.subsets if found.data.ideal is not None or best(found) != P]
     first, last = known[0], known[-1]
     ends = [means[f"{split} radius at P = {P}"] for split in SPLITS for P in (first, last)]
     text = (
@@ -190,7 +190,7 @@ def measure(plan: grid.Plan, run: Run) -> Findings:
 def verdicts(record: Record) -> list[Verdict]:
     """Judge whether the training radius falls, the unseen one rises, and they cross."""
     settings, name = record.content["settings"], record.content["data"]["name"]
-    sizes = [P for P in sorted(settings["subsets"]) if P != record.headline["left_out"]]
+    sizes = [P for P in sorted(settings["subsets"]) if record.headline["left_out"] != P]
     about = "" if name == "pydoc" else f"{name}: "
 
     def of(split: str) -> list[float]:
