@@ -12,6 +12,8 @@ from experiments.explorer.server import Server
 from tests.browser import ENTER, LEFT, MISSING, RIGHT, SPACE, TAB, opened
 from tests.test_explorer import ALONE, MASKED, UNIFORM, answer, messages
 
+# A browser is no Python package: where the system has none, nothing of this can be tried, and the
+# reason says what is missing. `.ci/run` installs one.
 pytestmark = pytest.mark.skipif(MISSING is not None, reason=str(MISSING))
 
 READY = "document.querySelector('main').getAttribute('aria-busy') === 'false'"

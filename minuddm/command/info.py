@@ -19,6 +19,7 @@ from minuddm.command.arguments import Parser
 from minuddm.command.course import COLUMNS, read_log
 from minuddm.command.display import plain
 from minuddm.command.run import Run
+from minuddm.command.subject import take_subject
 from minuddm.published import load_published
 from minuddm.transformer import Transformer
 from minuddm.weights import number_of_weights
@@ -29,10 +30,7 @@ _MOST = 300  # characters of what a checkpoint says of itself
 def options(parser: Parser) -> None:
     """Add what the command takes."""
     whole = arguments.whole
-    parser.add_argument(
-        "run", nargs="?", type=arguments.folder, default=run.DEFAULT, metavar="RUN|FILE",
-        help=f"a run, or a checkpoint (default: {run.DEFAULT})",
-    )  # fmt: skip
+    take_subject(parser)
     parser.add_argument(
         "--length", type=whole(1), help="of a published network whose configuration has none"
     )

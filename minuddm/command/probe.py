@@ -25,10 +25,10 @@ import numpy as np
 from tqdm import tqdm
 
 from minuddm.checks import Floats, Tokens
-from minuddm.command import arguments, run
+from minuddm.command import arguments
 from minuddm.command.arguments import Parser
 from minuddm.command.settings import SCHEDULE
-from minuddm.command.subject import Subject, open_subject
+from minuddm.command.subject import Subject, open_subject, take_subject
 from minuddm.denoiser import Denoiser
 from minuddm.files import write_atomically
 from minuddm.probes import Probed, Returned, evaluations, gaps, memories, probe, verdicts
@@ -45,10 +45,7 @@ _LARGE = 10_000_000  # weights whose copies are not small any more
 def options(parser: Parser) -> None:
     """Add what the command takes."""
     whole = arguments.whole
-    parser.add_argument(
-        "run", nargs="?", type=arguments.folder, default=run.DEFAULT, metavar="RUN|FILE",
-        help=f"a run, or a checkpoint (default: {run.DEFAULT})",
-    )  # fmt: skip
+    take_subject(parser)
     parser.add_argument(
         "--out", type=arguments.folder, default=_FOLDER, metavar="FOLDER",
         help=f"where {PAGE} and {NUMBERS} are written (default: {_FOLDER})",

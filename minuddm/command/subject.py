@@ -9,7 +9,8 @@ from pathlib import Path
 
 from minuddm.checkpoint import checkpoint_metadata, load_model
 from minuddm.checks import Tokens
-from minuddm.command import run
+from minuddm.command import arguments, run
+from minuddm.command.arguments import Parser
 from minuddm.command.display import line
 from minuddm.command.settings import PROCESSES
 from minuddm.process import Process
@@ -39,6 +40,14 @@ class Subject:
         if self.vocabulary is None:
             return " ".join(map(str, row.tolist()))
         return line(self.vocabulary, row, self.pad)
+
+
+def take_subject(parser: Parser) -> None:
+    """Add the argument that names a run or a file."""
+    parser.add_argument(
+        "run", nargs="?", type=arguments.folder, default=run.DEFAULT, metavar="RUN|FILE",
+        help=f"a run, or a checkpoint (default: {run.DEFAULT})",
+    )  # fmt: skip
 
 
 def open_subject(
