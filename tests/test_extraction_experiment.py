@@ -22,14 +22,6 @@ SMALL = ["--quick", "--sizes", "16x1", "--subsets", "2", "8", "--steps", "5", "-
 
 
 @pytest.fixture(scope="module")
-def text(tmp_path_factory):
-    words = np.random.default_rng(0).choice(["the", "cat", "sat", "on", "a", "mat"], size=3000)
-    path = tmp_path_factory.mktemp("data") / "text.txt"
-    path.write_text(" ".join(words))
-    return path
-
-
-@pytest.fixture(scope="module")
 def run(text, tmp_path_factory):
     """The table and the record of a tiny run of `extraction`."""
     out = tmp_path_factory.mktemp("extraction")

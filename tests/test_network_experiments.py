@@ -34,14 +34,6 @@ ON_THE_GRID = (
 
 
 @pytest.fixture(scope="module")
-def text(tmp_path_factory):
-    words = np.random.default_rng(0).choice(["the", "cat", "sat", "on", "a", "mat"], size=3000)
-    path = tmp_path_factory.mktemp("data") / "text.txt"
-    path.write_text(" ".join(words))
-    return path
-
-
-@pytest.fixture(scope="module")
 def trained(text, tmp_path_factory):
     """A folder in which all cells are done."""
     out = tmp_path_factory.mktemp("trained")

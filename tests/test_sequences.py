@@ -9,16 +9,6 @@ from minuddm.vocabulary import HOLE, Characters, Words
 LETTERS = "the quick brown fox jumps over the lazy dog and runs away from it all "
 
 
-@pytest.fixture
-def file(tmp_path):
-    def write(content, name="text.txt"):
-        path = tmp_path / name
-        path.write_bytes(content if isinstance(content, bytes) else content.encode())
-        return path
-
-    return write
-
-
 def read(files, length=None, unit=None, **options):
     return read_sequences(files, unit or Characters(), length, **options)
 

@@ -6,16 +6,6 @@ import pytest
 from minuddm.text import PAD, load_text
 
 
-@pytest.fixture
-def file(tmp_path):
-    def write(content, name="text.txt"):
-        path = tmp_path / name
-        path.write_bytes(content if isinstance(content, bytes) else content.encode())
-        return path
-
-    return write
-
-
 def test_the_default_corpus_is_english_in_28_characters():
     corpus = load_text("pydoc", 32)
     assert corpus.alphabet == " .abcdefghijklmnopqrstuvwxyz"
