@@ -101,8 +101,7 @@ def measure(plan: Plan, run: Run) -> Findings:
         table.append(own | model | share(hits, generator(seed, f"copies {data} {process} {N}")))
     for process in PROCESSES:
         table += two_bits(process)
-    for each in plan.grids.values():
-        found = grid.trained(each, run)
+    for found in grid.together(plan.grids, run).values():
         size = found.sizes[0]
         for (P, s), seen in found.examined(examine, run, how, OF_TEXT).items():
             table += rows(found, size, P, s, seen, how, OF_TEXT)
@@ -140,7 +139,7 @@ def sizes(table: Sequence[Mapping[str, Any]]) -> list[int]:
 def told(values: Sequence[float]) -> str:
     """Say a number of samples."""
     n = values[0]
-    return "beyond those drawn" if math.isinf(n) else f"{n:.0f}" if n < 1e4 else f"{n:.0e}"
+    return "more than were drawn" if math.isinf(n) else f"{n:.0f}" if n < 1e4 else f"{n:.0e}"
 
 
 def paragraph(table: Rows, name: str) -> str:
@@ -157,8 +156,8 @@ def paragraph(table: Rows, name: str) -> str:
         own = {"process": process, "P": P, "model": "network", "split": "train"}
         median, most = (values(table, part=part, **own)[0] for part in NEEDED[:2])
         [copied] = values(table, part="copies", steps=LONG, **own)
-        said.append(f"{process}, P = {P}: {copied[0]:.2f} copies, {told(median)} samples at "
-                    f"the median, {told(most)} at the 90th percentile")  # fmt: skip
+        said.append(f"{process}, P = {P}: {copied[0]:.2f} copies; samples at the median "
+                    f"{told(median)}, at the 90th percentile {told(most)}")  # fmt: skip
     return (
         f"Of the samples of a perfect memory of {STORED} random sequences are exact copies: "
         f"{memory}. "

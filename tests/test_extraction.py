@@ -229,7 +229,9 @@ def test_the_number_of_samples_is_the_least_that_discovers(chance, p):
 
 
 def test_the_number_of_samples_at_the_ends():
-    np.testing.assert_array_equal(samples_needed([0.0, 1.0, 0.5, 1 / 16]), [np.inf, 1, 1, 11])
+    np.testing.assert_array_equal(
+        samples_needed([0, 1e-310, 1, 0.5, 1 / 16]), [np.inf] * 2 + [1, 1, 11]
+    )
     assert samples_needed(1e-20) == pytest.approx(math.log(2) * 1e20)
 
 

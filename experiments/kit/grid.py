@@ -8,7 +8,7 @@ the same cells find them in `results/grid`, or under --out, each measured once.
 
 import argparse
 from argparse import Namespace
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -220,9 +220,20 @@ def plan(args: Namespace) -> Plan:
 
 def trained(plan: Plan, run: Run) -> Grid:
     """Train the cells that are not there yet, and return all."""
+    return together({"": plan}, run)[""]
+
+
+def together(plans: Mapping[str, Plan], run: Run) -> dict[str, Grid]:
+    """Return the grids of several plans, whose cells are trained side by side."""
     folder = (run.args.out or RESULTS / "grid") / "cells"
-    cells, checkpoints = compute(plan.cells, folder, run)
-    return Grid(**plan._asdict() | {"cells": cells, "checkpoints": checkpoints})
+    asked = {(name, *key): cell for name, plan in plans.items() for key, cell in plan.cells.items()}
+    found = compute(asked, folder, run)
+
+    def grid(name: str, plan: Plan) -> Grid:
+        cells, checkpoints = ({key: every[(name, *key)] for key in plan.cells} for every in found)
+        return Grid(**plan._asdict() | {"cells": cells, "checkpoints": checkpoints})
+
+    return {name: grid(name, plan) for name, plan in plans.items()}
 
 
 def with_process(plan: Plan, process: str, ideal: Denoiser | None = None) -> Plan:

@@ -216,16 +216,16 @@ def _mean(values: NDArray[Any]) -> Extraction:
 
 
 def samples_needed(chance: ArrayLike, p: float = 0.5) -> Array:
-    """Return the least n with 1 - (1 - p_z)^n ≥ p for chances p_z, in their shape; ∞ where p_z = 0.
+    """Return the least n with 1 - (1 - p_z)^n ≥ p for chances p_z, in their shape.
 
-    p lies in (0, 1).
+    ∞ where p_z is 0, or so small that no float64 holds n. p lies in (0, 1).
     """
     if not 0 < p < 1:
         raise ValueError(f"p must lie in (0, 1), got {p}")
     c = np.asarray(chance, dtype=np.float64)
     if not ((c >= 0) & (c <= 1)).all():
         raise ValueError("chance must hold numbers in [0, 1]")
-    with np.errstate(divide="ignore"):
+    with np.errstate(divide="ignore", over="ignore"):
         n = np.log1p(-p) / np.log1p(-c)
     return np.asarray(np.maximum(1, np.ceil(n * (1 - 1e-12))))
 
