@@ -46,7 +46,7 @@ FULL, QUICK = (2000, 200), (600, 40)  # sequences, permutations
 FREQUENCIES, NETWORK, MEMORY, SOURCE = "frequencies", "network", "dataset_ideal", "source_ideal"
 SAID = {NETWORK: "network", MEMORY: "perfect memory", FREQUENCIES: "frequencies alone",
         SOURCE: "ideal generaliser"}  # fmt: skip
-MARKS, CHAIN = ("", "o", "s"), "chain"
+CHAIN = "chain"
 STRONG = 0.8  # a correlation that would be called a law
 COLUMNS = ["kind", "data", "model", "P", "seed", "split", "n", "estimate", "score", "sequences",
            "entropy", "levels", *headers(["slope", "r", "null", "excess"]), "steps",
@@ -196,36 +196,38 @@ def paragraph(table: Rows, seed: int) -> str:
 
 
 def draw(table: Rows, seed: int) -> Figure:
-    """Draw the pools of different and of equal sizes, and what is left of each slope."""
-    figure, (left, middle, right) = subplots(1, 3, (14, 4.8), width_ratios=(1, 1, 0.9))
-    found = subjects(table, seed=seed)
-    shown = {key: of for key, of in found.items() if of["plug_in"]["levels"] >= 3}
+    """Draw all levels, of all sequences (thick) and of equally many (thin), and what is left."""
+    figure, ((a, b), (c, slopes)) = subplots(2, 2, (12.5, 8.4))
+    shown = {key: of for key, of in subjects(table, seed=seed).items()
+             if of["plug_in"]["levels"] >= 3}  # fmt: skip
+    hues: dict[Any, str] = {}
     for k, (key, of) in enumerate(shown.items()):
         own = {name: of["plug_in"][name] for name in ("model", "P", "data", "split", "seed")}
-        style = {"color": COLOURS[k % len(COLOURS)], "ls": DASH[own["split"]], "lw": 1.4,
-                 "marker": MARKS[k // len(COLOURS)], "ms": 3.5}  # fmt: skip
-        for axes, estimate in ((left, "plug_in"), (middle, "rarefied")):
+        hue = hues.setdefault(
+            (own["data"], own["model"], own["P"]), COLOURS[len(hues) % len(COLOURS)]
+        )
+        axes = c if own["data"] == CHAIN else a if own["model"] == NETWORK else b
+        for estimate, more in (("plug_in", {"lw": 1.8, "label": key}), ("rarefied", {"lw": 0.8})):
             level = rows_of(table, kind="level", estimate=estimate, **own)
-            axes.plot(
-                [r["score"] for r in level], [r["entropy"] for r in level], label=key, **style
-            )
+            axes.plot([r["score"] for r in level], [r["entropy"] for r in level], color=hue,
+                      ls=DASH[own["split"]], **more)  # fmt: skip
         for shift, estimate, name, mark in (
             (-0.2, "plug_in", "slope", "o"), (-0.2, "plug_in", "null", "|"),
             (0.2, "rarefied", "excess", "s"),
         ):  # fmt: skip
             value, low, high = number(of[estimate], name)
             ends = None if name == "slope" else [[value - low], [high - value]]
-            right.errorbar(value, k + shift, xerr=ends, fmt=mark, ms=5, color=style["color"])
-    left.set(title="All sequences of a score pooled", ylabel="entropy of the true tokens (nats)")
-    middle.set(title=f"{LEAST} sequences of each score pooled", ylim=left.get_ylim())
-    for axes in (left, middle):
-        axes.set_xlabel("tokens that came back wrong, of half of them")
-    right.set(yticks=[], ylim=(len(shown) - 0.5, -0.5))
-    right.axvline(0, color="k", lw=0.8)
-    right.set(title="Slopes: o as pooled, | the same by chance,\n■ equal pools beyond chance",
-              xlabel="nats a wrong token")  # fmt: skip
-    handles = left.get_legend_handles_labels()
-    figure.legend(*handles, loc="outside lower center", ncols=3, fontsize=9)
+            slopes.errorbar(value, k + shift, xerr=ends, fmt=mark, ms=5, color=hue)
+    for axes, title in ((a, "Networks of text"), (b, "Text, without a network"),
+                        (c, "Sequences of a Markov chain")):  # fmt: skip
+        axes.set_title(f"{title} (thin: {LEAST} sequences a score)")
+        axes.set(xlabel="tokens that came back wrong, of half of them",
+                 ylabel="entropy of the true tokens (nats)")  # fmt: skip
+        axes.legend(fontsize=8, loc="lower left" if axes is b else "lower right")
+    slopes.set_yticks(range(len(shown)), shown, fontsize=8)
+    slopes.axvline(0, color="k", lw=0.8)
+    slopes.set(title="Slopes: o as pooled, | the same by chance,\n■ equal pools beyond chance",
+               xlabel="nats a wrong token", ylim=(len(shown) - 0.5, -0.5))  # fmt: skip
     return figure
 
 
