@@ -31,16 +31,16 @@ from experiments.kit.experiment import Experiment, Findings, Run, Verdict
 from experiments.kit.figures import subplots
 from experiments.kit.grid import size, variant
 from experiments.kit.intervals import spread
+from experiments.kit.measures import there_and_back
 from experiments.kit.record import Record
-from experiments.kit.settings import COND, RECIPE, SCHEDULE
+from experiments.kit.settings import COND, RECIPE, SCHEDULE, STARTS
 from experiments.learning_time import power
-from minuddm import ModelConfig, TrainConfig, Transformer, corrupt, restore
+from minuddm import ModelConfig, TrainConfig, Transformer, Uniform
 from minuddm.probes import conditional_entropy, recovery
 from minuddm.probes.transition import PLATEAU, falls_below
 from minuddm.reverse import T_END
 
 T, GRID = 0.1, 64
-STARTS = (0.1, 0.25, 0.5, 0.75, 1.0)
 REMEMBERED = 0.9
 ENTROPIES = tuple(f"entropy_{t:g}" for t in STARTS)
 COLUMNS = ["data", "size", "P", "seed", "steps", "train_recovery", "test_recovery", *ENTROPIES]
@@ -96,25 +96,16 @@ def look(
     network: Transformer, V: int, clean: dict[str, NDArray[np.int32]], seed: int
 ) -> dict[str, float]:
     """Return the recoveries, and the entropies of what comes back from each starting t."""
-    found = {}
+    found, of = {}, Uniform(V)
     for split, x in clean.items():
-        back, xt = _back(network, x, T, V, f"{split}", seed)
+        xt, back = there_and_back(network, x, T, GRID, of, seed, f"phase {split}")
         found[f"{split}_recovery"] = float(np.nanmean(recovery(x, xt, back).recovery))
     few = clean["train"][:50]
     for t, name in zip(STARTS, ENTROPIES, strict=True):
-        back, _ = _back(network, few, t, V, f"own {t}", seed)
+        _, back = there_and_back(network, few, t, GRID, of, seed, f"phase own {t}")
         H = conditional_entropy(network, back, float(SCHEDULE.alpha(T_END))).loo
         found[name] = float(H.mean())
     return found
-
-
-def _back(
-    network: Transformer, x: NDArray[np.int32], t: float, V: int, purpose: str, seed: int
-) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """Return what comes back from t, and what it was corrupted to: the same at every look."""
-    xt = corrupt(x, float(SCHEDULE.alpha(t)), V, generator(seed, f"phase {purpose}"))
-    chance = generator(seed, f"phase back {purpose}")
-    return restore(network, xt, t, SCHEDULE, GRID, chance), xt
 
 
 # ---- readings -----------------------------------------------------------------------------------

@@ -27,9 +27,10 @@ from experiments.kit.data import describe, read
 from experiments.kit.draws import generator
 from experiments.kit.experiment import Experiment, Findings, Run, Verdict
 from experiments.kit.figures import COLOURS, subplots
+from experiments.kit.measures import there_and_back
 from experiments.kit.record import Record
 from experiments.kit.settings import COND, RECIPE, SCHEDULE
-from minuddm import ModelConfig, TrainConfig, Transformer, corrupt, restore
+from minuddm import ModelConfig, TrainConfig, Transformer, Uniform
 from minuddm.probes import recovery
 from minuddm.probes.transition import PLATEAU, falls_below
 from minuddm.train import train
@@ -95,9 +96,7 @@ def _look(
 ) -> dict[str, float]:
     found = {}
     for split, x in clean.items():
-        xt = corrupt(x, float(SCHEDULE.alpha(T)), V, generator(seed, f"recipe {split}"))
-        chance = generator(seed, f"recipe back {split}")
-        back = restore(network, xt, T, SCHEDULE, GRID, chance)
+        xt, back = there_and_back(network, x, T, GRID, Uniform(V), seed, f"recipe {split}")
         found[f"{split}_recovery"] = float(np.nanmean(recovery(x, xt, back).recovery))
     return found
 

@@ -3,6 +3,7 @@
 Every quantity is one value a sequence, in nats per token where it is an entropy or a bound. All
 models see the same corrupted sequences and the same chances.
 
+    there_and_back  sequences corrupted to t, and what comes back
     look            recovery and bound, while a network learns
     at_noise        recovery and entropies from t, and the distance to the ideals
     of_the_clean    entropies of the sequences as they are, and the bound
@@ -20,6 +21,7 @@ from experiments.kit.means import mean_known, mean_where
 from experiments.kit.settings import SCHEDULE, STARTS, SURE, TRAINED, Arrays, Cell
 from hopfield import TokenMemory
 from minuddm import Denoiser, Process, Transformer, generate, inverse_temperature, restore
+from minuddm.checks import Tokens
 from minuddm.probes import (
     conditional_entropy,
     divergence,
@@ -33,15 +35,22 @@ _BATCH = 256  # sequences whose conditionals are held at a time
 LOOKED_AT = 100  # sequences of each split that are looked at while a network learns
 
 
+def there_and_back(
+    denoiser: Denoiser, x0: Tokens, t: float, grid: int, of: Process, seed: int, purpose: str
+) -> tuple[Tokens, Tokens]:
+    """Return sequences x0 (n, L) corrupted to t, and restored: by the same draws at every call."""
+    xt = of.corrupt(x0, float(SCHEDULE.alpha(t)), generator(seed, purpose))
+    chance = generator(seed, f"{purpose}, back")
+    return xt, restore(denoiser, xt, t, SCHEDULE, grid, chance, process=of)
+
+
 def look(cell: Cell, network: Transformer) -> Arrays:
     """Return what is measured while a network learns, one value a sequence: recovery and bound."""
     s, V, of, t = cell.settings, cell.vocab, cell.process, cell.settings.times[0]
     found: Arrays = {}
     for split, x in (("train", cell.training), ("test", cell.test)):
         x0 = np.resize(x, (min(LOOKED_AT, s.sequences), x.shape[1]))
-        xt = of.corrupt(x0, float(SCHEDULE.alpha(t)), generator(s.seed, f"look {split}"))
-        chance = generator(s.seed, f"look back {split}")
-        back = restore(network, xt, t, SCHEDULE, s.grid, chance, process=of)
+        xt, back = there_and_back(network, x0, t, s.grid, of, s.seed, f"look {split}")
         found[f"{split} recovery"] = recovery(x0, xt, back).recovery
         chance = generator(s.seed, f"look bound {split}")
         found[f"{split} bound"] = held_out_nelbo(network, x0, V, SCHEDULE, chance, process=of)
@@ -159,9 +168,8 @@ def _returning(cell: Cell, denoiser: Denoiser, samples: NDArray[np.int32]) -> Ar
     for kind, x in (("train", cell.training), ("samples", samples)):
         x0 = np.resize(x, (min(LOOKED_AT, s.sequences), x.shape[1]))
         for t in STARTS[:-1]:
-            chance = generator(s.seed, f"returning {kind} {t}")
-            xt = of.corrupt(x0, float(SCHEDULE.alpha(t)), chance)
-            back = restore(denoiser, xt, t, SCHEDULE, s.grid, chance, process=of)
+            purpose = f"returning {kind} {t}"
+            _, back = there_and_back(denoiser, x0, t, s.grid, of, s.seed, purpose)
             H = conditional_entropy(denoiser, back, end, process=of).loo
             found[f"returning {kind} {t} entropy_loo"] = H.mean(axis=1)
     return found
