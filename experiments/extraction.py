@@ -101,10 +101,12 @@ def measure(plan: Plan, run: Run) -> Findings:
         table.append(own | model | share(hits, generator(seed, f"copies {data} {process} {N}")))
     for process in PROCESSES:
         table += two_bits(process)
-    for found in grid.together(plan.grids, run).values():
-        size = found.sizes[0]
-        for (P, s), seen in found.examined(examine, run, how, OF_TEXT).items():
-            table += rows(found, size, P, s, seen, how, OF_TEXT)
+    networks = [(found, *key) for found in grid.together(plan.grids, run).values()
+                for key in found.cells if key[0] == found.sizes[0]]  # fmt: skip
+    seen = run.spread(examine, [(*network, how, OF_TEXT) for network in networks])
+    for network, piece in zip(networks, seen, strict=True):
+        table += rows(*network, piece, how, OF_TEXT)
+    found = networks[-1][0]
     return Findings(
         table,
         {"subsets": found.subsets, "text": found.name},
