@@ -70,7 +70,7 @@ def test_the_ideals_are_there_whatever_the_networks_have_learnt(run):
 def test_chances_below_what_samples_can_tell_need_more_samples_than_those_drawn():
     found = needed(np.array([0.5, 0.02, 0.009]), samples=100)
     assert found.tolist() == [1, 35, np.inf]
-    assert told([np.inf]) == "beyond those drawn"
+    assert told([np.inf]) == "more than were drawn"
     assert (told([35.0]), told([2.5e7])) == ("35", "2e+07")
 
 
