@@ -1,4 +1,4 @@
-"""For `pytest -p tests.bounds -n 0`: all compiled loops are run, with bounds checks in them.
+"""For `pytest -p tests.bounds`: all compiled loops are run, with bounds checks in them.
 
 `NUMBA_BOUNDSCHECK=1` puts them there [`minuddm/machine/README.md`]. Left out are tests of whole
 experiments and of processes; a loop that no other test reaches fails the run. Everything is
@@ -21,6 +21,7 @@ LEFT_OUT = (
     *("readme", "report", "speed", "course", "checkpoint", "compiled", "frozen", "memory_safety"),
     *("train", "twin"),
 )
+OF_WORKERS: list[list[str]] = []
 
 
 def pytest_configure(config):
@@ -38,8 +39,18 @@ def pytest_ignore_collect(collection_path):
     return any(fnmatch(name, pattern) for pattern in LEFT_OUT) or None
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node):
+    OF_WORKERS.append(node.workeroutput["never called"])
+
+
 def pytest_sessionfinish(session):
-    if session.exitstatus == pytest.ExitCode.OK and (missing := never_called()):
+    if hasattr(session.config, "workeroutput"):  # one of several processes
+        session.config.workeroutput["never called"] = never_called()
+        return
+    first, *others = OF_WORKERS or [never_called()]
+    missing = [name for name in first if all(name in other for other in others)]
+    if session.exitstatus == pytest.ExitCode.OK and missing:
         print(f"\nnever called: {', '.join(missing)}")
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
