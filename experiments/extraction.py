@@ -101,12 +101,12 @@ def measure(plan: Plan, run: Run) -> Findings:
         table.append(own | model | share(hits, generator(seed, f"copies {data} {process} {N}")))
     for process in PROCESSES:
         table += two_bits(process)
-    networks = [(found, *key) for found in grid.together(plan.grids, run).values()
-                for key in found.cells if key[0] == found.sizes[0]]  # fmt: skip
+    grids = list(grid.together(plan.grids, run).values())
+    networks = [network for found in grids for network in found.networks()]
     seen = run.spread(examine, [(*network, how, OF_TEXT) for network in networks])
     for network, piece in zip(networks, seen, strict=True):
         table += rows(*network, piece, how, OF_TEXT)
-    found = networks[-1][0]
+    found = grids[-1]
     return Findings(
         table,
         {"subsets": found.subsets, "text": found.name},

@@ -1,8 +1,9 @@
 """For `pytest -p tests.bounds`: all compiled loops are run, with bounds checks in them.
 
 `NUMBA_BOUNDSCHECK=1` puts them there [`minuddm/machine/README.md`]. Left out are tests of whole
-experiments and of processes; a loop that no other test reaches fails the run. Everything is
-compiled anew: code found on disk would not tell which loops it calls.
+experiments, of commands, of the page and of processes; a loop that no other test reaches, in any of
+the processes that share out the tests, fails the run. Everything is compiled anew: code found on
+disk would not tell which loops it calls.
 """
 
 import importlib
@@ -40,8 +41,9 @@ def pytest_ignore_collect(collection_path):
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_testnodedown(node):
-    OF_WORKERS.append(node.workeroutput["never called"])
+def pytest_testnodedown(node, error):
+    if error is None:  # one that died fails the run without this
+        OF_WORKERS.append(node.workeroutput["never called"])
 
 
 def pytest_sessionfinish(session):

@@ -12,9 +12,9 @@ from experiments.explorer.server import Server
 from tests.browser import ENTER, LEFT, MISSING, RIGHT, SPACE, TAB, opened
 from tests.test_explorer import ALONE, MASKED, UNIFORM, answer, messages
 
-# A browser is no Python package: where the system has none, nothing of this can be tried, and the
-# reason says what is missing. `.ci/run` installs one.
-pytestmark = pytest.mark.skipif(MISSING is not None, reason=str(MISSING))
+pytestmark = pytest.mark.skipif(  # a browser is no Python package; `.ci/run` installs one
+    MISSING is not None, reason=f"nothing to try the page in: {MISSING}"
+)
 
 READY = "document.querySelector('main').getAttribute('aria-busy') === 'false'"
 END = "document.getElementById('step').value === document.getElementById('step').max"

@@ -113,9 +113,13 @@ class Grid:
         self, work: Callable[..., Any], run: Run, *more: Any
     ) -> dict[tuple[int, int], Any]:
         """Return what `work(grid, size, P, seed, *more)` finds by (P, seed), for the first size."""
-        keys = [(P, seed) for P in self.subsets for seed in self.seeds]
-        found = run.spread(work, [(self, self.sizes[0], *key, *more) for key in keys])
-        return dict(zip(keys, found, strict=True))
+        networks = self.networks()
+        found = run.spread(work, [(*network, *more) for network in networks])
+        return {network[2:]: piece for network, piece in zip(networks, found, strict=True)}
+
+    def networks(self) -> list[tuple["Grid", str, int, int]]:
+        """Return the networks of the first size: this grid, the size, P and seed."""
+        return [(self, self.sizes[0], P, seed) for P in self.subsets for seed in self.seeds]
 
     def describe(self) -> dict[str, Any]:
         """Return what a record says of how the grid was made."""
