@@ -98,7 +98,7 @@ LOOPS = [
     (gated_residual_backward, ROWS, MOD, ROWS, MOD, 2, 2),
     (attention._softmax_forward, SQUARE, 16, 0.5),
     (attention._softmax_backward, SQUARE, SQUARE, 16, 0.5),
-    (small_product, SQUARE, SQUARE, SQUARE),
+    (small_product, SQUARE, SQUARE, SQUARE, False),
     (log_softmax, ROWS, ROWS),
     (_integrand, ROW, ROWS, TOKENS, TOKENS, COEFFICIENTS, 0, 1),
     (adamw._update, *[ROW] * 5, *[np.float32(0.5)] * 8),

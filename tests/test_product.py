@@ -46,12 +46,17 @@ def test_a_product_may_write_into_a_part_of_an_array():
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("transposed", [False, True])
 @pytest.mark.parametrize(("m", "n", "k"), [(4, 16, 1), (16, 32, 7), (32, 48, 33), (64, 80, 64)])
-def test_a_small_product_is_the_product(dtype, transposed, m, n, k):
+@pytest.mark.parametrize("multiply", [small_product, product])
+def test_a_small_product_is_the_product(multiply, dtype, transposed, m, n, k):
     rng = np.random.default_rng([m, n, k])
     A, B = matrix(rng, m, k, dtype, transposed), matrix(rng, k, n, dtype, False)
-    C = np.full((m, n), np.nan, dtype)
-    small_product(C, A, B)
+    whole = np.full((m + 1, n + 16), np.nan, dtype)
+    C = whole[:m, :n]
+    multiply(C, A, B, False)
     np.testing.assert_array_equal(C, A @ B)
+    multiply(C, A, B, True)
+    np.testing.assert_array_equal(C, 2 * (A @ B))
+    assert np.isnan(whole[m]).all() and np.isnan(whole[:, n:]).all()
 
 
 @numba.njit
@@ -99,7 +104,7 @@ def test_prefetching_a_piece_changes_nothing_and_reaches_the_machine_code(transp
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_a_square_is_transposed_in_registers(dtype):
     A = np.arange(3 * 16 * 40, dtype=dtype).reshape(48, 40)
-    side = 64 // A.itemsize
+    side = intrinsics.lanes(A)
     B = np.zeros((40, 48), dtype)
     transpose = numba.njit(lambda B, A: intrinsics.transpose(B, A, 16, 8))
     transpose(B, A)

@@ -35,7 +35,7 @@ Columns = NDArray[np.unsignedinteger[Any]]
 Sums = Callable[[Array, Columns, int, Columns, Array], None]
 
 QUERIES = 8
-"""Queries at a time: a register of float64."""
+"""Queries at a time: a register of float64, or two."""
 _IN_CACHE = 2**22 // (8 * QUERIES)  # sums (i, v) at a time
 _TOP, _NATS = 990, 1390.0  # the largest weight is 2^_TOP, the smallest is e^-_NATS of it
 _LOG2 = float(np.log(2))

@@ -71,9 +71,9 @@ def attention_forward(out: Floats, probs: Floats, qkv: Floats, rotary: Floats) -
             _load_head(v, rows, 2 * D + h * d, L, d)
             _transpose(kT, k)
             A = probs[b, h]
-            small_product(A, q[:, :d], kT)
+            small_product(A, q[:, :d], kT, False)
             _softmax_forward(A, L, 1 / math.sqrt(d))
-            small_product(o, A[:, :L], v)
+            small_product(o, A[:, :L], v, False)
             _store_head(outs, o, h * d, L, d)
 
 
@@ -96,13 +96,13 @@ def attention_backward(qkv: Floats, probs: Floats, dout: Floats, rotary: Floats)
             _load_head(do, douts, h * d, L, d)
             _transpose(vT, v)
             A = dS = probs[b, h]  # same memory
-            small_product(dx, A.T[:, :L], do)
+            small_product(dx, A.T[:, :L], do, False)
             _store_head(rows, dx, 2 * D + h * d, L, d)
-            small_product(dA, do[:, :d], vT)
+            small_product(dA, do[:, :d], vT, False)
             _softmax_backward(dS, dA, L, 1 / math.sqrt(d))
-            small_product(dx, dS[:, :L], k)
+            small_product(dx, dS[:, :L], k, False)
             _store_rotated_back(rows, dx, h * d, rotary)
-            small_product(dx, dS.T[:, :L], q)
+            small_product(dx, dS.T[:, :L], q, False)
             _store_rotated_back(rows, dx, D + h * d, rotary)
 
 

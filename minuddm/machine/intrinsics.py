@@ -2,8 +2,8 @@
 
 LLVM vectorises a loop by itself where the loop is long. The matrices of attention are many and
 small, with rows as short as a register; written with the intrinsics below they stay in registers
-and run at the processor's full rate. A register has 64 bytes; where the processor's are half as
-wide, LLVM uses two for one. `+`, `-` and `*` of two registers are lane by lane.
+and run at the processor's full rate. A register has 64 bytes with AVX-512, else 32: more would
+take two of the processor's sixteen. `+`, `-` and `*` of two registers are lane by lane.
 
 Each intrinsic is a Python function that states its meaning in NumPy, which is what runs where
 nothing is compiled, and below it the LLVM instructions that it is compiled to. A (m, n) is a matrix
@@ -15,13 +15,22 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from llvmlite import ir
+from llvmlite import binding, ir
 from numba import types
 from numba.core import cgutils
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
 from numba.extending import lower_builtin, models, register_model
 
-BYTES = 64
+
+def _avx512() -> bool:
+    try:
+        return bool(binding.get_host_cpu_features().get("avx512f"))
+    except RuntimeError:  # LLVM does not know this processor
+        return False
+
+
+AVX512 = _avx512()
+BYTES = 64 if AVX512 else 32
 
 
 def lanes(A: Any) -> int:
@@ -187,7 +196,7 @@ def _llvm(builder: Any, name: str, result: Any, values: Any) -> Any:
 
 def _suffix(vector: Any) -> str:
     """Return the end of such an intrinsic's name: the types of what it moves and of the address."""
-    return f"v{vector.count}f{512 // vector.count}.p0"
+    return f"v{vector.count}f{8 * BYTES // vector.count}.p0"
 
 
 def _align(kinds: Any) -> int:
@@ -220,11 +229,17 @@ def _masked_load(context: Any, builder: Any, kinds: Any, values: Any) -> Any:
 
 @_intrinsic(masked_store, _no_value, _ARRAY, _INTEGER, _INTEGER, _INTEGER, Register)
 def _masked_store(context: Any, builder: Any, kinds: Any, values: Any) -> Any:
+    """Where n is all lanes, by a plain store: without AVX-512 a masked one is slow."""
     address, vector = _address(context, builder, kinds, values)
     mask = _mask(context, builder, kinds[3], values[3], vector)
-    align = ir.Constant(ir.IntType(32), _align(kinds))
-    given = [values[4], address, align, mask]
-    _llvm(builder, f"masked.store.{_suffix(vector)}", ir.VoidType(), given)
+    whole = builder.icmp_signed(">=", values[3], ir.Constant(values[3].type, vector.count))
+    with builder.if_else(whole) as (plain, masked):
+        with plain:
+            builder.store(values[4], address, align=_align(kinds))
+        with masked:
+            align = ir.Constant(ir.IntType(32), _align(kinds))
+            given = [values[4], address, align, mask]
+            _llvm(builder, f"masked.store.{_suffix(vector)}", ir.VoidType(), given)
     return context.get_dummy_value()
 
 

@@ -7,9 +7,10 @@ the one-hot vector of ξ_i^μ. The score is m_μ, the number of sites at which k
 
 With w(m) = e^{βm} this is softmax attention before the division by its sum. The loops below run
 over what is contiguous and independent: matches are counted for neighbouring patterns, weights are
-added for neighbouring queries, so that one register holds those of a pattern for all eight, and one
-addition puts them where they belong. Each sum adds the patterns in their order, whatever else is in
-the batch, as `sums_over_patterns` of `minuddm.ideal.matches` does in NumPy.
+added for neighbouring queries, so that one register, or two of half the size, holds those of a
+pattern for all eight, and one addition puts them where they belong. Each sum adds the patterns in
+their order, whatever else is in the batch, as `sums_over_patterns` of `minuddm.ideal.matches` does
+in NumPy.
 """
 
 from typing import Any
@@ -17,13 +18,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from minuddm.machine.intrinsics import load, store
+from minuddm.machine.intrinsics import lanes, load, store
 from minuddm.machine.jit import jit_strict
 
 Floats = NDArray[np.float64]
 Unsigned = NDArray[np.unsignedinteger[Any]]
 
 
+_QUERIES = 8
 _BLOCK = 1024  # patterns whose tokens, matches and weights stay in L2
 
 
@@ -86,19 +88,24 @@ def _add(W: Floats, w: Floats, columns: Unsigned, start: int) -> None:
     K = columns.shape[0]
     for i in range(0, K - 3, 4):
         for mu in range(w.shape[0]):
-            weight = load(w, mu, 0)
+            weight = load(w, mu, 0), load(w, mu, _QUERIES - lanes(w))
             _add_one(W[i], columns[i, start + mu], weight)
             _add_one(W[i + 1], columns[i + 1, start + mu], weight)
             _add_one(W[i + 2], columns[i + 2, start + mu], weight)
             _add_one(W[i + 3], columns[i + 3, start + mu], weight)
     for i in range(K - K % 4, K):
         for mu in range(w.shape[0]):
-            _add_one(W[i], columns[i, start + mu], load(w, mu, 0))
+            weight = load(w, mu, 0), load(w, mu, _QUERIES - lanes(w))
+            _add_one(W[i], columns[i, start + mu], weight)
 
 
 @jit_strict
 def _add_one(W: Floats, v: int, weight: Any) -> None:
-    store(W, v, 0, load(W, v, 0) + weight)
+    """Add the first and the last register of a pattern's weights, which may be one."""
+    first, last = weight
+    store(W, v, 0, load(W, v, 0) + first)
+    if lanes(W) < _QUERIES:
+        store(W, v, lanes(W), load(W, v, lanes(W)) + last)
 
 
 @jit_strict

@@ -1,4 +1,4 @@
-"""Matrix products C = A B, two of them: through BLAS for the linears, in registers for attention.
+"""Matrix products C = A B, two of them: through BLAS if large, in registers if small.
 
 `product` calls `sgemm` or `dgemm` of the OpenBLAS that SciPy ships, by its address, so that
 compiled code needs neither Python nor the GIL between two products. Transposes are flags. Before
@@ -7,8 +7,9 @@ and m n ≤ 1200 where B is a transpose) and the processor has AVX-512. At our s
 sixth of the time. So on such a processor a product is cut into pieces that need none, and while
 one piece is multiplied, the next one's rows are prefetched into L2.
 
-`small_product` is for the heads of attention, whose matrices are too small to be worth a call. It
-keeps four rows by two registers of C in registers along the whole of k.
+`small_product` is for the heads of attention, whose matrices are too small to be worth a call, and
+without AVX-512 for all products of up to 2²¹ multiplications that have whole registers. It keeps
+four rows by two registers of C in registers along the whole of k.
 """
 
 from typing import Any
@@ -19,19 +20,12 @@ from numba.core import cgutils
 from numba.extending import get_cython_function_address, intrinsic, overload
 
 from minuddm.checks import Floats
-from minuddm.machine.intrinsics import lanes, load, multiply_add, prefetch, splat, store
+from minuddm.machine.intrinsics import AVX512, lanes, load, multiply_add, prefetch, splat, store
 from minuddm.machine.jit import jit_strict
 
-
-def _avx512() -> bool:
-    try:
-        return bool(binding.get_host_cpu_features().get("avx512f"))
-    except RuntimeError:  # LLVM does not know this processor
-        return False
-
-
 # rows, columns and depth of a piece, and of one where B is a transpose
-_PIECE, _PIECE_TRANSPOSED = ((64, 64, 240), (32, 32, 960)) if _avx512() else 2 * (3 * (2**30,),)
+_PIECE, _PIECE_TRANSPOSED = ((64, 64, 240), (32, 32, 960)) if AVX512 else 2 * (3 * (2**30,),)
+_IN_REGISTERS = 0 if AVX512 else 2**21  # m n k at most of what BLAS does not multiply
 _NO_TRANS, _TRANS = ord("N"), ord("T")  # flags of BLAS
 
 for _name in ("sgemm", "dgemm"):
@@ -44,6 +38,10 @@ for _name in ("sgemm", "dgemm"):
 def product(C: Floats, A: Floats, B: Floats, add: bool) -> None:
     """C (m, n) ← A B, or C + A B, of A (m, k), B (k, n), which may be views of transposes."""
     m, n, k = C.shape[0], C.shape[1], A.shape[1]
+    whole = m % 4 == 0 and n % lanes(C) == 0 and B.strides[1] == B.itemsize
+    if whole and m * n * k <= _IN_REGISTERS:
+        small_product(C, A, B, add)
+        return
     rows, columns, depth = _PIECE if B.strides[1] == B.itemsize else _PIECE_TRANSPOSED
     depth = -(-k // -(-k // depth))  # pieces of equal depth
     for j in range(0, n, columns):
@@ -156,17 +154,20 @@ _gemm: Any = intrinsic(_typed_gemm)
 
 
 @jit_strict
-def small_product(C: Floats, A: Floats, B: Floats) -> None:
-    """C (m, n) ← A B of A (m, k), B (k, n), with n a multiple of a register and m of four.
+def small_product(C: Floats, A: Floats, B: Floats, add: bool) -> None:
+    """C (m, n) ← A B, or C + A B, of A (m, k), B (k, n); n is a multiple of a register, m of four.
 
     Rows of B and C are contiguous; A may be a view of any strides.
     """
     wide = lanes(C)
-    zero = splat(C.dtype.type(0))
-    for i in range(0, C.shape[0], 4):
-        j = 0
-        while j + 2 * wide <= C.shape[1]:
-            c00 = c01 = c10 = c11 = c20 = c21 = c30 = c31 = zero
+    for j in range(0, C.shape[1] - wide, 2 * wide):
+        for i in range(0, C.shape[0], 4):
+            c00 = c01 = c10 = c11 = c20 = c21 = c30 = c31 = splat(C.dtype.type(0))
+            if add:
+                c00, c01 = load(C, i, j), load(C, i, j + wide)
+                c10, c11 = load(C, i + 1, j), load(C, i + 1, j + wide)
+                c20, c21 = load(C, i + 2, j), load(C, i + 2, j + wide)
+                c30, c31 = load(C, i + 3, j), load(C, i + 3, j + wide)
             for p in range(A.shape[1]):
                 b0, b1 = load(B, p, j), load(B, p, j + wide)
                 a = splat(A[i, p])
@@ -185,9 +186,13 @@ def small_product(C: Floats, A: Floats, B: Floats) -> None:
             store(C, i + 2, j + wide, c21)
             store(C, i + 3, j, c30)
             store(C, i + 3, j + wide, c31)
-            j += 2 * wide
-        if j < C.shape[1]:
-            c00 = c10 = c20 = c30 = zero
+    if C.shape[1] // wide % 2:  # the last register of a row is single
+        j = C.shape[1] - wide
+        for i in range(0, C.shape[0], 4):
+            c00 = c10 = c20 = c30 = splat(C.dtype.type(0))
+            if add:
+                c00, c10 = load(C, i, j), load(C, i + 1, j)
+                c20, c30 = load(C, i + 2, j), load(C, i + 3, j)
             for p in range(A.shape[1]):
                 b0 = load(B, p, j)
                 c00 = multiply_add(splat(A[i, p]), b0, c00)
