@@ -17,7 +17,6 @@ sequences are damaged several times, and fill pools of several scores: such leve
 another, and intervals of lines through them are too narrow.
 """
 
-import itertools
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -102,23 +101,22 @@ def judged(
     return rows
 
 
-def on_text(found: Grid, size: str, P: int, seed: int, n: int, permutations: int) -> Rows:
-    """Return the rows of one network, of the memory of its sequences, and of the frequencies."""
+def on_text(
+    found: Grid, size: str, P: int, seed: int, model: str, split: str, n: int, permutations: int
+) -> Rows:
+    """Return the rows of a model on training or unseen text: a network, a memory, frequencies."""
     training, test = found.parts[seed]
     V, most = found.data.corpus.V, found.subsets[-1]
+    own = {"data": found.name, "model": model, "P": P, "seed": seed, "split": split}
+    denoiser: Denoiser
+    if model == NETWORK:
+        denoiser, own = found.network(size, P, seed), own | found.training(size, P)
+    else:
+        denoiser = (DatasetIdeal if model == MEMORY else frequencies)(training[:P], V)
     unseen = np.concatenate([test, training[most : most + max(0, n - len(test))]])
-    known = {NETWORK: found.network(size, P, seed), MEMORY: DatasetIdeal(training[:P], V)}
-    if most == P:
-        known[FREQUENCIES] = frequencies(training[:P], V)
-    rows = []
-    both = tuple(zip(SPLITS, (training[:P], unseen), strict=True))
-    for (model, denoiser), (split, x) in itertools.product(known.items(), both):
-        own = {"data": found.name, "model": model, "P": P, "seed": seed, "split": split}
-        if model == NETWORK:
-            own |= found.training(size, P)
-        asked = (n, permutations, seed, f"halves {model} {P} {split}")
-        rows += [own | row for row in judged(denoiser, x, V, *asked)]
-    return rows
+    x = training[:P] if split == "train" else unseen
+    asked = (n, permutations, seed, f"halves {model} {P} {split}")
+    return [own | row for row in judged(denoiser, x, V, *asked)]
 
 
 def on_a_source(model: str, P: int, n: int, permutations: int, seed: int) -> Rows:
@@ -139,9 +137,11 @@ def measure(plan: grid.Plan, run: Run) -> Findings:
     found = grid.trained(plan, run)
     n, permutations = QUICK if run.args.quick else FULL
     P, seed = found.subsets[len(found.subsets) // 2], found.settings.seed
-    of_text = found.examined(on_text, run, n, permutations)
+    kinds = [(*network, model) for network in found.networks() for model in (NETWORK, MEMORY)]
+    kinds += [(*most, FREQUENCIES) for most in found.networks() if most[2] == found.subsets[-1]]
+    of_text = run.spread(on_text, [(*k, split, n, permutations) for k in kinds for split in SPLITS])
     asked = [(model, P, n, permutations, seed) for model in (SOURCE, MEMORY)]
-    table = [row for rows in (*of_text.values(), *run.spread(on_a_source, asked)) for row in rows]
+    table = [row for rows in (*of_text, *run.spread(on_a_source, asked)) for row in rows]
     return Findings(
         table,
         {"subsets": found.subsets, "seed": seed},
@@ -293,7 +293,7 @@ def verdicts(record: Record) -> list[Verdict]:
 
 EXPERIMENT = Experiment(
     "entropy_memorization", __doc__, COLUMNS, measure, verdicts, grid.plan,
-    grid.options(("32x2",), (16, 128, 4096), (4, 32), (1, 1)), grid.variant,
+    grid.options(("24x2",), (16, 128, 4096), (4, 32), (1, 1)), grid.variant,
 )  # fmt: skip
 
 if __name__ == "__main__":
