@@ -140,6 +140,7 @@ def options(
     subsets: Sequence[int] = SUBSETS,
     quick: Sequence[int] = QUICK,
     seeds: tuple[int, int] = (3, 2),
+    steps: int = 32_000,
 ) -> Callable[[commandline.CommandLine], None]:
     """Return what adds the grid's options to a command line.
 
@@ -153,7 +154,8 @@ def options(
         p.add_argument("--sizes", type=size, nargs="+", metavar="WxB",
                        help=f"width x blocks (default: {' '.join(sizes)})")  # fmt: skip
         p.set_defaults(default_sizes=tuple(sizes), default_seeds=seeds,
-                       default_subsets=(tuple(subsets), tuple(quick)))  # fmt: skip
+                       default_subsets=(tuple(subsets), tuple(quick)),
+                       default_steps=(steps, 500))  # fmt: skip
         usual, fewer = seeds
         many = f"{len(subsets)} from {subsets[0]} to {subsets[-1]}"
         p.add_argument("--subsets", type=whole(2), nargs="+", metavar="P",
@@ -161,7 +163,7 @@ def options(
         p.add_argument("--seeds", type=whole(1),
                        help=f"networks a cell (default: {usual}; --quick: {fewer})")  # fmt: skip
         p.add_argument("--steps", type=whole(1),
-                       help="of training, at most (default: 32000; 500 if --quick)")  # fmt: skip
+                       help=f"of training, at most (default: {steps}; 500 if --quick)")  # fmt: skip
         p.add_argument("--samples", type=whole(2),
                        help="generated twice (default: 200; 50 if --quick)")  # fmt: skip
 
@@ -197,7 +199,7 @@ def plan(args: Namespace) -> Plan:
     corpus, sequences = data.corpus, 50 if quick else 200
     models = ("network", "dataset_ideal", *(("source_ideal",) if args.data in SOURCES else ()))
     settings = Settings(
-        times=TIMES, sequences=sequences, grid=64, steps=args.steps or (500 if quick else 32_000),
+        times=TIMES, sequences=sequences, grid=64, steps=args.steps or args.default_steps[quick],
         batch=RECIPE["batch"], lr=RECIPE["lr"], width=64, blocks=2, heads=4, dropout=0.0,
         seed=args.seed, models=models, samples=args.samples or (50 if quick else 200),
     )  # fmt: skip
