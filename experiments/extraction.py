@@ -106,14 +106,14 @@ def measure(plan: Plan, run: Run) -> Findings:
     seen = run.spread(examine, [(*network, how, OF_TEXT) for network in networks])
     for network, piece in zip(networks, seen, strict=True):
         table += rows(*network, piece, how, OF_TEXT)
-    found = grids[-1]
+    found, seconds = grids[-1], sum(each.describe()["cell_seconds"] for each in grids)
     return Findings(
         table,
         {"subsets": found.subsets, "text": found.name},
         paragraph(table, found.name),
         draw(table, found.name),
         found.describe() | {"processes": list(PROCESSES), "drawn": how._asdict(), "steps": STEPS,
-                            "near": NEAR},
+                            "near": NEAR, "cell_seconds": seconds},
         found.more("95 %, bootstrap over samples (copies) or over sequences"),
     )  # fmt: skip
 

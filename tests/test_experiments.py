@@ -294,3 +294,5 @@ def test_help_explains(capsys):
     text = capsys.readouterr().out
     for option in ("--quick", "--out", "--seed", "--jobs", "--data", "--subsets"):
         assert option in text
+    assert "(default: 0)" in text
+    assert "None" not in text and "False" not in text

@@ -23,6 +23,14 @@ class InputError(ValueError):
     """What was asked for cannot be done; the message says why in one line."""
 
 
+class Defaults(argparse.ArgumentDefaultsHelpFormatter):
+    """Help that ends with the default, but for a flag, or where the text itself tells it."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        own = action.default is None or action.default is False
+        return action.help if own else super()._get_help_string(action)
+
+
 class CommandLine(Parser):
     """A parser that reports an error in one line and knows the options all experiments share."""
 
@@ -31,7 +39,7 @@ class CommandLine(Parser):
             prog=f"python -m experiments.{name}",
             description=claim,
             epilog=ENDS,
-            formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+            formatter_class=Defaults,
         )
         self.add_argument("--quick", action="store_true", help="a small run, under a minute")
         self.add_argument(
