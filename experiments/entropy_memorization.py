@@ -293,7 +293,7 @@ def verdicts(record: Record) -> list[Verdict]:
 
 EXPERIMENT = Experiment(
     "entropy_memorization", __doc__, COLUMNS, measure, verdicts, grid.plan,
-    grid.options(("24x2",), (8, 128, 4096), (4, 32), (1, 1), 16_000), grid.variant,
+    grid.options(("24x2",), (8, 128, 4096), (4, 32), (1, 1), 10_000), grid.variant,
 )  # fmt: skip
 
 if __name__ == "__main__":
