@@ -20,8 +20,9 @@ def channel_capacity(process: Process, alpha: float) -> float:
     """Return C in nats per token, for a process to which all values of a token are alike."""
     shown = process.marginal(0, alpha)
     any_shows = process.propagate(np.full(process.V, 1 / process.V), alpha)
+    some = any_shows > 0  # elsewhere `shown` is 0 too, or so small that its mean underflows
     with np.errstate(divide="ignore"):
-        return float(divergence(np.log(shown), np.log(any_shows)))
+        return float(divergence(np.log(shown[some]), np.log(any_shows[some])))
 
 
 def alpha_of_capacity(process: Process, capacity: float) -> float:
