@@ -29,7 +29,7 @@ from minuddm.probes import Curve
 
 T = 0.1
 TIMES = (T, 0.25, 0.5, 0.75)
-SIZES = ("16x2", "24x2", "32x2", "48x2", "64x2")
+SIZES = ("8x2", "16x2", "32x2", "64x2", "96x2")
 SUBSETS = (4, 8, 16, 32, 64, 128, 512, 4096)
 QUICK = (4, 32, 256)
 MEASURED = {"recovery": f"{T} recovery", "entropy_loo": f"{T} entropy_loo", "nelbo": "nelbo"}
