@@ -10,6 +10,8 @@ entropy, or the least bound that any of the networks reaches on unseen text)
     growth             P* ∝ W^a
     weights per token  W / (P* L)
     bits per weight    P* L h / (W log 2)
+    by steps           P* and a after a half, a quarter, … of the steps, from the looks on the way:
+                       what still moves is a matter of time
 
 beside the weights per token at which the paper's networks leave their plateau, PAPER.
 """
@@ -20,16 +22,17 @@ from typing import Any
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from experiments.kit import grid
-from experiments.kit.course import told
+from experiments.kit.course import looks, told
 from experiments.kit.draws import generator
 from experiments.kit.experiment import Experiment, Findings, Run, Verdict
 from experiments.kit.figures import COLOURS, both, subplots
 from experiments.kit.grid import MEASURED, Grid, T
 from experiments.kit.intervals import columns, crossed, headers, recorded, show, spread
 from experiments.kit.record import Record
-from experiments.kit.settings import SPLITS
+from experiments.kit.settings import SPLITS, Arrays
 from minuddm.probes import (
     Curve,
     Interval,
@@ -48,6 +51,8 @@ PAPER = {"23.7 million": 23.7e6 / 0.85e6, "384 million": 384e6 / 8.5e6}
 """Weights of the paper's networks, and weights per training token where they leave the plateau:
 near 1e-3 and 1e-2 of the 30.3 million sentences of LM1B, in blocks of 128 tokens."""
 CARRIES = 2  # a number carries over if it stays within this factor
+STILL = 1.1  # a capacity does not move if twice the steps multiply it by no more
+DOUBLINGS = 3  # of the steps that are read
 
 
 def rows(found: Grid) -> list[dict[str, Any]]:
@@ -89,22 +94,56 @@ def estimates(found: Grid) -> dict[str, dict[str, Interval]]:
     return result
 
 
-def growth(found: Grid) -> Interval:
+def on_the_way(found: Grid, steps: int) -> dict[str, Curve]:
+    """Return recovery by size after so many steps, or when learning was over, as looked at then."""
+
+    def at(cell: Arrays, split: str) -> NDArray[np.float64]:
+        last = np.searchsorted(cell["course steps"], steps, side="right") - 1
+        return cell[f"course {split} recovery"][last]
+
+    def values(size: str, split: str) -> list[NDArray[np.float64]]:
+        return [
+            np.stack([at(found.cells[size, P, seed], split) for seed in found.seeds])
+            for P in found.subsets
+        ]
+
+    return {
+        size: Curve(list(found.subsets), *(values(size, split) for split in SPLITS))
+        for size in found.sizes
+    }
+
+
+def by_steps(found: Grid) -> dict[str, dict[str, Interval]]:
+    """Return P* of every size, and its growth, after the cap and halves of it, the least first."""
+    result = {}
+    for steps in looks(found.settings.steps)[::-2][: DOUBLINGS + 1][::-1]:
+        curves = on_the_way(found, steps)
+        chance = generator(found.settings.seed, f"after {steps} steps")
+        leaves = {size: plateau_left(curve, chance) for size, curve in curves.items()}
+        result[str(steps)] = {**leaves, "growth": growth(found, curves)}
+    return result
+
+
+def growth(found: Grid, curves: dict[str, Curve]) -> Interval:
     """Return a of P* ∝ W^a: a line through the sizes for each seed, with Student's interval.
 
     NaN where a seed's recovery does not leave the plateau between two P of every size.
     """
-    W, slopes = np.log([weights(found, size) for size in found.sizes]), []
+    W, slopes = np.log([weights(found, size) for size in curves]), []
     for s in range(len(found.seeds)):
         own = []
-        for size in found.sizes:
-            P, training, test = found.curve(size, MEASURED["recovery"])
+        for P, training, test in curves.values():
             alone = Curve(P, [x[s] for x in training], [x[s] for x in test])
             own.append(plateau_left(alone, generator(s, "growth"), draws=1))
         known = len(W) > 1 and all(crossed(x, found.subsets[0]) for x in own)
         slopes.append(np.polyfit(W, np.log([x.value for x in own]), 1)[0] if known else np.nan)
     nan = Interval(np.nan, np.nan, np.nan)
     return nan if np.isnan(slopes).any() else student_interval(slopes)
+
+
+def power(a: Interval) -> str:
+    """Say as which power of the weights a capacity grows."""
+    return f"W^{spread(a)}" if np.isfinite(a.value) else "no power of W"
 
 
 def capacity(found: Grid, readings: dict[str, dict[str, Interval]]) -> dict[str, dict[str, float]]:
@@ -128,7 +167,11 @@ def capacity(found: Grid, readings: dict[str, dict[str, Interval]]) -> dict[str,
     return result
 
 
-def draw(table: list[dict[str, Any]], found: dict[str, dict[str, Interval]]) -> Figure:
+def draw(
+    table: list[dict[str, Any]],
+    found: dict[str, dict[str, Interval]],
+    earlier: dict[str, dict[str, Interval]],
+) -> Figure:
     """Draw recovery and entropy against P for every size, and the readings against size."""
     shades = colormaps["viridis"](np.linspace(0.05, 0.75, len(found)))
     figure, (left, middle, right) = subplots(1, 3, (12.5, 4.2))
@@ -148,6 +191,11 @@ def draw(table: list[dict[str, Any]], found: dict[str, dict[str, Interval]]) -> 
         P = np.array([reading[name] for reading in found.values()])
         bars = np.nan_to_num(np.abs(P[:, 1:] - P[:, :1]).T, posinf=0.0)
         right.errorbar(number, P[:, 0], bars, fmt="o-", ms=5, color=colour, label=label)
+    before = dict(list(earlier.items())[:-1])
+    for of in before.values():
+        right.plot(number, [of[size].value for size in found], ":", lw=1.2, color=COLOURS[0])
+    if before:
+        right.plot([], [], ":", lw=1.2, color=COLOURS[0], label=f"after {', '.join(before)} steps")
     right.set(title="Where memory ends, by size", xscale="log", yscale="log")
     right.set(xlabel="weights of the network", ylabel="training sequences P")
     right.legend(fontsize=8.5)
@@ -158,6 +206,14 @@ def measure(plan: grid.Plan, run: Run) -> Findings:
     """Train the grid, and read the transition of every size."""
     found = grid.trained(plan, run)
     table, readings, least = rows(found), estimates(found), found.subsets[0]
+    earlier = by_steps(found)
+    curves = {size: found.curve(size, MEASURED["recovery"]) for size in found.sizes}
+    halves = "; ".join(
+        f"after {steps} steps at P = "
+        + ", ".join(f"{of[size].value:.0f}" for size in found.sizes)
+        + f", {power(of['growth'])}"
+        for steps, of in earlier.items()
+    )
     said = "; ".join(
         f"{size} ({weights(found, size):,} weights) leaves 0.95 at P = "
         f"{show(reading['leaves'], least)}, recoveries meet at P = "
@@ -167,10 +223,15 @@ def measure(plan: grid.Plan, run: Run) -> Findings:
     )
     return Findings(
         table,
-        {**readings, "growth": growth(found), "capacity": capacity(found, readings)},
-        f"At most {found.settings.steps} steps on P sequences, {len(found.seeds)} seeds: {said}."
-        + told(found.over()),
-        draw(table, readings),
+        {
+            **readings,
+            "growth": growth(found, curves),
+            "by_steps": earlier,
+            "capacity": capacity(found, readings),
+        },
+        f"At most {found.settings.steps} steps on P sequences, {len(found.seeds)} seeds: {said}. "
+        f"On the way it was left {halves}." + told(found.over()),
+        draw(table, readings, earlier),
         found.describe(),
         found.more("95 %, Student's over seeds, each with sequences of its own"),
     )
@@ -198,7 +259,7 @@ def verdicts(record: Record) -> list[Verdict]:
         found += [
             Verdict(
                 "the capacity of a network grows linearly with its weights",
-                f"W^{spread(a)}, {min(x['bits_per_weight'] for x in of.values()):.2f} to "
+                f"{power(a)}, {min(x['bits_per_weight'] for x in of.values()):.2f} to "
                 f"{max(x['bits_per_weight'] for x in of.values()):.2f} bits per weight",
                 (bool(a.low <= 1 <= a.high) if np.isfinite(a.value) else None,),
             ),
@@ -210,6 +271,22 @@ def verdicts(record: Record) -> list[Verdict]:
                 (max(every) <= CARRIES * min(every),),
             ),
         ]
+    steps = record.headline.get("by_steps", {})
+    if len(steps) > 1:
+        half, whole = (
+            np.array([recorded(of[size]).value for size in settings["sizes"]])
+            for of in list(steps.values())[-2:]
+        )
+        moved = whole / half
+        found.append(
+            Verdict(
+                "training is long enough: twice the steps move no size's capacity by a tenth",
+                "twice the steps: P "
+                + ", ".join(f"x {x:.2f}" for x in moved)
+                + f" at {', '.join(settings['sizes'])}",
+                (bool((moved <= STILL).all()) if np.isfinite(moved).all() else None,),
+            )
+        )
     return found
 
 

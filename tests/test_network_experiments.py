@@ -2,6 +2,7 @@
 
 import csv
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -200,6 +201,31 @@ def test_the_peak_of_a_known_curve():
     values = [np.full((2, 50), m) + 0.01 * np.random.default_rng(0).normal(size=(2, 50))
               for m in (1.0, 2.0, 1.5)]  # fmt: skip
     assert generated.peak(Found(), values, "x") == Interval(8.0, 8.0, 8.0)
+
+
+def test_a_capacity_that_doubles_with_weights_and_steps_is_read_on_the_way(monkeypatch):
+    """Recovery .95 - .1 log(P/P*), P* = W steps/250000: linear in log P, so it is read exactly."""
+    weights = {"8x2": 1000, "16x2": 2000, "32x2": 4000}
+    monkeypatch.setattr(size_sweep, "weights", lambda found, size: weights[size])
+    subsets, seeds, steps = (2, 8, 32, 128), (0, 1), np.array([500, 707, 1000, 1414, 2000])
+
+    def cell(size, P):
+        mean = 0.95 - 0.1 * np.log(P / (weights[size] * steps / 250_000))
+        values = np.repeat(mean[:, None], 5, axis=1)
+        return {"course steps": steps, "course train recovery": values,
+                "course test recovery": values}  # fmt: skip
+
+    cells = {(size, P, seed): cell(size, P) for size in weights for P in subsets for seed in seeds}
+    found = SimpleNamespace(sizes=tuple(weights), subsets=subsets, seeds=seeds, cells=cells,
+                            settings=SimpleNamespace(steps=2000, seed=0))  # fmt: skip
+    read = size_sweep.by_steps(found)
+    assert list(read) == ["500", "1000", "2000"]
+    for after, of in read.items():
+        for size, W in weights.items():
+            at_the_least = max(subsets[0], W * int(after) / 250_000)
+            assert of[size].value == pytest.approx(at_the_least)
+    assert read["2000"]["growth"].value == pytest.approx(1)
+    assert np.isnan(read["500"]["growth"].value)  # the smallest has left before the least P
 
 
 def test_a_reading_that_follows_its_shell_has_rank_correlation_one():
