@@ -1,30 +1,30 @@
 """The dense associative memory as lines of NumPy: energy, update, recall, from the definition.
 
-P patterns ξ^μ of L sites are stored. The energy of a state x depends on its P overlaps with them
-alone, through any separation function Q of `hopfield.separation` [T17], [T19] (in this package z
-are overlaps, not tokens, and Q is no kernel):
+P patterns ξ^μ of L sites are stored. The energy of a state x depends on its P overlaps u_μ with
+them alone, through a function Q, the potential of a `Separation` [T17], [T19] (no kernel here):
 
-    z_μ(x) = Σ_i 1[ξ_i^μ = x_i]                    overlap of tokens: matches
-    z_μ(x) = Σ_i ξ_i^μ x_i                         overlap of spins, ±1
-    E(x) = -Q(z_1 … z_P)                           energy: low where a pattern is near
+    u_μ(x) = Σ_i 1[ξ_i^μ = x_i]                    overlap of tokens: matches
+    u_μ(x) = Σ_i ξ_i^μ x_i                         overlap of spins, ±1
+    E(x) = -Q(u_1 … u_P)                           energy: low where a pattern is near
     x_i ← argmin_v E(x with x_i = v)               update of one site; a tie keeps x_i
-    p(x_i = v | rest) ∝ e^{-β E(x with x_i = v)}   heat bath of one site; the update as β → ∞
+    p(x_i = v | rest) ∝ e^{-β E(x with x_i = v)}   heat bath at β; the update as β → ∞ with Q fixed
 
 *Why E never rises.* An update compares the present value with the others: it lowers E or changes
 nothing. So no state that was left returns, and as there are finitely many, recall ends; where it
 ends no change of one site lowers E.
 
-*An update is a vote.* Take tokens and Q = (1/β) log Σ_μ e^{β z_μ}. With m_μ^{-i} the matches
+*An update is a vote.* Take tokens and Q = (1/β) log Σ_μ e^{β u_μ}. With m_μ^{-i} the matches
 outside site i, pattern μ overlaps with x_i = v by m_μ^{-i} + 1[ξ_i^μ = v], hence
 
-    Σ_μ e^{β z_μ} = Σ_μ e^{β m_μ^{-i}} + (e^β - 1) Σ_{μ: ξ_i^μ = v} e^{β m_μ^{-i}}
+    Σ_μ e^{β u_μ} = Σ_μ e^{β m_μ^{-i}} + (e^β - 1) Σ_{μ: ξ_i^μ = v} e^{β m_μ^{-i}}
 
 and only the last sum depends on v. The update is therefore
 
     x_i ← argmax_v Σ_{μ: ξ_i^μ = v} e^{β m_μ^{-i}}                                         [T19]
 
 in which each pattern names its own value with a weight that grows with its matches *elsewhere*.
-The denoiser with a perfect memory decides by the same sum [T14]: that is the keystone [T16].
+The denoiser with a perfect memory decides by the same sum [T14]: that is the keystone [T16]. There
+the heat bath has the β of Q.
 
 A sweep costs O(P L² V) here and O(P L) in `TokenMemory` and `BinaryMemory`; tests compare them.
 """

@@ -1,26 +1,26 @@
 """Separation functions: how fast a memory forgets patterns that are not the nearest one.
 
-A state overlaps the P stored patterns by z_1 … z_P. Every energy here is a function of them,
+A state overlaps the P stored patterns by u_1 … u_P. Every energy here is a function of them,
 
-    E = -Q(z),     force of pattern μ:  w_μ = ∂Q/∂z_μ
+    E = -Q(u),     force of pattern μ:  w_μ = ∂Q/∂u_μ
 
 and the memories differ in Q alone:
 
-    Power(n)          Q = Σ_μ z_μⁿ / n                        w = zⁿ⁻¹
-    Power(n, True)    Q = Σ_μ max(z_μ, 0)ⁿ / n                w = max(z, 0)ⁿ⁻¹
-    LogSumExp(β)      Q = (1/β) log Σ_μ e^{β z_μ}             w = softmax(β z)
-    Exponential()     Q = log Σ_μ e^{z_μ}                     w = softmax(z)
-    LogSumReLU(β)     Q = (1/β) log Σ_μ max(0, 1 + β z_μ)     w = 1[1 + β z > 0] / Σ_μ max(…)
+    Power(n)          Q = Σ_μ u_μⁿ / n                        w = uⁿ⁻¹
+    Power(n, True)    Q = Σ_μ max(u_μ, 0)ⁿ / n                w = max(u, 0)ⁿ⁻¹
+    LogSumExp(β)      Q = (1/β) log Σ_μ e^{β u_μ}             w = softmax(β u)
+    Exponential()     Q = log Σ_μ e^{u_μ}                     w = softmax(u)
+    LogSumReLU(β)     Q = (1/β) log Σ_μ max(0, 1 + β u_μ)     w = 1[1 + β u > 0] / Σ_μ max(…)
 
-Laws, all tested: Q does not depend on the order of the patterns; Q never falls as a z_μ rises (a
-power of even n only where z ≥ 0); LogSumExp obeys Q(z + c) = Q(z) + c, so its forces only see
-differences, and max z ≤ Q ≤ max z + (log P)/β, so that β → ∞ is the nearest pattern and β → 0 the
+Laws, all tested: Q does not depend on the order of the patterns; Q never falls as a u_μ rises (a
+power of even n only where u ≥ 0); LogSumExp obeys Q(u + c) = Q(u) + c, so its forces only see
+differences, and max u ≤ Q ≤ max u + (log P)/β, so that β → ∞ is the nearest pattern and β → 0 the
 mean of all; nothing overflows for overlaps up to 10⁶.
 
 n = 2 is Hopfield's model of 1982 [T17]. The exponential memory of Demircigil et al. (2017), E = -Σ
-e^z, is kept as its logarithm: the order of energies is the same, hence every descent is, while e^z
-itself leaves float64 at z = 710. LogSumReLU is the Epanechnikov energy of Hoover et al. (2025)
-[T18], with z = -½‖x - ξ‖²; on spins and tokens, where a state overlaps itself by L, shift it by
+e^u, is kept as its logarithm: the order of energies is the same, hence every descent is, while e^u
+itself leaves float64 at u = 710. LogSumReLU is the Epanechnikov energy of Hoover et al. (2025)
+[T18], with u = -½‖x - ξ‖²; on spins and tokens, where a state overlaps itself by L, shift it by
 `origin` = L, which is the same up to that distance's scale.
 
 On spins and tokens an overlap takes L + 1 values only, so a sweep needs no exponentials: it reads
@@ -62,11 +62,11 @@ class OverlapTable(NamedTuple):
 class Separation(Protocol):
     """A function Q of the overlaps and its derivative."""
 
-    def potential(self, z: ArrayLike) -> Floats:
+    def potential(self, u: ArrayLike) -> Floats:
         """Return Q, shape (…), of overlaps (…, P)."""
 
-    def weights(self, z: ArrayLike) -> Floats:
-        """Return ∂Q/∂z, shape (…, P), of overlaps (…, P)."""
+    def weights(self, u: ArrayLike) -> Floats:
+        """Return ∂Q/∂u, shape (…, P), of overlaps (…, P)."""
 
     def table(self, overlaps: Floats) -> OverlapTable:
         """Return f and its differences at increasing, equally spaced overlaps (L + 1,)."""
@@ -92,7 +92,7 @@ def table_of(F: Separation, overlaps: Floats, P: int) -> OverlapTable:
 
 @dataclass(frozen=True)
 class Power:
-    """Q = Σ zⁿ/n, of whole n in 2 … 50; rectified: negative overlaps count for nothing [T17]."""
+    """Q = Σ uⁿ/n, of whole n in 2 … 50; rectified: negative overlaps count for nothing [T17]."""
 
     n: int
     rectified: bool = False
@@ -101,13 +101,13 @@ class Power:
         if checks.count(self.n, "n", 2) > LARGEST_POWER:
             raise ValueError(f"n must lie in 2 … {LARGEST_POWER}, got {self.n}")
 
-    def potential(self, z: ArrayLike) -> Floats:
+    def potential(self, u: ArrayLike) -> Floats:
         """Return Q, shape (…), of overlaps (…, P); raises where it leaves float64."""
-        return np.asarray((self._raised(z) / self.n).sum(axis=-1))
+        return np.asarray((self._raised(u) / self.n).sum(axis=-1))
 
-    def weights(self, z: ArrayLike) -> Floats:
-        """Return zⁿ⁻¹, shape (…, P)."""
-        return np.asarray(self._counted(z) ** (self.n - 1))
+    def weights(self, u: ArrayLike) -> Floats:
+        """Return uⁿ⁻¹, shape (…, P)."""
+        return np.asarray(self._counted(u) ** (self.n - 1))
 
     def table(self, overlaps: Floats) -> OverlapTable:
         """Return f and its differences, taken of whole numbers; the last one is 0."""
@@ -115,45 +115,45 @@ class Power:
         delta_f = np.diff(raised, append=raised[-1]) / self.n
         return OverlapTable(raised / self.n, delta_f, beta=0.0, log_ratio=0.0)
 
-    def _raised(self, z: ArrayLike) -> Floats:
+    def _raised(self, u: ArrayLike) -> Floats:
         with np.errstate(over="ignore"):
-            raised = self._counted(z) ** self.n
+            raised = self._counted(u) ** self.n
         if not np.isfinite(raised).all():
-            raise ValueError(f"{self} leaves float64 at an overlap of {np.abs(z).max():g}")
+            raise ValueError(f"{self} leaves float64 at an overlap of {np.abs(u).max():g}")
         return np.asarray(raised)
 
-    def _counted(self, z: ArrayLike) -> Floats:
-        z = np.asarray(z, dtype=np.float64)
-        return np.maximum(z, 0.0) if self.rectified else z
+    def _counted(self, u: ArrayLike) -> Floats:
+        u = np.asarray(u, dtype=np.float64)
+        return np.maximum(u, 0.0) if self.rectified else u
 
 
 @dataclass(frozen=True)
 class LogSumExp:
-    """Q = (1/β) log Σ e^{β z}, β > 0 [T18], [T19]."""
+    """Q = (1/β) log Σ e^{β u}, β > 0 [T18], [T19]."""
 
     beta: float = 1.0
 
     def __post_init__(self) -> None:
         checks.positive(self.beta, "beta")
 
-    def potential(self, z: ArrayLike) -> Floats:
+    def potential(self, u: ArrayLike) -> Floats:
         """Return Q, shape (…), of overlaps (…, P)."""
-        z = np.asarray(z, dtype=np.float64)
-        largest = z.max(axis=-1)  # SciPy's logsumexp takes three times as long
-        total = np.exp(self.beta * (z - largest[..., None])).sum(axis=-1)
+        u = np.asarray(u, dtype=np.float64)
+        largest = u.max(axis=-1)  # SciPy's logsumexp takes three times as long
+        total = np.exp(self.beta * (u - largest[..., None])).sum(axis=-1)
         return np.asarray(largest + np.log(total) / self.beta)
 
-    def weights(self, z: ArrayLike) -> Floats:
-        """Return scipy.special.softmax(β z), shape (…, P)."""
-        z = np.asarray(z, dtype=np.float64)
-        return np.asarray(scipy.special.softmax(self.beta * z, axis=-1))
+    def weights(self, u: ArrayLike) -> Floats:
+        """Return scipy.special.softmax(β u), shape (…, P)."""
+        u = np.asarray(u, dtype=np.float64)
+        return np.asarray(scipy.special.softmax(self.beta * u, axis=-1))
 
     def offset(self, y: Floats) -> Floats:
-        """Return what to add to exponents y = βz (B, …) before `weigh`, (B, 1)."""
+        """Return what to add to exponents y = βu (B, …) before `weigh`, (B, 1)."""
         return np.asarray(-y.max(axis=1, keepdims=True))
 
     def weigh(self, y: Floats) -> Floats:
-        """Replace y (B, P) by e^{y - shift}, ∝ ∂Q/∂z, and return the shift (B, 1).
+        """Replace y (B, P) by e^{y - shift}, ∝ ∂Q/∂u, and return the shift (B, 1).
 
         It is 0, so that weights of other patterns compare, unless e^y is too large.
         """
@@ -165,7 +165,7 @@ class LogSumExp:
         return shift
 
     def table(self, overlaps: Floats) -> OverlapTable:
-        """Return e^{β (z - largest)}, and its differences divided by e^log_ratio."""
+        """Return e^{β (u - largest)}, and its differences divided by e^log_ratio."""
         f = np.exp(self.beta * (overlaps - overlaps[-1]))
         log_ratio = self.beta * float(overlaps[1] - overlaps[0])
         return OverlapTable(f, -f * np.expm1(-log_ratio), float(self.beta), log_ratio)
@@ -173,14 +173,14 @@ class LogSumExp:
 
 @dataclass(frozen=True)
 class Exponential(LogSumExp):
-    """The memory of Demircigil et al. 2017, F = e^z, by the logarithm of its energy: β = 1."""
+    """The memory of Demircigil et al. 2017, F = e^u, by the logarithm of its energy: β = 1."""
 
     beta: float = field(default=1.0, init=False)
 
 
 @dataclass(frozen=True)
 class LogSumReLU:
-    """Q = (1/β) log Σ max(0, 1 + β (z - origin)), β > 0: the Epanechnikov kernel [T18].
+    """Q = (1/β) log Σ max(0, 1 + β (u - origin)), β > 0: the Epanechnikov kernel [T18].
 
     Q = -∞ and no force where no pattern is near; ties of such states keep them where they are.
     """
@@ -192,32 +192,32 @@ class LogSumReLU:
         checks.positive(self.beta, "beta")
         checks.finite(self.origin, "origin")
 
-    def potential(self, z: ArrayLike) -> Floats:
+    def potential(self, u: ArrayLike) -> Floats:
         """Return Q, shape (…), of overlaps (…, P); -∞ where no pattern is near."""
         with np.errstate(divide="ignore"):
-            return np.asarray(np.log(self._f(z).sum(axis=-1)) / self.beta)
+            return np.asarray(np.log(self._f(u).sum(axis=-1)) / self.beta)
 
-    def weights(self, z: ArrayLike) -> Floats:
-        """Return ∂Q/∂z, shape (…, P): the same for every pattern near, 0 for the others."""
-        f = self._f(z)
+    def weights(self, u: ArrayLike) -> Floats:
+        """Return ∂Q/∂u, shape (…, P): the same for every pattern near, 0 for the others."""
+        f = self._f(u)
         total = f.sum(axis=-1, keepdims=True)
         return np.asarray(np.divide(f > 0, total, out=np.zeros_like(f), where=total > 0))
 
     def offset(self, y: Floats) -> Floats:
-        """Return what to add to βz (B, …) before `weigh`, (B, 1)."""
+        """Return what to add to βu (B, …) before `weigh`, (B, 1)."""
         return np.full((len(y), 1), 1 - self.beta * self.origin)
 
     def weigh(self, y: Floats) -> Floats:
-        """Replace y = 1 + β (z - origin), (B, P), by 1[y > 0] ∝ ∂Q/∂z; return 0, (B, 1)."""
+        """Replace y = 1 + β (u - origin), (B, P), by 1[y > 0] ∝ ∂Q/∂u; return 0, (B, 1)."""
         np.greater(y, 0, out=y)
         return np.zeros((len(y), 1))
 
     def table(self, overlaps: Floats) -> OverlapTable:
-        """Return max(0, 1 + β (z - origin)) and its differences, at most β Δz; the last is 0."""
+        """Return max(0, 1 + β (u - origin)) and its differences, at most β Δu; the last is 0."""
         f = self._f(overlaps)
         delta_f = np.minimum(np.append(f[1:], 0.0), self.beta * (overlaps[1] - overlaps[0]))
         return OverlapTable(f, delta_f, float(self.beta), log_ratio=0.0)
 
-    def _f(self, z: ArrayLike) -> Floats:
-        z = np.asarray(z, dtype=np.float64)
-        return np.asarray(np.maximum(0.0, 1 + self.beta * (z - self.origin)))
+    def _f(self, u: ArrayLike) -> Floats:
+        u = np.asarray(u, dtype=np.float64)
+        return np.asarray(np.maximum(0.0, 1 + self.beta * (u - self.origin)))

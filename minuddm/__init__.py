@@ -3,6 +3,7 @@
 Everything here is *the conditional of one token given the rest*. The first evening:
 
     transition, denoiser      how tokens are forgotten, and the way back; the one interface
+    hopfield/reference        an associative memory: energy, update, recall
     ideal/dataset             perfect memory, which is an associative memory (tests/test_keystone)
     schedule, process/        how fast they are forgotten; the process as a value
     nelbo/integrand           the objective, and what it teaches: the leave-one-out conditional

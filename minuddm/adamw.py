@@ -1,10 +1,11 @@
-"""AdamW on the flat buffer (Loshchilov & Hutter 2019), with clipping and a moving average.
+"""AdamW on the flat buffer (Loshchilov & Hutter 2019), with clipping and an average of the weights.
 
     g ← g · min(1, clip / ‖g‖)                       one norm over all tensors
     m ← β₁ m + (1 - β₁) g        v ← β₂ v + (1 - β₂) g²
     w ← w - lr · (m̂ / (√v̂ + ε) + λ w),   m̂ = m/(1 - β₁ᵏ), v̂ = v/(1 - β₂ᵏ) at step k = 1, 2, …
     w̄ ← d w̄ + (1 - d) w,   d = min(d_∞, (1 + k)/(10 + k)), so that the average forgets its start
 
+The last line is an exponential moving average (EMA). λ shrinks all tensors, gains and biases too.
 The caller computes ‖g‖; then one pass over the buffers does all four lines.
 """
 

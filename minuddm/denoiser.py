@@ -5,12 +5,14 @@
 
 The network learns this *leave-one-out* (LOO) conditional p_i(v) = P(x0_i = v | x_t without i)
 [T11], or those of masked tokens alone [T37]; for a data set [T14] and a known source [T15] it is
-computed exactly. Bayes' rule puts back the evidence of z_i, the token seen at i, so everything else
-follows from the LOO conditional [T12]:
+computed exactly. Not the posterior, P(x0_i = v | x_t): the bridge [T7] brings in z_i, the token
+seen at i, itself, and with the posterior z_i would count twice. Bayes' rule puts the evidence of
+z_i back, so everything else follows from the LOO conditional [T12]:
 
     posterior      P(x0_i = v | x_t) ∝ p_i(v) · q(z_i | v),   q(z | v) ∝ e^{β 1(v = z)},
                                                 uniform process: β = log(1 + V α/(1 - α))
-    score ratio    p_t(z with z_i → v) / p_t(z) = p̄(v) / p̄(z_i),   p̄ = Σ_u p_i(u) q(· | u)
+    score ratio    p_t(z with z_i → v) / p_t(z) = p̄(v) / p̄(z_i),   p̄ = Σ_u p_i(u) q(· | u),
+                   as p_t(z) is the chance of the others times p̄(z_i); uniform: p̄ = x̄/V of [T8]
 """
 
 from typing import Protocol

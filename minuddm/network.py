@@ -7,12 +7,14 @@
         x ← x + gate₂ ⊙ MLP(LN(x) γ₂ (1 + scale₂) + shift₂)
     logits = W (LN(x) γ (1 + scale) + shift) + b
 
-Every W and b is its own; LN is layer norm, γ its gain. `minuddm.machine` computes the same, faster,
-and is tested against this. Layers come in pairs, each backward under its forward: from dy, the
-gradient of the loss in y, it makes the gradients of what y was made of. They work on the last axis
-of arrays (B, L, …), in the dtype of the weights. w and its gradient g map the names of
-`minuddm.weights.shapes` to arrays, matrices (out, in); n is the first part of such a name.
-Blocks: Peebles & Xie 2023; rotary positions: Su et al. 2021.
+MLP(h) = W GELU(W h + b) + b, 4 D wide; Attention stands between two linears without b. Every W and
+b is its own; LN is layer norm, γ its gain. The modulations and the last W start at 0, hence blocks
+as the identity (adaLN-Zero, Peebles & Xie 2023); rotary positions are those of Su et al. 2021.
+`minuddm.machine` computes the same, faster, and is tested against this. Layers come in pairs, each
+backward under its forward: from dy, the gradient of the loss in y, it makes the gradients of what
+y was made of. They work on the last axis of arrays (B, L, …), in the dtype of the weights. w and
+its gradient g map the names of `minuddm.weights.shapes` to arrays, matrices (out, in); n is the
+first part of such a name.
 """
 
 import math
@@ -87,7 +89,7 @@ def norm(x: Array, shift: Array, scale: Array, gain: Array) -> tuple[Array, Save
 
 
 def norm_backward(dy: Array, saved: Saved) -> tuple[Array, Array, Array, Array]:
-    """Return dx, dshift, dscale and dγ; dx has one term each for the mean and the variance."""
+    """Return dx, dshift, dscale, dγ; from dx̂_k/dx_j = rstd (δ_kj - 1/D - x̂_k x̂_j/D)."""
     x_hat, rstd, scale, gain = saved
     dx_hat = dy * gain * (1 + scale)
     along = (dx_hat * x_hat).mean(axis=-1, keepdims=True)
@@ -115,7 +117,7 @@ def attention(qkv: Array, heads: int) -> tuple[Array, Saved]:
 
 
 def attention_backward(do: Array, saved: Saved) -> Array:
-    """Return dqkv: dv = Aᵀ do; dA = do vᵀ, through the softmax dS; dq = dS k, dk = dSᵀ q."""
+    """Return dqkv: dv = Aᵀ do, dA = do vᵀ, dS = A (dA - Σ A dA)/√d, dq = dS k, dk = dSᵀ q."""
     q, k, v, A = saved
     B, H, L, d = q.shape
     do = do.reshape(B, L, H, d).transpose(0, 2, 1, 3)

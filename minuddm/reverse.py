@@ -3,13 +3,21 @@
 A grid divides [1e-5, 1] into `steps` equal intervals; the chain starts at t and visits the points
 below. At each step the denoiser's conditional is plugged into the process's bridge [T7] between two
 neighbouring times s < t, and a value is drawn from it (or, greedy, its most likely value taken).
-The last step, from t = 1e-5, has α_s = 1: it lands on a clean token.
+The last step, from t = 1e-5, has α_s = 1: it lands on a clean token. In NumPy:
 
-Any `Denoiser` and any `Process` will do; the chain is written once. Grid, step and what corrects
-the chain between steps are values too (`minuddm.samplers`). All sequences take a step before any
-takes the next, so the uniforms depend neither on how the denoiser's calls are batched nor on the
-threads that share out the batches. The batch bounds the memory of the conditionals (B, L, V);
-besides, there are only one integer and one uniform a token.
+    for alpha_t, alpha_s in pairwise([*schedule.alpha(time_grid(t, steps)), 1.0]):
+        q = process.bridge(z, exp(denoiser(z, alpha_t)), alpha_s, alpha_t)    # (B, L, V)
+        z = (q.cumsum(-1) > rng.random((B, L, 1))).argmax(-1)
+
+The bridge counts z_i itself, so it is given the leave-one-out conditional. Within a step tokens are
+drawn independently, each rightly, together not: that is the whole error of an exact denoiser, and
+it falls as 1/steps [T45].
+
+Any `Denoiser` and any `Process` will do; the chain is written once. The grid is a value (below),
+and so are the step and what corrects the chain between steps (`minuddm.samplers`). All sequences
+take a step before any takes the next, so the uniforms depend neither on how the denoiser's calls
+are batched nor on the threads that share out the batches. The batch bounds the memory of the
+conditionals (B, L, V); besides, there are only one integer and one uniform a token.
 
 Tokens that are *known* are not moved. That is exact for the masked process. The uniform process
 takes a known token for a noisy one, and goes to a wrong limit unless a heat bath at every α draws
@@ -98,8 +106,9 @@ def restore(
     called from all of them.
     The process is uniform if not given.
     `step` draws the tokens at s; `corrector` moves them at s after every step but the last. Where
-    `known`, booleans (L,) or (B, L), tokens are held fixed; if they leave doubt at t, the corrector
-    is a heat bath of one site where none is given, and greedy restoring is no more than greedy.
+    `known`, booleans (L,) or (B, L), tokens are held fixed. If what they show leaves doubt of their
+    clean values at t, as it always does in the uniform process, and no corrector is given, it is a
+    heat bath of one site. Greedy restoring has no corrector, and so keeps the wrong limit [T35].
     """
     z = checks.tokens(xt, 2**31 - 1, "xt", ndim=2)
     held = checks.booleans(known, z.shape, "known")
@@ -110,7 +119,7 @@ def restore(
     if _doubtful(z[held], alphas[0], process) and corrector is None and not greedy:
         corrector = HeatBath()
     seeds = () if corrector is None else checks.generator(rng).integers(2**63, size=len(z))
-    chance = [Generator(Philox(key=seed)) for seed in seeds]
+    rngs = [Generator(Philox(key=seed)) for seed in seeds]
     parts = [slice(k, k + batch) for k in range(0, len(z), checks.count(batch, "batch"))]
     several = checks.count(threads, "threads") > 1
     with (
@@ -122,7 +131,7 @@ def restore(
             watch_now = None if watch is None else partial(watch, time)
             move = partial(
                 _move, z, u, ~held, denoiser, process, alpha_s, alpha_t, watch_now, step,
-                corrector if alpha_s < 1 else None, chance,
+                corrector if alpha_s < 1 else None, rngs,
             )  # fmt: skip
             run_on(pool, move, parts)
     return z
@@ -147,7 +156,7 @@ def _move(
     watch: Callable[[slice, Tokens, Floats], object] | None,
     step: Step,
     corrector: Corrector | None,
-    chance: list[Generator],
+    rngs: list[Generator],
     rows: slice,
 ) -> None:
     """Take the sequences `rows` of z from t to s, in place, with uniforms u or greedily."""
@@ -162,7 +171,7 @@ def _move(
         new = step(process, part, log_p, alpha_s, alpha_t, u[rows])
     part[moved] = new[moved]
     if corrector is not None:
-        corrector(denoiser, process, part, alpha_s, moved, chance[rows])
+        corrector(denoiser, process, part, alpha_s, moved, rngs[rows])
 
 
 def generate(

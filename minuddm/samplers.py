@@ -4,8 +4,8 @@ A *step* takes tokens from α_t to α_s ≥ α_t. With p the leave-one-out condi
 
     ancestral   x_s ~ q(x_s | x_t, p), the bridge. It is Σ_v P(v | x_t) q(x_s | x_t, v), the mixture
                 of D3PM, and Tweedie τ-leaping: one sampler, three names [T44]
-    tau_leap    reverse rates h_v = (α_s - α_t)/α_t · R(v, z) p_t(z_i → v)/p_t(z), frozen at t: a
-                token changes with chance 1 - e^{-Σh}, to v in proportion to h_v
+    tau_leap    reverse rates h_v = (α_s - α_t)/α_t · R(v, z) p_t(z_i → v)/p_t(z), frozen at t, R in
+                units of -α'/α: a token changes with chance 1 - e^{-Σh}, to v in proportion to h_v
 
 A *corrector* moves tokens at one α, and leaves p_t as it is: it is reversible for p_t [T43].
 
@@ -57,7 +57,7 @@ class Corrector(Protocol):
 
     def __call__(
         self, denoiser: Denoiser, process: Process, z: Tokens, alpha: float,
-        free: NDArray[np.bool_], chance: Sequence[Generator], /,
+        free: NDArray[np.bool_], rngs: Sequence[Generator], /,
     ) -> None:  # fmt: skip
         """Move z (b, L) in place where `free` (b, L), each sequence by its own generator."""
 
@@ -116,14 +116,14 @@ class HeatBath:
 
     def __call__(
         self, denoiser: Denoiser, process: Process, z: Tokens, alpha: float,
-        free: NDArray[np.bool_], chance: Sequence[Generator],
+        free: NDArray[np.bool_], rngs: Sequence[Generator],
     ) -> None:  # fmt: skip
         """Move z (b, L) in place where it is free."""
         rows = np.flatnonzero(free.any(axis=1))
         order, number = np.argsort(~free[rows], axis=1, kind="stable"), free[rows].sum(axis=1)
         noise = process.propagate(np.full(process.V, 1 / process.V), 0.0)
         for _ in range(self.sites if rows.size else 0):
-            u = np.array([chance[row].random(3) for row in rows.tolist()])
+            u = np.array([rngs[row].random(3) for row in rows.tolist()])
             site = order[np.arange(len(rows)), (u[:, 0] * number).astype(np.intp)]
             z[rows, site] = quantile(np.broadcast_to(noise, (len(rows), len(noise))), u[:, 1])
             log_p = denoiser(z[rows], np.full(len(rows), alpha))[np.arange(len(rows)), site]
@@ -160,14 +160,14 @@ class Jumps:
 
     def __call__(
         self, denoiser: Denoiser, process: Process, z: Tokens, alpha: float,
-        free: NDArray[np.bool_], chance: Sequence[Generator],
+        free: NDArray[np.bool_], rngs: Sequence[Generator],
     ) -> None:  # fmt: skip
         """Move z (b, L) in place where it is free."""
         left, rows = np.full(len(z), self.span), np.flatnonzero(free.any(axis=1))
         while rows.size:
             rates = jump_rates(denoiser, process, z[rows], alpha, self.g) * free[rows][..., None]
             rates = rates.reshape(len(rows), -1)
-            u = np.array([chance[row].random(2) for row in rows.tolist()])
+            u = np.array([rngs[row].random(2) for row in rows.tolist()])
             with np.errstate(divide="ignore", invalid="ignore"):
                 left[rows] += np.log1p(-u[:, 0]) / rates.sum(axis=1)
             going = left[rows] > 0

@@ -1,12 +1,12 @@
 """The noise schedule: how fast tokens are resampled.
 
     α(t)         chance that a token was never resampled by time t; α(0) = 1, falling in t ∈ [0, 1]
-    α'(t)        its exact derivative; the objective [T8] weighs time by -α'(t) / α(t)
+    α'(t)        its exact derivative; the objective [T8] weighs time by -α'(t) / (V α(t))
     time(α)      the inverse of α(t)
 
 A schedule is α *and* its own α' as one value [T6]. Code that corrupts with `LogLinear` (ε = 0.001)
-but has α = 1 - t in its loss makes that, for small V, 9 % too small at t = 0.99, and half of what
-it should be at t = 0.999.
+but has α = 1 - t in its loss makes its integrand, where V α ≪ 1, 9 % too small at t = 0.99, and
+half of what it should be at t = 0.999.
 """
 
 from dataclasses import dataclass
@@ -39,7 +39,7 @@ def _within(value: ArrayLike, low: float, name: str) -> NDArray[np.float64]:
 
 @dataclass(frozen=True)
 class LogLinear:
-    """α = 1 - (1 - ε) t, so that -log(1 - α) is linear in log t; the paper's schedule [T6]."""
+    """α = 1 - (1 - ε) t; its total noise -log α is the logarithm of a line: the paper's [T6]."""
 
     eps: float = 1e-3
 

@@ -1,11 +1,13 @@
-"""Training: minimise the bound [T9], in a run that can be interrupted without loss.
+"""Training: minimise the integral of ℓ [T8] over time, in a run that can be interrupted.
 
-Step k draws, from a Philox generator keyed by (seed, k): B sequences with replacement, B stratified
-times in [t_min, 1] with their weights, the corruption, and dropout's masks. Nothing else is random.
-So a checkpoint needs no state of a generator: weights, average, two moments, the losses so far and
-the step are all, and a resumed run is bit for bit the run that was never interrupted. After its
-warm-up the rate stays: a run does not know its end, and goes on when more steps are asked for. The
-moving average of the weights is what is evaluated; it does what a falling rate would.
+Of the bound [T9] that is all but the prior, which knows no weights, and what lies below t_min. Step
+k draws, from a Philox generator keyed by (seed, k): B sequences with replacement; B stratified
+times t = u², denser near 0, with weights that make the mean of weight · ℓ an estimate of the
+integral; the corruption; and dropout's masks. Nothing else is random. So a checkpoint needs no
+state of a generator: weights, average, two moments, the losses so far and the step are all, and a
+resumed run is bit for bit the run that was never interrupted. Unless `anneal`, the learning rate
+stays after its warm-up: a run does not know its end, and goes on when more steps are asked for.
+What is evaluated is the moving average of the weights; it does what a falling rate would.
 """
 
 import contextlib
@@ -76,7 +78,7 @@ class TrainConfig:
 
 @dataclass(frozen=True)
 class Trained:
-    """The last weights, their average (to be evaluated), and each batch's bound, nats per token."""
+    """The last weights, their average (to be evaluated), and each batch's loss, nats per token."""
 
     model: Transformer
     average: Transformer
@@ -156,7 +158,7 @@ def _step(
     # The loss is linear in α', which therefore carries the weights of the times.
     alpha, dalpha = config.schedule.alpha(t), config.schedule.dalpha(t) * weight
     last = float(config.schedule.alpha(1.0))
-    xt = process.corrupt(x0, process.conditioned(alpha, last), rng)
+    xt = process.corrupt(x0, process.conditioned(alpha, last), rng)  # alpha itself if uniform
     loss, gradient = model.loss_and_grad(
         x0, xt, alpha, dalpha, shards=config.shards, pool=pool, rng=rng, process=process
     )

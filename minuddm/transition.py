@@ -1,16 +1,22 @@
 """The Markov kernel of uniform-state diffusion: forwards, backwards, and what it tells of x_0.
 
-At random times a token is resampled uniformly from the V values. Between times s < t it is never
-resampled with chance α_ts = α_t / α_s, so with q(z | v) the chance of x_t = z given x_0 = v,
+At random times a token is resampled uniformly from the V values. The chance that it is not, between
+times s < t, is α_ts = α_t / α_s. With q(z | v) the chance of x_t = z given x_0 = v,
 
     [T1]  Q_{t|s} = α_ts I + (1 - α_ts)/V · 11ᵀ             `transition` (dense), `propagate` (O(V))
-    [T4]  R_t = -α'/α · (11ᵀ/V - I), the generator           `rate` returns 11ᵀ/V - I
-    [T5]  q(· | x_0): keep x_0 with α_t, else uniform        `marginal`, `corrupt`
-    [T14] β_t = log(q(v | v) / q(z | v)), z ≠ v              `inverse_temperature`
+          q(· | x_0), row x_0 of Q_{t|0}                    `marginal`
+    [T4]  R_t = -α'/α · (11ᵀ/V - I), the generator          `rate` returns 11ᵀ/V - I
+    [T5]  keep x_0 with chance α_t, else draw a value       `corrupt`
+    [T14] β_t = log(q(z | z) / q(z | v)), v ≠ z             `inverse_temperature`: what z tells
 
 The way back is the bridge [T7]: the law of the earlier token x_s given x_t = z, if the clean value
-has the law p before z is seen. It is a mixture of three laws, with weights to be divided by their
-sum, V α_t p(z) + 1 - α_t:
+has the law p before z is seen. By Bayes' rule it is, up to a factor, where the token was, times the
+chance to go on from there to z:
+
+    [α_s p(v) + (1 - α_s)/V] · [α_ts 1(v = z) + (1 - α_ts)/V]
+
+Multiplied out, with α_s α_ts = α_t, that is a mixture of three laws, with weights to be divided by
+their sum, V α_t p(z) + 1 - α_t:
 
     stay at z               V α_t p(z) + α_ts - α_t
     the clean value, ~ p    α_s - α_t
@@ -66,7 +72,7 @@ def marginal(x0: ArrayLike, alpha: ArrayLike, V: int) -> NDArray[np.float64]:
 
 
 def inverse_temperature(alpha: ArrayLike, V: int) -> NDArray[np.float64]:
-    """Return β = log(1 + V α / (1 - α)) [T14]: the log-odds of keeping a token over any one other.
+    """Return β = log(1 + V α / (1 - α)) [T14]: log-likelihood of the value seen over any other.
 
     Zero at α = 0 (pure noise), infinite at α = 1.
     """

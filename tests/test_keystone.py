@@ -6,6 +6,15 @@ corrupt it at α, and set the memory to β = log(1 + V α / (1 - α)). Then for 
     log p_t(z) = -β E(z) - log P + L log((1 - α)/V)
     heat bath of site i = α p_i + (1 - α)/V           p the ideal memoriser's conditional [T14]
     update of site i = argmax p_i                     ties are ties on both sides
+
+Why: a token of ξ shows z_i with chance (1 - α)/V · e^{β 1[ξ_i = z_i]}, so ξ becomes z with chance
+((1 - α)/V)^L e^{β m(z)}, whose mean over the patterns is the first line. In the vote of
+`hopfield.reference` e^β - 1 is V α/(1 - α), and the last sum is p_i(v) Σ_μ e^{β m_μ^{-i}} [T14]:
+
+    heat bath of site i ∝ 1 + V α/(1 - α) · p_i(v)
+
+which is the second line. It rises with p_i(v): the third. The reverse chain asks for p_i alone, and
+the memory at β has it. So diffusion with a perfect memory is retrieval while β rises from 0 to ∞.
 """
 
 import numpy as np

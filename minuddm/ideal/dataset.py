@@ -2,7 +2,8 @@
 
 The clean sequence is one of P patterns ξ^μ, equally likely. Let m_μ count the positions at which
 ξ^μ agrees with the state z. Position i is left out, so only matches elsewhere are evidence,
-m_μ^{-i} = m_μ - 1[ξ_i^μ = z_i], and
+m_μ^{-i} = m_μ - 1[ξ_i^μ = z_i]. A token shows z_j with chance q(z_j | ξ_j) ∝ e^{β 1[ξ_j = z_j]}, so
+under ξ^μ the other tokens of z have a chance ∝ e^{β m_μ^{-i}}, and by Bayes' rule
 
     p_i(v) ∝ Σ_μ 1[ξ_i^μ = v] e^{β m_μ^{-i}},    uniform process: β = log(1 + V α/(1 - α))
 
@@ -20,8 +21,9 @@ v = z_i, and none otherwise. So leaving i out is one factor, on the value z_i al
     p_i(v) ∝ e^{-β 1[v = z_i]} W_iv,    W_iv = Σ_μ e^{β m_μ} 1[ξ_i^μ = v]
 
 and the same W serves every i: z is the query, ξ^μ are the keys, m_μ the scores, and the values are
-the one-hot vectors of ξ_i^μ. W_iv / Σ_v W_iv is softmax attention, as is the step of a continuous
-memory [T18]. `minuddm.ideal.matches` computes p_i at all i in O(P L), for any α, up to rounding.
+the one-hot vectors of ξ_i^μ. W_iv / Σ_v W_iv, in which z_i counts as well, is the posterior [T12]:
+softmax attention, as is the step of a continuous memory [T18]. `minuddm.ideal.matches` computes p_i
+at all i in O(P L), for any α, up to rounding.
 """
 
 import numpy as np

@@ -4,18 +4,35 @@ With j a token value, a = V α, b = 1 - α, x̄_j = a p_j + b, z = x_t, and r⁰
 
     r_j = x̄_j / x̄_z        ℓ = -α'/(V α) · Σ_j [r_j - r⁰_j - r⁰_j log(r_j / r⁰_j)]  ≥ 0
 
-the KL(true bridge ‖ bridge with p plugged in) per unit of time; zero iff r = r⁰. Given x_t, its
-mean over x0 is least where p is the leave-one-out conditional [T11]. Write δ_j = r_j/r⁰_j - 1:
-each term is r⁰_j (δ_j - log(1 + δ_j)), so no term is negative and none cancels another. r⁰ is
-constant but for one index, the clean value x0, and so
+the KL(true bridge ‖ bridge with p plugged in) per unit of time; zero iff r = r⁰.
+
+*Where it comes from.* In a step back from t to s with α_ts = 1 - h the bridge [T7] moves to j ≠ z
+with chance (h/V) r_j, to first order. The KL of two such laws is (h/V) Σ_{j≠z} [r⁰_j log(r⁰_j /
+r_j) + r_j - r⁰_j]: the jumps that happen, and those that were announced and did not come. With h =
+-α'/α dt that is ℓ dt.
+
+*What it teaches* [T11]. Given x_t only r⁰ depends on x0, and the mean over x0 of Σ_j [r_j - r⁰_j
+log r_j] is least where r_j is the mean of r⁰_j. Let p be the law of x0 given the *other* tokens.
+Seeing z multiplies it by x̄⁰_z / V, which cancels the denominator of r⁰_j = x̄⁰_j / x̄⁰_z:
+
+    E[r⁰_j | x_t] = Σ_{x0} p(x0) x̄⁰_j / Σ_{x0} p(x0) x̄⁰_z = x̄_j / x̄_z
+
+as x̄ is linear in p. So the best p is the leave-one-out conditional. In NumPy, for one token:
+
+    x, x0_bar = V * alpha * p + 1 - alpha, V * alpha * (arange(V) == x0) + 1 - alpha
+    r, r0 = x / x[z], x0_bar / x0_bar[z]
+    loss = -dalpha / (V * alpha) * (r - r0 - r0 * log(r / r0)).sum()
+
+*Without cancellation.* Write δ_j = r_j/r⁰_j - 1: each term is r⁰_j (δ_j - log(1 + δ_j)), so none
+is negative and none cancels another. r⁰ is constant but for one index, the clean value x0, and so
 
     x0 = z   r⁰_j = c = b/(a + b)   δ_j = g (p_j + c q),  g = a (a + b)/(b x̄_z);   none at z
     x0 ≠ z   r⁰_j = 1               δ_j = g (p_j - p_z),  g = a/x̄_z;   and at j = x0, r⁰ = 1/c,
              δ = -a (b q + (a + b) p_z) / ((a + b) x̄_z)
 
 where q = 1 - p_{x0}, summed over the other values rather than subtracted from one. Both cases are
-*one* formula over V, δ_j = g (p_j - n), n being `neutral` in the code. At the clean value p is set
-to n meanwhile, so that δ is zero there, and its own term, if any, is added afterwards.
+*one* formula over V, δ_j = g (p_j - p*), with g `gain` and p* `neutral` in the code. At the clean
+value p is set to p* meanwhile, so that δ is zero there; its own term, if any, is added afterwards.
 
 Gradient of the sum S = Σ_j […], so that ℓ = -α'/(V α) · S, in the logits, p = softmax. As ∂S/∂r_j =
 δ_j / (1 + δ_j) and r_j = x̄_j / x̄_z: ∂S/∂x̄_j = r⁰_j δ_j / x̄_j for j ≠ z, and ∂S/∂x̄_z =
@@ -45,8 +62,9 @@ def nelbo(
 ) -> Floats:
     """Return the integrand ℓ (B, L) [T8], in nats per unit of t.
 
-    log_p (B, L, V) are log-probabilities of the clean token (minus infinity is welcome), x0 and
-    xt tokens (B, L), alpha and dalpha (B,) or numbers: α in (0, 1) and its derivative in t.
+    log_p (B, L, V) are log-probabilities of the clean token, up to a constant a token, for they
+    are normalised here (minus infinity is welcome); x0 and xt are tokens (B, L), alpha and dalpha
+    (B,) or numbers: α in (0, 1) and its derivative in t.
     Summed over positions, averaged over xt and integrated over t it bounds -log p(x0), up to the
     terms of [T9] at both ends of time.
     """
@@ -57,7 +75,7 @@ def nelbo(
 def nelbo_grad(
     logits: ArrayLike, x0: ArrayLike, xt: ArrayLike, alpha: ArrayLike, dalpha: ArrayLike
 ) -> tuple[Floats, Floats]:
-    """Return ℓ (B, L) and its gradient in the logits (B, L, V); arguments as for `nelbo`."""
+    """Return ℓ (B, L) and its gradient in the logits (B, L, V); the rest as for `nelbo`."""
     return _bound(logits, x0, xt, alpha, dalpha)
 
 
@@ -110,8 +128,8 @@ def _integrand(
     real = logits.dtype.type
     one = real(1)
     for n in range(N):
-        s = first + n // L
-        a, b, weight = given.a[s], given.b[s], given.weight[s]
+        row = first + n // L
+        a, b, weight = given.a[row], given.b[row], given.weight[row]
         clean, z = x0[n], xt[n]
         q = _softmax(p, logits[n], clean)
         p_clean, p_z = p[clean], p[z]

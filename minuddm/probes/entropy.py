@@ -4,7 +4,9 @@ There are two conditionals, not to be confused [T13]: leave-one-out, given the o
 and posterior, given the token at i as well. Near t = 0 the posterior's entropy vanishes for *any*
 data, because the token shown is almost surely the clean one. The leave-one-out entropy vanishes
 where the other tokens determine this one, as for a model that remembers the whole sequence, and
-stays positive for one that knows only the language.
+stays positive for one that knows only the language. It is the entropy of a denoiser's law at one
+state, whose other tokens are as noisy as α says. Its mean over states is what information theory
+calls H(x0_i | x_t without i), if the denoiser is exact.
 """
 
 from typing import NamedTuple
@@ -81,9 +83,9 @@ def leave_one_out_entropy(
     batch: int = _BATCH,
     process: Process | None = None,
 ) -> NDArray[np.float64]:
-    """Return the first of both alone, (N, L), at one alpha in [0, 1], for a quarter of the memory.
+    """Return the leave-one-out entropies alone, (N, L), at one alpha in [0, 1].
 
-    Nothing but the denoiser's answers is of size (batch, L, V).
+    In a quarter of the memory: nothing but the denoiser's answers is of size (batch, L, V).
     """
     process = given_or_uniform(process, checks.vocabulary(V))
     x = checks.tokens(tokens, process.states, "tokens", ndim=2)

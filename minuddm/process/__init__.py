@@ -78,7 +78,7 @@ class Process(Protocol):
         """
 
     def inverse_temperature(self, xt: ArrayLike, alpha: ArrayLike) -> NDArray[np.float64]:
-        """Return β, log q(x_t = z | x_0 = v) for v = z less the same for any other v, of z = xt.
+        """Return β = log q(z | z) - log q(z | v), v any other clean value, for each z = xt.
 
         In the shape of xt; 0 where z is no clean value, infinite where it leaves no doubt. alpha is
         one, one a sequence, or one a token.
