@@ -270,17 +270,17 @@ def verdicts(record: Record) -> list[Verdict]:
     largest = max(int(row["L"]) for row in record.table if row["memory"] == "n = 2")
     return [
         Verdict(
-            "n = 2 falls through an overlap of 0.95 at a load of .138",
+            "n = 2 falls through an overlap of 0.95 within .01 of a load of .138",
             f"P/L = {spread(critical, 4)} at L = {largest}",
             (abs(critical[0] - 0.138) <= 0.01,),
         ),
         Verdict(
-            "n = 3 and 4 keep about L² and L³ patterns",
+            "n = 3 and 4 keep as many patterns as powers of L within .25 of 2 and 3",
             " and ".join(f"L^{spread(slopes[f'n = {n}'])}" for n in (3, 4)),
             tuple(abs(slopes[f"n = {n}"][0] - (n - 1)) <= 0.25 for n in (3, 4)),
         ),
         Verdict(
-            "the exponential keeps all of about 2^(L/2)",
+            "the exponential keeps all of 2^(cL), c within .05 of ½",
             f"2^(cL), c = {spread(slopes['all stay'])}",
             (abs(slopes["all stay"][0] - 0.5) <= 0.05,),
         ),

@@ -31,7 +31,7 @@ from experiments.kit.draws import generator
 from experiments.kit.experiment import Experiment, Findings, Run, Verdict
 from experiments.kit.figures import COLOURS, DASH, subplots
 from experiments.kit.grid import Grid
-from experiments.kit.intervals import columns, headers, spread
+from experiments.kit.intervals import above, columns, difference, headers, spread
 from experiments.kit.record import Record
 from experiments.kit.settings import SCHEDULE, SPLITS
 from minuddm import DatasetIdeal, Denoiser, Uniform, restore
@@ -265,12 +265,12 @@ def verdicts(record: Record) -> list[Verdict]:
         Verdict(
             f"{about}on training text the entropy of a pool rises with the score in a line",
             f"r of networks: {listed(trained)}" if trained else "no network has three levels",
-            tuple(r > STRONG for r, *_ in trained.values()) or (None,),
+            tuple(above(r, STRONG) for r in trained.values()) or (None,),
         ),
         Verdict(
             f"{about}so it does on unseen sequences, for models that remember nothing",
             f"r: {listed(free)}",
-            tuple(r > STRONG for r, *_ in free.values()) or (None,),
+            tuple(above(r, STRONG) for r in free.values()) or (None,),
         ),
         Verdict(
             f"{about}pools of equal size, less their null, leave nothing of the line",
@@ -281,7 +281,7 @@ def verdicts(record: Record) -> list[Verdict]:
             f"{about}what is left is steeper on training text than on unseen text",
             "nats a wrong token, training against unseen: "
             + "; ".join(f"{P} {spread(x, 4)} against {spread(y, 4)}" for P, (x, y) in both.items()),
-            tuple(x[1] > y[2] for x, y in both.values()) or (None,),
+            tuple(above(difference(x, y), 0) for x, y in both.values()) or (None,),
         ),
         Verdict(
             "a perfect memory has one level on what it stores, and no line",

@@ -278,9 +278,15 @@ def verdicts(record: Record) -> list[Verdict]:
             f"{about}training sequences take fewer samples than unseen ones of the same bound",
             "; ".join(f"{key}: {told(a[0])} against {told(b[0])}" for key, (a, b) in paired.items())
             or f"no bounds within {NEAR} nats per token of each other",
-            tuple(a[0][2] < b[0][1] for a, b in paired.values()) or (None,),
+            tuple(_fewer(a[0], b[0]) for a, b in paired.values()) or (None,),
         ),
     ]  # fmt: skip
+
+
+def _fewer(one: Sequence[float], other: Sequence[float]) -> bool | None:
+    """Say whether one number is the smaller; None where their intervals overlap."""
+    apart = one[2] < other[1] or other[2] < one[1]
+    return one[2] < other[1] if apart else None
 
 
 EXPERIMENT = Experiment(

@@ -21,7 +21,7 @@ from experiments.kit.draws import generator
 from experiments.kit.experiment import Experiment, Findings, Run, Verdict
 from experiments.kit.figures import band, subplots
 from experiments.kit.grid import MEASURED, Grid
-from experiments.kit.intervals import columns, crossed, headers, overlap, show
+from experiments.kit.intervals import columns, crossed, headers, same_place, show
 from experiments.kit.record import Record
 from minuddm.probes import (
     Interval,
@@ -175,17 +175,18 @@ def verdicts(record: Record) -> list[Verdict]:
     """Judge the peak of perplexity, which should be at the plateau's end, and spurious samples."""
     peak, leaves, most = map(record.interval, ("perplexity_peak", "leaves", "spurious_peak"))
     share = record.headline["spurious_share"]
-    known = crossed(leaves, min(record.content["settings"]["subsets"]))
+    sizes = sorted(record.content["settings"]["subsets"])
+    known = crossed(leaves, sizes[0])
     return [
         Verdict(
             "the perplexity of samples under a critic peaks where recovery leaves its plateau",
             f"peak at P = {show(peak)}, plateau left at P = {show(leaves)}",
-            (overlap(peak, leaves) if known else None,),
+            (same_place(peak, leaves) if known else None,),
         ),
         Verdict(
             "spurious samples appear between memory and generalisation",
             f"largest share {share:.2f} at P = {show(most)}",
-            (share > FEW if known else None,),
+            (share > FEW and sizes[0] < most.value < sizes[-1] if known else None,),
         ),
     ]
 

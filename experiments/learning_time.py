@@ -32,7 +32,7 @@ from experiments.kit.draws import generator
 from experiments.kit.experiment import Experiment, Findings, Run, Verdict
 from experiments.kit.figures import DASH, subplots
 from experiments.kit.grid import variant
-from experiments.kit.intervals import spread
+from experiments.kit.intervals import is_one, spread
 from experiments.kit.record import Record
 from experiments.kit.settings import COND, RECIPE, SCHEDULE
 from minuddm import ModelConfig, TrainConfig, Transformer, corrupt, restore
@@ -281,7 +281,7 @@ def verdicts(record: Record) -> list[Verdict]:
         Verdict(
             f"{about}memory sets in after a time that grows linearly with P",
             f"P^{spread(fit[end] for end in ENDS)}" if known else "too few networks remember",
-            (fit["low"] <= 1 <= fit["high"] if known else None,),
+            (is_one(fit[end] for end in ENDS) if known else None,),
         ),
         Verdict(
             f"{about}generalisation comes before memory",

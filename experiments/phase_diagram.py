@@ -24,16 +24,16 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from experiments.kit import commandline
-from experiments.kit.course import follow
+from experiments.kit.course import SLACK, follow
 from experiments.kit.data import Data, describe, read
 from experiments.kit.draws import generator
 from experiments.kit.experiment import Experiment, Findings, Run, Verdict
 from experiments.kit.figures import subplots
 from experiments.kit.grid import size, variant
-from experiments.kit.intervals import spread
+from experiments.kit.intervals import is_one, spread
 from experiments.kit.measures import there_and_back
 from experiments.kit.record import Record
-from experiments.kit.settings import COND, RECIPE, SCHEDULE, STARTS
+from experiments.kit.settings import COND, RECIPE, SCHEDULE, SPLITS, STARTS
 from experiments.learning_time import power
 from minuddm import ModelConfig, TrainConfig, Transformer, Uniform
 from minuddm.probes import conditional_entropy, recovery
@@ -42,6 +42,7 @@ from minuddm.reverse import T_END
 
 T, GRID = 0.1, 64
 REMEMBERED = 0.9
+LOOKS = 3  # whose mean is compared with another's
 ENTROPIES = tuple(f"entropy_{t:g}" for t in STARTS)
 COLUMNS = ["data", "size", "P", "seed", "steps", "train_recovery", "test_recovery", *ENTROPIES]
 MAPS = {
@@ -251,31 +252,41 @@ def _paragraph(found: dict[int, Readings], limit: float, one: Line) -> str:
 
 
 def verdicts(record: Record) -> list[Verdict]:
-    """Judge the power, which should be 1, the loss after the best step, and the limit."""
+    """Judge the power, which should be 1, the loss after the best, and the limit."""
     name = record.content["data"]["name"]
     about = "" if name == "pydoc" else f"{name}: "
-    fit, of = record.headline["power"], record.headline["readings"]
+    fit, limit = record.headline["power"], record.number("limit")
     known = fit["slope"] is not None and fit["low"] is not None
-    kept = [(int(P), r["kept"], r["lost"]) for P, r in of.items()]
-    remembered = [lost for _, share, lost in kept if share >= PLATEAU]
-    limit = record.number("limit")
+    steps, lost, moved = record.content["settings"]["steps"], [], []
+    for P in record.content["settings"]["subsets"]:
+        train, test = (
+            np.array([float(row[f"{split}_recovery"]) for row in record.rows(P=P)])
+            for split in SPLITS
+        )
+        calm = np.convolve(test, np.ones(LOOKS) / LOOKS, "valid")  # one look alone is noise
+        if train[-1] >= PLATEAU:
+            lost.append(float(calm.max() - calm[-1]))
+        elif limit < P:
+            moved.append(float(np.ptp(train[-3:])))  # since half of the steps
     return [
         Verdict(
             f"{about}the time to remember grows linearly with P",
             f"P^{spread(fit[end] for end in ('slope', 'low', 'high'))}" if known else "too few P",
-            (fit["low"] <= 1 <= fit["high"] if known else None,),
+            (is_one(fit[end] for end in ("slope", "low", "high")) if known else None,),
         ),
         Verdict(
             f"{about}what is learnt by heart is paid for: unseen recovery falls after its best",
-            f"by {min(remembered):.2f} to {max(remembered):.2f} at the P that are remembered"
-            if remembered else "nothing is remembered",
-            (all(lost > 0.02 for lost in remembered) if remembered else None,),
+            f"by {min(lost):.2f} to {max(lost):.2f} at the P that are remembered, means of "
+            f"{LOOKS} looks" if lost else "nothing is remembered",
+            (all(x > SLACK for x in lost) if lost else None,),
         ),
         Verdict(
-            f"{about}beyond some P no time suffices to remember",
-            f"P = {limit:.0f} after {record.content['settings']['steps']} steps"
-            if np.isfinite(limit) else "not at the P measured",
-            (bool(np.isfinite(limit)),),
+            f"{about}beyond some P no time suffices to remember: training recovery stays below "
+            f"{PLATEAU}, and stands still",
+            f"below from P = {limit:.0f} on after {steps} steps; there it has changed by "
+            f"{min(moved):.3f} to {max(moved):.3f} since half of them"
+            if moved else f"not at the P measured, after {steps} steps",
+            (bool(np.isfinite(limit)), all(x < SLACK for x in moved) if moved else None),
         ),
     ]  # fmt: skip
 

@@ -202,8 +202,8 @@ def measure(plan: Plan, run: Run) -> Findings:
         f"constant rate against one that falls to 0 there: {said}.",
         draw(table, list(seconds)),
         {"recipe": RECIPE | {"cond": COND}, "trials": {n: TRIALS[n] for n in seconds},
-         "width": 64, "blocks": 2, "P": P_TEXT, "seed": run.args.seed,
-         "sequences": plan.trials[0].sequences},
+         "steps": plan.trials[0].steps, "width": 64, "blocks": 2, "P": P_TEXT,
+         "seed": run.args.seed, "sequences": plan.trials[0].sequences},
         {"data": describe(read("pydoc", None, lines=False, vocab=256, rules=2, seed=0)),
          "intervals": "none: one seed, the same sequences for all"},
     )  # fmt: skip

@@ -30,7 +30,7 @@ from experiments.kit.draws import generator
 from experiments.kit.experiment import Experiment, Findings, Run, Verdict
 from experiments.kit.figures import COLOURS, both, subplots
 from experiments.kit.grid import MEASURED, Grid, T
-from experiments.kit.intervals import columns, crossed, headers, recorded, show, spread
+from experiments.kit.intervals import columns, crossed, headers, is_one, recorded, show, spread
 from experiments.kit.record import Record
 from experiments.kit.settings import SPLITS, Arrays
 from minuddm.probes import (
@@ -239,16 +239,18 @@ def measure(plan: grid.Plan, run: Run) -> Findings:
 
 def verdicts(record: Record) -> list[Verdict]:
     """Judge whether the capacity rises with every size, how, and whether it carries over."""
-    settings = record.content["settings"]
-    leaves = [recorded(record.headline[size]["leaves"]) for size in settings["sizes"]]
-    least = min(settings["subsets"])
-    known = all(crossed(reading, least) for reading in leaves)
-    listed = zip(settings["sizes"], (show(x, least) for x in leaves), strict=True)
+    sizes, least = (record.content["settings"][name] for name in ("sizes", "subsets"))
+    leaves = [recorded(record.headline[size]["leaves"]) for size in sizes]
+    shown = [f"{s}: P = {show(x, min(least))}" for s, x in zip(sizes, leaves, strict=True)]
+    known = all(crossed(reading, min(least)) for reading in leaves)
     found = [
         Verdict(
             "larger networks remember more: training recovery leaves 0.95 at larger P",
-            ", ".join(f"{size}: P = {said}" for size, said in listed),
-            (bool((np.diff([x.value for x in leaves]) > 0).all()) if known else None,),
+            ", ".join(shown),
+            (
+                bool((np.diff([x.value for x in leaves]) > 0).all()) if known else None,
+                leaves[0].high < leaves[-1].low if known else None,
+            ),
         )
     ]
     of = record.headline.get("capacity")
@@ -261,7 +263,7 @@ def verdicts(record: Record) -> list[Verdict]:
                 "the capacity of a network grows linearly with its weights",
                 f"{power(a)}, {min(x['bits_per_weight'] for x in of.values()):.2f} to "
                 f"{max(x['bits_per_weight'] for x in of.values()):.2f} bits per weight",
-                (bool(a.low <= 1 <= a.high) if np.isfinite(a.value) else None,),
+                (is_one(a),),
             ),
             Verdict(
                 "one number of weights per training token carries over to networks a thousand "
@@ -274,7 +276,7 @@ def verdicts(record: Record) -> list[Verdict]:
     steps = record.headline.get("by_steps", {})
     if len(steps) > 1:
         half, whole = (
-            np.array([recorded(of[size]).value for size in settings["sizes"]])
+            np.array([recorded(of[size]).value for size in sizes])
             for of in list(steps.values())[-2:]
         )
         moved = whole / half
@@ -283,7 +285,7 @@ def verdicts(record: Record) -> list[Verdict]:
                 "training is long enough: twice the steps move no size's capacity by a tenth",
                 "twice the steps: P "
                 + ", ".join(f"x {x:.2f}" for x in moved)
-                + f" at {', '.join(settings['sizes'])}",
+                + f" at {', '.join(sizes)}",
                 (bool((moved <= STILL).all()) if np.isfinite(moved).all() else None,),
             )
         )

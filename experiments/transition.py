@@ -24,7 +24,7 @@ from experiments.kit import commandline
 from experiments.kit.course import SLACK, told
 from experiments.kit.data import SOURCES, Data, describe, label, read
 from experiments.kit.experiment import Experiment, Findings, Run, Verdict
-from experiments.kit.intervals import crossed, overlap, show
+from experiments.kit.intervals import above, crossed, headers, same_place, show
 from experiments.kit.networks import by_seeds, compute
 from experiments.kit.readings import Estimates, draw, estimate
 from experiments.kit.record import Record
@@ -89,9 +89,8 @@ def verdicts(record: Record) -> list[Verdict]:
     data, t = record.content["data"]["name"], record.headline["t"]
     subject = next(row["model"] for row in record.table if row["model"] in TRAINED)
     sizes = sorted({int(row["P"]) for row in record.table})
-    about = ("" if data == "pydoc" else f"{data}: ") + (
-        "linear network: " if subject == "pseudolikelihood" else ""
-    )
+    about = "" if data == "pydoc" else f"{data}: "
+    about += "linear network: " if subject == "pseudolikelihood" else ""
     if record.content["settings"].get("measured", {}).get("process") == "masked":
         about += "masked: "
     if len(sizes) == 1:
@@ -112,7 +111,7 @@ def verdicts(record: Record) -> list[Verdict]:
         Verdict(
             f"{about}the entropies of the same sequences meet where the recoveries do",
             f"P = {show(entropies, sizes[0])}",
-            (overlap(meet, entropies) if met and np.isfinite(entropies.value) else None,),
+            (same_place(meet, entropies) if met else None,),
         ),
     ]
     if record.headline["ideals_cross"] is not None:
@@ -130,19 +129,20 @@ def _near(record: Record, about: str, subject: str, P: int) -> list[Verdict]:
     if not ideal:
         return []
     excess, error = (float(network[0][name]) for name in ("excess", "excess_se"))
-    own, best = ([float(row["recovery"]) for row in rows] for rows in (network, ideal))
-    listed = ("/".join(f"{share:.2f}" for share in shares) for shares in (own, best))
+    names = headers(["recovery"])
+    own, best = ([[float(row[k]) for k in names] for row in rows] for rows in (network, ideal))
+    listed = ("/".join(f"{x[0]:.2f}" for x in shares) for shares in (own, best))
     return [
         Verdict(
             f"{about}at P = {P} the bound on unseen sequences lies within {NEAR_BOUND} nats per "
             "token of the source's entropy",
             f"{excess:.3f} ± {2 * error:.3f} above it",
-            (excess <= NEAR_BOUND,),
+            (above((-excess, -excess - 2 * error, -excess + 2 * error), -NEAR_BOUND),),
         ),
         Verdict(
             f"{about}at P = {P} recovery reaches {NEAR_RECOVERY:.0%} of the ideal generaliser's",
             "{} of {} at t = {}".format(*listed, "/".join(row["t"] for row in ideal)),
-            tuple(x >= NEAR_RECOVERY * y for x, y in zip(own, best, strict=True)),
+            tuple(above(x, NEAR_RECOVERY * y[0]) for x, y in zip(own, best, strict=True)),
         ),
     ]
 
@@ -178,7 +178,7 @@ def options(p: commandline.CommandLine) -> None:
                    default=[0.1, 0.25, 0.5],
                    help="corruption times; the first is the one drawn")  # fmt: skip
     p.add_argument("--sequences", type=whole(2),
-                   help="restored per split and time (default: 500; --quick: 200)")  # fmt: skip
+                   help="restored per split and time (default: 200)")  # fmt: skip
     p.add_argument("--grid", type=whole(1), default=64, help="steps of the reverse chain")
     p.add_argument("--seeds", type=whole(1), help="networks for each P (default: 3; --quick: 1)")
     p.add_argument("--finished", action="store_true", help="train until learning is over: a cap "

@@ -37,7 +37,8 @@ HOLDS, IN_PART, FAILS, OPEN, MEASURED = (
 class Verdict:
     """A claim, the number that decides it, and the conditions that it consists of.
 
-    A condition is None where the record cannot say. A claim without conditions is a number only.
+    A condition is None where the record cannot say, or its interval holds either answer: the claim
+    is open then, unless another condition is refuted. A claim without conditions is a number only.
     """
 
     claim: str
@@ -49,9 +50,9 @@ class Verdict:
         """Return whether the claim holds."""
         if not self.conditions:
             return MEASURED
-        if None in self.conditions:
-            return OPEN
-        return HOLDS if all(self.conditions) else IN_PART if any(self.conditions) else FAILS
+        if False in self.conditions:
+            return IN_PART if True in self.conditions else FAILS
+        return OPEN if None in self.conditions else HOLDS
 
     def __str__(self) -> str:
         return f"{self.word[0].upper()}{self.word[1:]}: {self.claim} ({self.number})."

@@ -12,6 +12,7 @@ Chains have N equal steps from noise [T31]; those of both processes are treated 
 from typing import Any, NamedTuple
 
 import numpy as np
+import scipy
 from numpy.random import Generator
 from numpy.typing import NDArray
 
@@ -37,7 +38,7 @@ from minuddm.probes.intervals import DRAWS, percentile_interval
 
 RANDOM, TREE, V, L, STORED = "random", "hierarchy", 28, 32, 16
 LONG, SHORT, PREFIXED = 64, 8, 32  # steps: of the exact last step, of paths, after a prefix
-NEAR = 0.1  # nats per token: bounds that count as the same
+NEAR, FAR = 0.1, 1e3  # nats per token: bounds that count as the same; that never do
 TENTH = 0.9
 BOUNDS = 64  # draws of a sequence's bound
 COLUMNS = ["part", "data", "process", "model", "P", "seed", "split", "steps", "n",
@@ -171,7 +172,8 @@ def quantile(values: Floats, q: float, rng: Generator) -> Interval:
 
 
 def pairs(one: Floats, other: Floats) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Return which bounds of `one` have a bound of `other` near, and the nearest of these."""
-    nearest = np.abs(one[:, None] - other).argmin(axis=1)
-    near = np.flatnonzero(np.abs(one - other[nearest]) <= NEAR)
-    return near, nearest[near]
+    """Return bounds of `one` and as many of `other`, paired one to one, each near its partner."""
+    apart = np.abs(one[:, None] - other)
+    which, partner = scipy.optimize.linear_sum_assignment(np.where(apart <= NEAR, apart, FAR))
+    near = apart[which, partner] <= NEAR
+    return which[near], partner[near]

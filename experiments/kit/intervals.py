@@ -9,6 +9,9 @@ from typing import Any
 
 from minuddm.probes import Interval
 
+SPAN = 4.0  # an interval of P that is wider than this factor cannot say where a crossing is
+WIDE = 0.2  # a power that is not known to this cannot be said to be 1
+
 
 def headers(names: Iterable[str]) -> list[str]:
     """Return the three column names of each quantity."""
@@ -55,6 +58,39 @@ def recorded(entry: Mapping[str, Any] | None) -> Interval:
     ))  # fmt: skip
 
 
-def overlap(one: Interval, other: Interval) -> bool:
-    """Say whether two intervals have a point in common."""
-    return max(one.low, other.low) <= min(one.high, other.high)
+def same_place(one: Interval, other: Interval) -> bool | None:
+    """Say whether two crossings are at one P: no if their intervals are apart.
+
+    None where either is unknown, or they overlap and one spans more than a factor of SPAN.
+    """
+    if math.isnan(one.value + other.value):
+        return None
+    if max(one.low, other.low) > min(one.high, other.high):
+        return False
+    return True if all(x.high <= SPAN * x.low for x in (one, other)) else None
+
+
+def difference(one: Iterable[float], other: Iterable[float]) -> Interval:
+    """Return one quantity less another, each (value, low, high), independent of each other."""
+    (x, x_low, x_high), (y, y_low, y_high) = one, other
+    wide = math.hypot(x_high - x_low, y_high - y_low) / 2
+    return Interval(x - y, x - y - wide, x - y + wide)
+
+
+def above(quantity: Iterable[float], level: float) -> bool | None:
+    """Say whether (value, low, high) lies above a level; None where its interval holds it."""
+    _, low, high = quantity
+    return None if low <= level <= high else low > level
+
+
+def is_one(power: Iterable[float]) -> bool | None:
+    """Say whether a power, given as (value, low, high), is 1: no if its interval leaves 1 out.
+
+    None where it is unknown, or its interval is wider than ± WIDE.
+    """
+    value, low, high = power
+    if math.isnan(value):
+        return None
+    if not low <= 1 <= high:
+        return False
+    return True if high - low <= 2 * WIDE else None

@@ -87,7 +87,7 @@ def draw(table: list[dict[str, Any]], found: Estimates, t: float, model: str) ->
     if found.ideals_cross is not None:
         marks.append((found.ideals_cross, " ideals cross", rest[0]))
     for interval, word, where in marks:
-        if not np.isnan(interval.value):
+        if interval.value > min(row["P"] for row in table):  # else it had happened before
             for axes in (left, right, *rest):
                 axes.axvline(interval.value, color="0.35", lw=1, ls=":")
             place = where.get_xaxis_transform()  # x in data, y in the height of the panel
@@ -103,5 +103,5 @@ def _curves(axes: Any, table: list[dict[str, Any]], name: str, models: Sequence[
     for model in models:
         line = [row for row in table if row["model"] == model]
         wide = 3.6 if model == "dataset_ideal" else 1.6  # shows beneath a line on top of it
-        both(axes, line, "P", name, NAME[model], color=COLOUR[model], lw=wide)
+        both(axes, line, "P", name, NAME[model], color=COLOUR[model], lw=wide, marker=".")
     axes.set(xscale="log", xlabel="training sequences P")

@@ -55,6 +55,7 @@ def verdict_table(rows: Iterable[Judged]) -> str:
         if row.record is not None:
             words = re.sub(r" --jobs \d+", "", row.record.command).removeprefix("python -m ")
             said, took = f"`{words.removeprefix('experiments.')}`", time(row.record)
+            said += " (former recipe)" if former(row.record) else ""
         for verdict in row.verdicts:
             lines.append((verdict.claim, verdict.number, verdict.word, said, took))
             said, took = "the same", ""
@@ -66,7 +67,17 @@ def time(record: Record) -> str:
     """Say how long a run took; of a grid also what its cells take, in minutes of one thread."""
     seconds, cells = record.content["wall_seconds"], record.content["settings"].get("cell_seconds")
     took = f"{seconds / 60:.1f} min" if seconds >= 60 else f"{seconds:.0f} s"
+    took += ", 1 job" if record.command.endswith("--jobs 1") else ""
     return took if cells is None else f"{took} + {cells / 60:.0f} min of cells"
+
+
+def former(record: Record) -> bool:
+    """Say whether networks were trained by the recipe of before, whose rate falls to the end."""
+    settings = record.content["settings"]
+    training = settings.get("training") or settings.get("cells", {}).get("training")
+    if training is None:
+        return record.experiment == "transition"
+    return "anneal" not in training and "pseudolikelihood" not in record.command
 
 
 def transition_table(record: Record) -> str:
