@@ -37,25 +37,46 @@ def vocabulary(V: int) -> int:
     return int(V)
 
 
+def number(value: Any, name: str) -> float:
+    """Return a real number as a float: one too large for it as ∞, a truth value as NaN."""
+    if isinstance(value, bool | np.bool_):
+        return math.nan
+    kind = np.asarray(value).dtype.kind if np.ndim(value) == 0 else ""
+    if not isinstance(value, int) and kind not in ("i", "u", "f"):
+        raise TypeError(f"{name} must be a real number, got {value!r}")
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
+
+
 def positive(value: float, name: str) -> float:
     """Return a positive finite number."""
-    if isinstance(value, bool) or not (math.isfinite(value) and value > 0):
+    if not (math.isfinite(x := number(value, name)) and x > 0):
         raise ValueError(f"{name} must be positive and finite, got {value}")
-    return float(value)
+    return x
 
 
 def not_negative(value: float, name: str) -> float:
     """Return a finite number of at least 0."""
-    if isinstance(value, bool) or not (math.isfinite(value) and value >= 0):
+    if not (math.isfinite(x := number(value, name)) and x >= 0):
         raise ValueError(f"{name} must be at least 0 and finite, got {value}")
-    return float(value)
+    return x
 
 
 def finite(value: float, name: str) -> float:
     """Return a finite number."""
-    if isinstance(value, bool) or not math.isfinite(value):
+    if not math.isfinite(x := number(value, name)):
         raise ValueError(f"{name} must be finite, got {value}")
-    return float(value)
+    return x
+
+
+def real(x: ArrayLike, name: str) -> NDArray[Any]:
+    """Return an array of real numbers: texts, objects and complex numbers are refused."""
+    array = np.asarray(x)
+    if array.dtype.kind not in "biuf":
+        raise TypeError(f"{name} must be real numbers, got dtype {array.dtype}")
+    return array
 
 
 def generator(rng: Generator) -> Generator:
@@ -102,9 +123,7 @@ def columns(x: ArrayLike, V: int, name: str = "patterns") -> NDArray[Any]:
 
 def spins(x: ArrayLike, name: str, L: int | None = None) -> NDArray[np.int8]:
     """Return rows of ±1, (B, L); where no length L is given, patterns to be stored."""
-    array = np.asarray(x)
-    if not (np.issubdtype(array.dtype, np.number) or array.size == 0):
-        raise TypeError(f"{name} must be numbers, got dtype {array.dtype}")
+    array = real(x, name)
     _shape(array, name, 2, L)
     if L is None:
         stored(array, name)
@@ -116,16 +135,18 @@ def spins(x: ArrayLike, name: str, L: int | None = None) -> NDArray[np.int8]:
 
 def points(x: ArrayLike, name: str, L: int | None = None) -> NDArray[np.float64]:
     """Return rows of finite numbers, (B, L); where no L is given, patterns to be stored."""
-    array = np.asarray(x)
-    if not np.issubdtype(array.dtype, np.floating) and not np.issubdtype(array.dtype, np.integer):
-        raise TypeError(f"{name} must be real numbers, got dtype {array.dtype}")
-    _shape(array, name, 2, L)
+    given = real(x, name)
+    if given.dtype == bool:
+        raise TypeError(f"{name} must be real numbers, got dtype bool")
+    _shape(given, name, 2, L)
     if L is None:
-        stored(array, name)
-    bad = array[~np.isfinite(array)]
+        stored(given, name)
+    with np.errstate(over="ignore"):  # of numbers longer than float64
+        array = np.ascontiguousarray(given, dtype=np.float64)
+    bad = given[~np.isfinite(array)]
     if bad.size:
         raise ValueError(f"{name} must be finite, got {bad.flat[0]}")
-    return np.ascontiguousarray(array, dtype=np.float64)
+    return array
 
 
 def stored(array: NDArray[Any], name: str) -> NDArray[Any]:
@@ -136,12 +157,28 @@ def stored(array: NDArray[Any], name: str) -> NDArray[Any]:
 
 
 class Sealed:
-    """An object whose attributes are set once, by its constructor: what was checked stays."""
+    """An object whose attributes are set once, by its constructor: what was checked stays.
+
+    So it is after pickling and copying: arrays are read-only again where they were.
+    """
 
     def __setattr__(self, name: str, value: object) -> None:
         if name in vars(self) or isinstance(getattr(type(self), name, None), property):
             raise AttributeError(f"{name} of a {type(self).__name__} cannot be replaced")
         super().__setattr__(name, value)
+
+    def __delattr__(self, name: str) -> None:
+        raise AttributeError(f"{name} of a {type(self).__name__} cannot be deleted")
+
+    def __getstate__(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        kept = vars(self).copy()
+        return kept, {name: _writeable(value) for name, value in kept.items()}
+
+    def __setstate__(self, state: tuple[dict[str, Any], dict[str, Any]]) -> None:
+        kept, flags = state
+        for name, value in kept.items():
+            _seal(value, flags[name])
+        vars(self).update(kept)
 
 
 def read_only(array: NDArray[Any]) -> NDArray[Any]:
@@ -154,6 +191,22 @@ def read_only(array: NDArray[Any]) -> NDArray[Any]:
 def writeable(array: NDArray[Any]) -> NDArray[Any]:
     """Return the array, or a copy if it is read-only: to the compiler that is another type."""
     return array if array.flags.writeable else array.copy()
+
+
+def _writeable(value: Any) -> Any:
+    """Return which arrays of an attribute can be written into."""
+    if isinstance(value, np.ndarray):
+        return value.flags.writeable
+    return [_writeable(part) for part in value] if isinstance(value, tuple | list) else True
+
+
+def _seal(value: Any, flags: Any) -> None:
+    """Make arrays of an attribute read-only where they were; pickles and copies are not."""
+    if isinstance(value, np.ndarray):
+        value.flags.writeable = flags
+    elif isinstance(value, tuple | list):
+        for part, flag in zip(value, flags, strict=True):
+            _seal(part, flag)
 
 
 def _integers(x: ArrayLike, name: str, ndim: int | None, L: int | None) -> NDArray[Any]:

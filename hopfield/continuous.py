@@ -32,6 +32,7 @@ from hopfield.frozen import Frozen
 from hopfield.recall import Floats, Recall
 from hopfield.separation import LogSumExp, LogSumReLU
 
+_LARGEST = 1e150  # a coordinate, whose square is still a float64
 _BLOCK = 2_000_000  # overlaps held at a time
 _STATES, _TILE = 256, 512  # states and patterns of a step at a time: their overlaps stay in L2
 
@@ -46,22 +47,21 @@ class DensityMemory(Frozen):
     def __init__(self, patterns: ArrayLike, F: LogSumExp | LogSumReLU) -> None:
         if not isinstance(F, LogSumExp | LogSumReLU):
             raise TypeError(f"F must be a LogSumExp or a LogSumReLU, got {F!r}")
-        xi = checks.points(patterns, "patterns")
+        xi = _bounded(checks.points(patterns, "patterns"), "patterns")
         self.F = F
+        self._patterns = xi
+        self._centre = self._origin(xi)
+        xi = xi - self._centre
         self._keys = np.column_stack([xi, self._constants(xi), np.ones(len(xi))])
 
     @property
     def patterns(self) -> Floats:
         """A read-only copy of the patterns (P, D)."""
-        return checks.read_only(self._xi)
+        return checks.read_only(self._patterns)
 
     def energy(self, x: ArrayLike) -> Floats:
         """Return E (B,) of the states x (B, D); ∞ where LogSumReLU has no pattern near."""
-        state = self._states(x)
-        out = np.empty(len(state))
-        for part in self._parts(len(state)):
-            out[part] = -self.F.potential(self._overlaps(state[part]))
-        return out
+        return self._energy(self._states(x))
 
     def gradient(self, x: ArrayLike) -> Floats:
         """Return ∇E (B, D)."""
@@ -74,19 +74,20 @@ class DensityMemory(Frozen):
 
     def step(self, x: ArrayLike) -> Floats:
         """Return ξ̄(x) (B, D), the concave-convex step; a state with no force on it stays."""
-        return self._step(self._states(x))
+        return self._step(self._states(x)) + self._centre
 
     def recall(self, x: ArrayLike, *, max_steps: int = 1000, tolerance: float = 1e-9) -> Recall:
         """Iterate ξ̄ from the states x (B, D) until no coordinate moves by more than `tolerance`.
 
-        The tolerance is relative to the largest coordinate of the patterns. Close to where two
+        The tolerance is relative to the largest coordinate of the patterns, counted from where
+        `_origin` is. Close to where two
         minima merge, steps become arbitrarily small; a recall cut short is not `converged`.
         """
         checks.count(max_steps, "max_steps")
         far = checks.positive(tolerance, "tolerance") * max(1e-300, np.abs(self._xi).max())
-        state = self._states(x).copy()
+        state = self._states(x)
         active, steps = np.arange(len(state)), np.zeros(len(state), np.int64)
-        trace = [self.energy(state)]
+        trace = [self._energy(state)]
         while len(active) and len(trace) <= max_steps:
             after = self._step(state[active])
             moved = (np.abs(after - state[active]) > far).any(axis=1)
@@ -96,10 +97,10 @@ class DensityMemory(Frozen):
             state[active] = after
             steps[active] += 1
             trace.append(trace[-1].copy())
-            trace[-1][active] = self.energy(after)
+            trace[-1][active] = self._energy(after)
         converged = np.ones(len(state), np.bool_)
         converged[active] = False
-        return Recall(state, np.stack(trace, axis=1), steps, converged)
+        return Recall(state + self._centre, np.stack(trace, axis=1), steps, converged)
 
     def flow(self, x: ArrayLike, steps: int, tau: float = 0.1) -> Floats:
         """Return the path (steps + 1, B, D) of the gradient flow from x (B, D).
@@ -111,7 +112,13 @@ class DensityMemory(Frozen):
         path = [self._states(x)]
         for _ in range(checks.count(steps, "steps")):
             path.append(path[-1] + tau * (self._step(path[-1]) - path[-1]))
-        return np.stack(path)
+        return np.stack(path) + self._centre
+
+    def _energy(self, state: Floats) -> Floats:
+        out = np.empty(len(state))
+        for part in self._parts(len(state)):
+            out[part] = -self.F.potential(self._overlaps(state[part]))
+        return out
 
     def _step(self, x: Floats) -> Floats:
         out = x.copy()
@@ -125,9 +132,11 @@ class DensityMemory(Frozen):
     def _sums(self, x: Floats) -> Floats:
         """Return Σ_μ w_μ (ξ^μ, c_μ - ½‖ξ^μ‖², 1), (B, D + 2), with w up to a factor of each state.
 
-        A query (βx, β, -½β‖x‖²) times a key (ξ^μ, c_μ - ½‖ξ^μ‖², 1) is βz_μ.
+        A query (βx, β, -½β‖x‖²) times a key (ξ^μ, c_μ - ½‖ξ^μ‖², 1) is βz_μ. Where differences of
+        the z_μ are all that counts, -½β‖x‖², whose rounding may be larger than they, is left out.
         """
         beta, own = self.F.beta, 0.5 * np.einsum("bd,bd->b", x, x)
+        own *= not self.F.differences
         query = np.column_stack([beta * x, np.full(len(x), beta), -beta * own])
         query[:, -1:] += self.F.offset(query @ self._keys[:_TILE].T)
         sums, room = np.zeros_like(query), np.empty(len(x) * _TILE)
@@ -149,12 +158,17 @@ class DensityMemory(Frozen):
         """Return c_μ - ½‖ξ^μ‖², (P,), with c = 0."""
         return np.asarray(-0.5 * np.einsum("pd,pd->p", xi, xi))
 
+    def _origin(self, xi: Floats) -> Floats:
+        """Return the point (D,) from which coordinates count: products of large ones cancel."""
+        return np.asarray(xi.mean(axis=0))
+
     @property
     def _xi(self) -> Floats:
         return self._keys[:, :-2]
 
     def _states(self, x: ArrayLike) -> Floats:
-        return checks.points(x, "states", self._keys.shape[1] - 2)
+        x = _bounded(checks.points(x, "states", self._keys.shape[1] - 2), "states")
+        return np.asarray(x - self._centre)
 
     def _parts(self, B: int) -> list[slice]:
         size = max(1, _BLOCK // len(self._keys))
@@ -169,3 +183,13 @@ class ContinuousMemory(DensityMemory):
 
     def _constants(self, xi: Floats) -> Floats:
         return np.zeros(len(xi))
+
+    def _origin(self, xi: Floats) -> Floats:
+        return np.zeros(xi.shape[1])
+
+
+def _bounded(x: Floats, name: str) -> Floats:
+    largest = np.abs(x).max(initial=0.0)
+    if largest > _LARGEST:
+        raise ValueError(f"{name} must be at most {_LARGEST:g} in size, got {largest:g}")
+    return x

@@ -17,7 +17,3 @@ class Frozen(checks.Sealed):
     def __setattr__(self, name: str, value: Any) -> None:
         own = checks.read_only(value) if isinstance(value, np.ndarray) else value
         super().__setattr__(name, own)
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        for name, value in state.items():  # an unpickled array is writeable
-            setattr(self, name, value)

@@ -158,18 +158,25 @@ def simple(q: ArrayLike, k: ArrayLike, v: ArrayLike) -> Floats:
     f is never written out. The more keys, the nearer it is to the mean of all values.
     """
     q, k, v = _attended(q, k, v)
-    norms = [np.linalg.norm(x) or 1.0 for x in (q, k)]
-    out = q @ (k.T @ v / norms[1] / norms[0])
+    q, k = (_of_norm_one(x) for x in (q, k))
+    out = q @ (k.T @ v)
     out += v.sum(axis=0)
-    out /= (len(k) + q @ (k.sum(axis=0) / norms[1] / norms[0]))[:, None]
+    out /= (len(k) + q @ k.sum(axis=0))[:, None]
     return np.asarray(out)
+
+
+def _of_norm_one(x: Floats) -> Floats:
+    """Return x, not 0, divided by its norm; by its largest entry first, whose square may be ∞."""
+    small = x / (np.abs(x).max(initial=0.0) or 1.0)
+    return np.asarray(small / (np.linalg.norm(small) or 1.0))
 
 
 def advanced(q: ArrayLike, k: ArrayLike, v: ArrayLike) -> Floats:
     """Return Σ_j f_ij v_j / Σ_j f_ij, f = sigmoid(q_i·k_j); shapes as in `simple`, in O(N M)."""
     q, k, v = _attended(q, k, v)
     checks.within_memory(16 * len(q) * len(k), "weights of all pairs")
-    f = scipy.special.expit(q @ k.T)
+    f = scipy.special.log_expit(q @ k.T)
+    np.exp(f - f.max(axis=1, keepdims=True), out=f)  # all of a row may be below the least float64
     return np.asarray(f @ v / f.sum(axis=1, keepdims=True))
 
 

@@ -29,7 +29,7 @@ an `OverlapTable`.
 
 import math
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import ClassVar, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import scipy
@@ -98,8 +98,9 @@ class Power:
     rectified: bool = False
 
     def __post_init__(self) -> None:
-        if checks.count(self.n, "n", 2) > LARGEST_POWER:
+        if (n := checks.count(self.n, "n", 2)) > LARGEST_POWER:
             raise ValueError(f"n must lie in 2 … {LARGEST_POWER}, got {self.n}")
+        object.__setattr__(self, "n", n)
 
     def potential(self, u: ArrayLike) -> Floats:
         """Return Q, shape (…), of overlaps (…, P); raises where it leaves float64."""
@@ -132,9 +133,11 @@ class LogSumExp:
     """Q = (1/β) log Σ e^{β u}, β > 0 [T18], [T19]."""
 
     beta: float = 1.0
+    differences: ClassVar[bool] = True
+    """Its forces see differences of overlaps alone."""
 
     def __post_init__(self) -> None:
-        checks.positive(self.beta, "beta")
+        object.__setattr__(self, "beta", checks.positive(self.beta, "beta"))
 
     def potential(self, u: ArrayLike) -> Floats:
         """Return Q, shape (…), of overlaps (…, P)."""
@@ -187,10 +190,11 @@ class LogSumReLU:
 
     beta: float = 1.0
     origin: float = 0.0
+    differences: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        checks.positive(self.beta, "beta")
-        checks.finite(self.origin, "origin")
+        object.__setattr__(self, "beta", checks.positive(self.beta, "beta"))
+        object.__setattr__(self, "origin", checks.finite(self.origin, "origin"))
 
     def potential(self, u: ArrayLike) -> Floats:
         """Return Q, shape (…), of overlaps (…, P); -∞ where no pattern is near."""

@@ -69,7 +69,7 @@ def load_model(path: str | Path, *, average: bool = True) -> Transformer:
     """
     tensors, header = _read(Path(path))
     try:
-        config = ModelConfig(**_fields(header, "model", Path(path)))
+        config = ModelConfig(**fields_of(header, "model", Path(path)))
     except (TypeError, ValueError):
         raise ValueError(f"{path} does not describe its network") from None
     weights = _table(tensors, "average" if average else "weights", config, Path(path))
@@ -128,10 +128,10 @@ def resume(path: Path | None, wanted: dict[str, str], model: Transformer) -> Sta
     tensors, header = _read(path)
     _agree(path, header, wanted)
     steps, begun = (json.loads(h["training"])["steps"] for h in (wanted, header))
-    step, losses = header.get("step", ""), tensors.get("losses")
-    if not (step.isascii() and step.isdigit() and len(step) < 20 and int(step) <= begun):
-        raise ValueError(f"{path} is damaged: step {step!r} of {begun}")
-    if int(step) > steps:
+    step, losses = step_of(header, path), tensors.get("losses")
+    if step > begun:
+        raise ValueError(f"{path} is damaged: step {step} of {begun}")
+    if step > steps:
         raise ValueError(f"{path} has gone further: {step} steps there, {steps} asked for")
     if losses is None or losses.shape != (begun,) or losses.dtype != np.float64:
         raise ValueError(f"{path} is damaged: it does not hold the losses of {begun} steps")
@@ -142,9 +142,34 @@ def resume(path: Path | None, wanted: dict[str, str], model: Transformer) -> Sta
     if not np.isfinite(losses).all() or (second.flat < 0).any():
         raise ValueError(f"{path} is damaged: no run has such losses or second moments")
     model.weights.flat[:] = weights.flat
-    state = State(model.weights, average, first, second, np.zeros(steps), int(step))
+    state = State(model.weights, average, first, second, np.zeros(steps), step)
     state.losses[: state.step] = losses[: state.step]
     return state
+
+
+def step_of(header: Mapping[str, str], path: Path) -> int:
+    """Return the steps that a checkpoint's header says were taken.
+
+    Raises `ValueError` if it says none.
+    """
+    step = header.get("step", "")
+    if not (step.isascii() and step.isdigit() and len(step) < 20):
+        raise ValueError(f"{path} is damaged: step {step[:80]!r}")
+    return int(step)
+
+
+def fields_of(header: Mapping[str, str], key: str, path: Path) -> dict[str, Any]:
+    """Return one of the header's entries that are JSON objects, empty if there is none.
+
+    Raises `ValueError` if it is none.
+    """
+    try:
+        found = json.loads(header.get(key, "{}"))
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise ValueError(f"{path} is damaged: its {key} cannot be read")
+    return found
 
 
 def _agree(path: Path, header: dict[str, str], wanted: dict[str, str]) -> None:
@@ -154,7 +179,7 @@ def _agree(path: Path, header: dict[str, str], wanted: dict[str, str]) -> None:
     annealed before there was a choice.
     """
     for key in ("model", "training"):
-        there, here = _fields(header, key, path), json.loads(wanted[key])
+        there, here = fields_of(header, key, path), json.loads(wanted[key])
         if key == "training":
             there = {"anneal": True} | there
         for name in here | there:
@@ -200,17 +225,6 @@ def _digest(tensors: Mapping[str, NDArray[Any]], header: Mapping[str, str]) -> s
         digest.update(f"{name} {tensor.dtype.str} {tensor.shape}".encode())
         digest.update(tensor.data)
     return digest.hexdigest()
-
-
-def _fields(header: dict[str, str], key: str, path: Path) -> dict[str, Any]:
-    """Return one of the header's entries that are JSON objects, empty if there is none."""
-    try:
-        found = json.loads(header.get(key, "{}"))
-    except (ValueError, RecursionError):
-        found = None
-    if not isinstance(found, dict):
-        raise ValueError(f"{path} is damaged: its {key} cannot be read")
-    return found
 
 
 def _table(tensors: dict[str, NDArray[Any]], part: str, config: ModelConfig, path: Path) -> Weights:

@@ -17,8 +17,10 @@ from argument_checks import (
     finite,
     generator,
     not_negative,
+    number,
     positive,
     read_only,
+    real,
     stored,
     tokens,
     vocabulary,
@@ -41,10 +43,13 @@ __all__ = [
     "fraction",
     "generator",
     "log_probabilities",
+    "logits",
     "not_negative",
+    "number",
     "per_token",
     "positive",
     "read_only",
+    "real",
     "slopes",
     "stored",
     "tokens",
@@ -59,6 +64,7 @@ Tokens: TypeAlias = NDArray[np.int32]
 """Token values, one sequence a row: integers 0 … V - 1."""
 Floats: TypeAlias = NDArray[Any]
 """Real numbers, float32 for work or float64 for checking."""
+ROUNDING = 1e-3  # of a log-probability, and of a sum of probabilities
 
 
 def alphas(alpha: ArrayLike, batch: int | None = None, name: str = "alpha") -> NDArray[np.float64]:
@@ -66,7 +72,7 @@ def alphas(alpha: ArrayLike, batch: int | None = None, name: str = "alpha") -> N
 
     With `batch` given, a scalar is repeated to shape (batch,).
     """
-    array = np.asarray(alpha, dtype=np.float64)
+    array = real(alpha, name).astype(np.float64, copy=False)
     if array.ndim > 1:
         raise ValueError(f"{name} must be a number or one number per sequence, got {array.shape}")
     wrong = ~((array >= 0) & (array <= 1))
@@ -88,7 +94,7 @@ def against(alpha: NDArray[np.float64], x: NDArray[Any]) -> NDArray[np.float64]:
 
 def per_token(alpha: ArrayLike, x: NDArray[Any], name: str = "alpha") -> NDArray[np.float64]:
     """Return chances in [0, 1] in the shape of tokens x, given one, one a sequence, or one each."""
-    array = np.asarray(alpha, dtype=np.float64)
+    array = real(alpha, name).astype(np.float64, copy=False)
     if array.ndim == x.ndim == 2 and array.shape == x.shape:
         return alphas(array.ravel(), name=name).reshape(x.shape)
     return np.broadcast_to(against(alphas(array, name=name), x), x.shape)
@@ -102,26 +108,30 @@ def two_alphas(
     if a_s.ndim and a_t.ndim and a_s.shape != a_t.shape:
         raise ValueError(f"alpha_s and alpha_t must have one shape, got {a_s.shape}, {a_t.shape}")
     if (a_s < a_t).any():
-        raise ValueError("s > t: alpha_s must not be smaller than alpha_t")
+        (worse,) = np.flatnonzero((a_s < a_t).ravel())[:1]
+        s, t = (np.broadcast_to(a, np.broadcast(a_s, a_t).shape).flat[worse] for a in (a_s, a_t))
+        raise ValueError(f"s > t: alpha_s must be at least alpha_t = {t:g}, got {s:g}")
     a_s, a_t = np.broadcast_arrays(a_s, a_t)
     return a_s, a_t, np.divide(a_t, a_s, out=np.ones_like(a_t), where=a_s > a_t)
 
 
 def slopes(dalpha: ArrayLike, alpha: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return derivatives of alphas (B,) in t, one or one each: finite and not positive."""
-    array = np.asarray(dalpha, dtype=np.float64)
+    array = real(dalpha, "dalpha").astype(np.float64, copy=False)
     if array.shape not in ((), alpha.shape):
         raise ValueError(f"dalpha must be a number or have shape {alpha.shape}, got {array.shape}")
-    if not (np.isfinite(array) & (array <= 0)).all():
-        raise ValueError("dalpha must be finite and not positive")
+    wrong = ~(np.isfinite(array) & (array <= 0))
+    if wrong.any():
+        raise ValueError(f"dalpha must be finite and at most 0, got {array[wrong].flat[0]:g}")
     return array
 
 
 def fraction(value: float, name: str, *, whole: bool = False) -> float:
     """Return a number in [0, 1), or in [0, 1] if it may be the whole."""
-    if isinstance(value, bool) or not (0 <= value < 1 or (whole and value == 1)):
+    x = number(value, name)
+    if not (0 <= x < 1 or (whole and x == 1)):
         raise ValueError(f"{name} must lie in [0, 1{']' if whole else ')'}, got {value}")
-    return float(value)
+    return x
 
 
 def booleans(mask: ArrayLike, shape: tuple[int, ...], name: str) -> NDArray[np.bool_]:
@@ -137,7 +147,7 @@ def booleans(mask: ArrayLike, shape: tuple[int, ...], name: str) -> NDArray[np.b
 
 def uniforms(u: ArrayLike, shape: tuple[int, ...], name: str = "u") -> NDArray[np.float64]:
     """Return numbers in [0, 1) of the given shape, as float64."""
-    array = np.asarray(u, dtype=np.float64)
+    array = real(u, name).astype(np.float64, copy=False)
     if array.shape != shape:
         raise ValueError(f"{name} must have shape {shape}, got {array.shape}")
     wrong = ~((array >= 0) & (array < 1))
@@ -148,16 +158,27 @@ def uniforms(u: ArrayLike, shape: tuple[int, ...], name: str = "u") -> NDArray[n
 
 def distributions(p: ArrayLike, x: NDArray[Any]) -> NDArray[np.float64]:
     """Return laws (..., V) over tokens x (...) as float64: non-negative, each summing to one."""
-    array = np.asarray(p, dtype=np.float64)
+    array = real(p, "p").astype(np.float64, copy=False)
     if array.shape[:-1] != x.shape:
         raise ValueError(f"p must have shape {x.shape} + (V,), got {array.shape}")
-    if not ((array >= 0).all() and np.allclose(array.sum(axis=-1), 1, rtol=0, atol=1e-3)):
+    if not ((array >= 0).all() and np.allclose(array.sum(axis=-1), 1, rtol=0, atol=ROUNDING)):
         raise ValueError("p must hold distributions: non-negative, each summing to one")
     return array
 
 
 def log_probabilities(log_p: ArrayLike, x: NDArray[Any], name: str = "log_p") -> Floats:
-    """Return log-probabilities (..., V) over tokens x (...); minus infinity may occur, +∞ not."""
+    """Return log-probabilities (..., V) over tokens x (...); minus infinity may occur, +∞ not.
+
+    Logits are none: where a value is above 0 by more than rounding, they are refused.
+    """
+    array = logits(log_p, x, name)
+    if array.size and array.max() > ROUNDING:
+        raise ValueError(f"{name} must hold log-probabilities, at most 0, got {array.max():g}")
+    return array
+
+
+def logits(log_p: ArrayLike, x: NDArray[Any], name: str = "logits") -> Floats:
+    """Return logits (..., V) over tokens x (...); minus infinity may occur, +∞ not."""
     array = np.asarray(log_p)
     array = array.astype(array.dtype.newbyteorder("="), copy=False)
     if array.dtype not in (np.float32, np.float64):

@@ -76,6 +76,7 @@ def _points(t: float, steps: int, power: int = 1) -> NDArray[np.float64]:
     if not 0 < t <= 1:
         raise ValueError(f"t must lie in (0, 1], got {t}")
     n = checks.count(steps, "steps")
+    checks.within_memory(32 * n, f"a chain of {n:,} steps")
     return np.append(T_END + (1 - T_END) * (np.arange(n) / n) ** power, 1.0)
 
 
@@ -193,7 +194,9 @@ def generate(
     options are those of `restore`.
     """
     process = given_or_uniform(process, V)
-    x = process.noise((checks.count(n, "n"), checks.count(L, "L")), rng)
+    size = checks.count(n, "n") * checks.count(L, "L")
+    checks.within_memory(20 * size, f"{n:,} sequences of {L:,} tokens")
+    x = process.noise((n, L), rng)
     held = checks.booleans(known, x.shape, "known")
     if prompt is None and held.any():
         raise ValueError("known tokens need a prompt that says what they are")

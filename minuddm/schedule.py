@@ -15,6 +15,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from minuddm import checks
+
 
 class Schedule(Protocol):
     """α, α' and the inverse of α, for times in [0, 1]."""
@@ -30,7 +32,7 @@ class Schedule(Protocol):
 
 
 def _within(value: ArrayLike, low: float, name: str) -> NDArray[np.float64]:
-    array = np.asarray(value, dtype=np.float64)
+    array = checks.real(value, name).astype(np.float64, copy=False)
     wrong = ~((array >= low) & (array <= 1))
     if wrong.any():
         raise ValueError(f"{name} must lie in [{low:g}, 1], got {array[wrong].flat[0]:g}")
@@ -44,8 +46,9 @@ class LogLinear:
     eps: float = 1e-3
 
     def __post_init__(self) -> None:
-        if not 0 < self.eps < 1:
+        if not 0 < (eps := checks.number(self.eps, "eps")) < 1:
             raise ValueError(f"eps must lie in (0, 1), got {self.eps}")
+        object.__setattr__(self, "eps", eps)
 
     def alpha(self, t: ArrayLike) -> NDArray[np.float64]:
         """Return 1 - (1 - ε) t."""

@@ -37,9 +37,9 @@ _MAX_ALPHABET = 4096
 class Corpus:
     """Different sequences (N, L) over an alphabet; token v is the character alphabet[v].
 
-    sha256 is that of the bytes that were read; unknown counts the characters that the alphabet left
-    out; dropped counts the lines longer than L; pad is the token that fills lines up, if there are
-    lines.
+    tokens are kept as a read-only copy; sha256 is that of the bytes that were read; unknown counts
+    the characters that the alphabet left out; dropped counts the lines longer than L; pad is the
+    token that fills lines up, if there are lines.
     """
 
     tokens: Tokens
@@ -49,6 +49,9 @@ class Corpus:
     unknown: dict[str, int] = field(default_factory=dict)
     dropped: int = 0
     pad: int | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "tokens", checks.read_only(self.tokens))
 
     @property
     def V(self) -> int:  # noqa: N802  the theory's letter
@@ -77,7 +80,7 @@ class Corpus:
                 f"the test set must have between 1 and {len(self) - 1} of the "
                 f"{len(self)} sequences of {self.name}, got {test}"
             )
-        order = np.random.default_rng(seed).permutation(len(self))
+        order = np.random.default_rng(checks.count(seed, "seed", 0)).permutation(len(self))
         held_out, rest = self.tokens[order[:test]], self.tokens[order[test:]]
         return replace(self, tokens=rest), replace(self, tokens=held_out)
 

@@ -68,12 +68,15 @@ class TrainConfig:
         if self.seed >= 2**64:
             raise ValueError(f"seed must be below 2^64, got {self.seed}")
         for name in ("lr", "clip"):
-            checks.positive(getattr(self, name), name)
+            object.__setattr__(self, name, checks.positive(getattr(self, name), name))
         for name in ("beta1", "beta2", "average", "t_min"):
-            checks.fraction(getattr(self, name), name)
+            object.__setattr__(self, name, checks.fraction(getattr(self, name), name))
+            if np.float32(getattr(self, name)) == 1:
+                raise ValueError(f"{name} must be below 1 in float32, got {getattr(self, name)}")
         if self.t_min == 0:
             raise ValueError("t_min must be positive: the NELBO integrand needs alpha < 1")
-        checks.not_negative(self.weight_decay, "weight_decay")
+        decay = checks.not_negative(self.weight_decay, "weight_decay")
+        object.__setattr__(self, "weight_decay", decay)
 
 
 @dataclass(frozen=True)
@@ -140,6 +143,9 @@ def train(
             shown.set_postfix(loss=f"{loss:.3f}", refresh=False)
             over = watch is not None and watch(state.step, loss) is True
             if probe is not None and state.step in probe_at:
+                if not np.isfinite(state.average.flat).all():
+                    what = f"the weights are not finite after step {state.step}"
+                    raise FloatingPointError(f"{what}; try a smaller lr")
                 over = probe(state.step, model.with_weights(state.average)) is True or over
             if path is not None and (over or state.step % every == 0 or state.step == config.steps):
                 write(path, state, header)

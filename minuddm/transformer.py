@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike
 from minuddm import checks
 from minuddm.checks import Floats, Tokens
 from minuddm.engine import Batch, NewEngine, NumPy
+from minuddm.machine.integrand import checked
 from minuddm.machine.shards import shards_of
 from minuddm.process import Process, given_or_uniform
 from minuddm.weights import ModelConfig, Weights, initialise, shapes
@@ -43,7 +44,7 @@ def compiled() -> NewEngine:
     return Compiled
 
 
-class Transformer:
+class Transformer(checks.Sealed):
     """A `Denoiser` (call it), and its training gradient (`loss_and_grad`).
 
     The dtype of the weights decides the arithmetic: float32 for work, float64 for checking.
@@ -51,8 +52,8 @@ class Transformer:
     """
 
     def __init__(self, config: ModelConfig, weights: Weights, engine: Choice = "compiled") -> None:
-        if weights.shapes != shapes(config):
-            raise ValueError("the weights do not have the shapes of the configuration")
+        if list(weights.shapes.items()) != list(shapes(config).items()):
+            raise ValueError("the weights do not have the shapes of the configuration, in order")
         self.config = config
         self.weights = weights
         self._given = engine
@@ -116,7 +117,7 @@ class Transformer:
             raise ValueError("the batch must hold at least one sequence")
         a = checks.alphas(alpha, len(z))
         mean = np.asarray(dalpha, dtype=np.float64) / z.size  # the loss is a mean over tokens
-        given = process.coefficients(a, mean)
+        given = checked(process.coefficients(a, mean), len(z))
         batch = Batch(clean, z, a, given, self._dropout_uniforms(len(z), rng))
         parts = shards_of(len(z), min(checks.count(shards, "shards"), len(z)))
         return self.engine.loss_and_grad(batch, parts, pool)

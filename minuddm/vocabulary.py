@@ -150,6 +150,10 @@ class Subwords:
     def cut(self, text: str) -> list[str]:
         """Return the tokens of a text; the tokenizer adds none at its ends."""
         named = self._tokenizer.id_to_token
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise ValueError(f"the text {text!r:.80} holds what no encoding of text has") from None
         return [named(i) for i in self._tokenizer.encode(text, add_special_tokens=False).ids]
 
     def spell(self, pieces: Sequence[str]) -> list[str]:

@@ -55,8 +55,7 @@ class ModelConfig:
             raise ValueError(
                 f"width must be a multiple of 2 * heads = {2 * self.heads}, got {self.width}"
             )
-        if not 0 <= self.dropout < 1:
-            raise ValueError(f"dropout must lie in [0, 1), got {self.dropout}")
+        object.__setattr__(self, "dropout", checks.fraction(self.dropout, "dropout"))
 
 
 def described(config: ModelConfig) -> dict[str, Any]:
@@ -122,12 +121,18 @@ def aligned(shape: tuple[int, ...], dtype: Any) -> Floats:
     return array
 
 
-class Weights(Mapping[str, Floats]):
+class Weights(checks.Sealed, Mapping[str, Floats]):
     """Named views of one flat buffer; `weights.flat` is the buffer, `weights[name]` a view."""
 
     def __init__(self, shapes: Shapes, dtype: Any = np.float32, flat: Floats | None = None) -> None:
-        self.shapes = shapes
+        """Keep `flat`, or make a buffer; raise for one that compiled loops could not read."""
+        self.shapes = dict(shapes)
         size = sum(math.prod(shape) for shape in shapes.values())
+        given = np.dtype(dtype if flat is None else flat.dtype)
+        if given not in (np.float32, np.float64) or not given.isnative:
+            raise TypeError(f"weights must be float32 or float64 of this machine, got {given!r}")
+        if flat is not None and (flat.shape != (size,) or not flat.flags.c_contiguous):
+            raise ValueError(f"weights must lie side by side, ({size},), got shape {flat.shape}")
         self.flat: Floats = aligned((size,), dtype) if flat is None else checks.writeable(flat)
         self._views: dict[str, Floats] = {}
         start = 0

@@ -53,11 +53,15 @@ class Damage(Frozen):
     def __init__(self, x: States, values: ArrayLike, rng: Generator) -> None:
         checks.generator(rng)
         alphabet = np.asarray(values)
+        outside = x[~np.isin(x, alphabet)]
+        if outside.size:
+            raise ValueError(f"states must have the values {alphabet}, got {outside.flat[0]}")
         self.state = x
         self._rank = rng.random(x.shape).argsort(axis=1).argsort(axis=1)
         further = rng.integers(1, len(alphabet), size=x.shape)
         other = alphabet[(np.searchsorted(alphabet, x) + further) % len(alphabet)]
-        self._other = other.astype(x.dtype)
+        fits = (alphabet.astype(x.dtype) == alphabet).all()
+        self._other = other.astype(x.dtype if fits else np.result_type(x, alphabet))
 
     def at(self, count: ArrayLike) -> States:
         """Return the states with exactly `count` sites each, (B,) or one number, changed."""

@@ -121,14 +121,15 @@ class TokenPseudoLikelihood(Frozen):
 
     def __call__(self, tokens: ArrayLike, alpha: ArrayLike) -> Floats:
         """Tokens (B, L), alpha (B,) in [0, 1] → log-probabilities (B, L, V): a denoiser."""
-        a = np.asarray(alpha, np.float64)
+        a = checks.real(alpha, "alpha").astype(np.float64)
         outside = a[~((a >= 0) & (a <= 1))]
         if outside.size:
             raise ValueError(f"alpha must lie in [0, 1], got {outside.flat[0]}")
+        logits = self.logits(tokens)
+        if a.shape not in ((), (len(logits),)):
+            raise ValueError(f"alpha must be one, or one of {len(logits)}, got shape {a.shape}")
         a = a[..., None, None]
-        return np.asarray(
-            scipy.special.log_softmax(a * self.logits(tokens) + (1 - a) * self._mean, axis=-1)
-        )
+        return np.asarray(scipy.special.log_softmax(a * logits + (1 - a) * self._mean, axis=-1))
 
     def energy(self, x: ArrayLike) -> Floats:
         """Return -Σ_i b_i(x_i) - ½ Σ_ij W_ij(x_i, x_j), (B,): not an energy unless W = Wᵀ."""

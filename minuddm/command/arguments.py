@@ -9,6 +9,7 @@ from typing import Any, NoReturn, TypeAlias
 Group: TypeAlias = argparse._ArgumentGroup
 """Options that `--help` shows together; argparse has no public name for it."""
 SOONEST = 1e-3  # the earliest time at which a corruption changes anything
+LONGEST_CHAIN = 1_000_000  # steps
 
 
 class Parser(argparse.ArgumentParser):

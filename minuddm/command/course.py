@@ -120,6 +120,6 @@ def read_log(run: Run) -> list[list[str]]:
     try:
         header, *rows = csv.reader(run.log.read_text().splitlines())
         _ = [[float(number) for number in row] + [int(row[0])] for row in rows]
-    except (OSError, ValueError, IndexError):
+    except (OSError, ValueError, IndexError, csv.Error):
         return []
     return rows if header == COLUMNS and all(len(row) == len(header) for row in rows) else []

@@ -9,11 +9,9 @@ Example:
 """
 
 import argparse
-import json
 from pathlib import Path
-from typing import Any
 
-from minuddm.checkpoint import checkpoint_metadata, load_model
+from minuddm.checkpoint import checkpoint_metadata, fields_of, load_model, step_of
 from minuddm.command import arguments, run
 from minuddm.command.arguments import Parser
 from minuddm.command.course import COLUMNS, read_log
@@ -70,7 +68,8 @@ def _of_run(of: Run) -> dict[str, str]:
     header = checkpoint_metadata(of.checkpoint)
     training = f"batch {settings.batch}, rate {settings.lr:g}, seed {settings.seed}"
     said |= {"network": _size(network)}
-    said |= {"training": f"{header['step']} of {settings.steps:,} steps, {training}"}
+    taken = step_of(header, of.checkpoint)
+    said |= {"training": f"{taken} of {settings.steps:,} steps, {training}"}
     return said | _of_log(of)
 
 
@@ -98,15 +97,17 @@ def _of_file(path: Path, length: int | None, mask: int | None) -> dict[str, str]
         network, header = load_model(path), checkpoint_metadata(path)
     except FileNotFoundError:
         raise ValueError(f"{path} does not exist") from None
-    training: dict[str, Any] = json.loads(header.get("training", "{}"))
+    training = fields_of(header, "training", path)
     fields = ", ".join(f"{name} {value}" for name, value in training.items())
+    step = str(step_of(header, path)) if "step" in header else "unknown"
     said = {
         "file": f"{path}, a checkpoint of this project",
         "network": _size(network),
         "process": header.get("process", "uniform"),
-        "training": f"step {header.get('step', 'unknown')}; {fields}",
+        "training": f"step {step}; {fields}",
         "sequences": f"SHA-256 {header.get('tokens_sha256', 'unknown'):.16}…",
     }
+    said = {name: plain(text) for name, text in said.items()}
     theirs = header.keys() - {"format", "model", "step", "sha256", "tokens_sha256", *said}
     return said | {name: plain(header[name])[:_MOST] for name in sorted(theirs)}
 

@@ -15,6 +15,7 @@ import argparse
 import json
 import os
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -62,7 +63,10 @@ def options(parser: Parser) -> None:
         help="samples, and sequences of each text (default: 64)",
     )  # fmt: skip
     size.add_argument(
-        "--steps", type=whole(1), default=64, help="of the chain from noise (default: 64)"
+        "--steps",
+        type=whole(1, arguments.LONGEST_CHAIN),
+        default=64,
+        help="of the chain from noise (default: 64)",
     )
     size.add_argument(
         "--seed", type=whole(0, 2**63 - 1), default=0, help="of every draw (default: 0)"
@@ -131,14 +135,19 @@ def _make(folder: Path) -> None:
     """Make the folder before anything is computed for it."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        for name in (PAGE, NUMBERS):  # who cannot write should know before
+            if (folder / name).is_dir():
+                raise ValueError(f"{folder / name} is a folder, where a file would be written")
+        with tempfile.TemporaryFile(dir=folder):
+            pass
     except OSError as error:
-        raise ValueError(f"the folder {folder} cannot be made: {error.strerror}") from None
+        raise ValueError(f"the folder {folder} cannot be written: {error.strerror}") from None
 
 
 def _tell(subject: Subject, asked: int, samples: int, threads: int) -> None:
     """Say how long it will take, from a step of the chain that is timed."""
     config = subject.network.config
-    batch = at_a_time(config.vocab, config.length, threads)
+    batch = at_a_time(config.vocab, config.length)
     seconds = 0.0
     for n in (1, min(samples, batch * threads)):  # the first may compile
         noise = subject.process.noise((n, config.length), np.random.default_rng(0))

@@ -55,7 +55,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     command, own = of[args.command]
     try:
         status = command.execute(args) or 0
-        sys.stdout.flush()
+        if sys.stdout is not None:  # it may have been closed
+            sys.stdout.flush()
     except BrokenPipeError:  # who reads has seen enough; nor may the last flush complain
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
@@ -64,6 +65,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return INTERRUPTED
     except (ValueError, FloatingPointError, OSError) as error:
         own.error(str(error))
+    except MemoryError as error:
+        own.error(f"this machine has not the memory for it ({error})")
     return status
 
 

@@ -57,7 +57,7 @@ def options(parser: Parser) -> None:
         "--draws", type=whole(1, 1000), default=32, help="restorations (default: 32)"
     )
     parser.add_argument(
-        "--steps", type=whole(1), default=128,
+        "--steps", type=whole(1, arguments.LONGEST_CHAIN), default=128,
         help="of the reverse chain from noise, of which the last t are taken (default: 128)",
     )  # fmt: skip
     parser.add_argument(
@@ -101,6 +101,8 @@ def encoded(of: Run, text: str, mask: str | None = None) -> Tokens:
         tokens += [*of.vocabulary.encode(whole).tolist(), HOLE]
     tokens += of.vocabulary.encode(last).tolist()
     L = of.settings.length
+    if not tokens:
+        raise ValueError(f"the text {text!r:.80} has none of the run's {of.vocabulary.unit.name}")
     if len(tokens) > L:
         unit = of.vocabulary.unit.name
         raise ValueError(f"the text has {len(tokens)} {unit}, and the run's sequences {L}")

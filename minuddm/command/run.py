@@ -22,10 +22,10 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from minuddm.checkpoint import checkpoint_metadata, load_model
+from minuddm.checkpoint import checkpoint_metadata, load_model, step_of
 from minuddm.checks import Tokens
 from minuddm.command.settings import Settings
-from minuddm.files import write_atomically
+from minuddm.files import reserved, write_atomically
 from minuddm.process import Process
 from minuddm.sequences import Sequences
 from minuddm.text import PAD
@@ -98,7 +98,7 @@ class Run:
 
 
 def begin(folder: Path, settings: Settings, sequences: Sequences) -> Run:
-    """Return the run in a folder, begun if there is none.
+    """Return the run in a folder, begun if there is none, or none that has learnt anything.
 
     Raises `ValueError` if the folder holds another run, or something else.
     """
@@ -107,7 +107,10 @@ def begin(folder: Path, settings: Settings, sequences: Sequences) -> Run:
         "lost": sequences.lost, "rare": sequences.rare,
     }  # fmt: skip
     run = Run(folder, settings, text, sequences.vocabulary, sequences.training, sequences.held_out)
-    if is_run(folder):
+    if is_run(folder) and not run.checkpoint.exists():
+        with reserved(run.checkpoint):  # nothing was learnt, and nobody is at it
+            _write(run)
+    elif is_run(folder):
         there = open_run(folder)
         _agree(there, run)
         if settings != there.settings:
@@ -157,7 +160,7 @@ def _agree(there: Run, here: Run) -> None:
 def _further(run: Run) -> None:
     """Raise `ValueError` if the network has taken more steps than the settings say."""
     if run.checkpoint.exists():
-        step = int(checkpoint_metadata(run.checkpoint)["step"])
+        step = step_of(checkpoint_metadata(run.checkpoint), run.checkpoint)
         if step > run.settings.steps:
             raise ValueError(
                 f"{run.folder} has gone further: {step} steps there, {run.settings.steps} asked for"

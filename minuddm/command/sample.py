@@ -29,7 +29,10 @@ def options(parser: Parser) -> None:
     whole = arguments.whole
     parser.add_argument("-n", type=whole(1, 10_000), default=5, help="samples (default: 5)")
     parser.add_argument(
-        "--steps", type=whole(1), default=128, help="of the reverse chain (default: 128)"
+        "--steps",
+        type=whole(1, arguments.LONGEST_CHAIN),
+        default=128,
+        help="of the reverse chain (default: 128)",
     )
     parser.add_argument("--prompt", metavar="TEXT", help="how every sample begins")
     parser.add_argument(

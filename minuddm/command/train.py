@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
+from minuddm import checks
 from minuddm.command import arguments, display, run
 from minuddm.command.arguments import Group, Parser
 from minuddm.command.course import Course
@@ -33,6 +34,8 @@ from minuddm.transformer import Transformer
 from minuddm.vocabulary import MOST, Characters, Subwords, Unit, Words
 
 T, STEPS, SHOWN = 0.25, 128, 3
+_MOST_STEPS = 10**9
+_STATES = 5  # weights, average, two moments, gradient
 _LENGTHS = {"characters": 64, "words": 16, "tokens": 32}
 _VOCABULARIES = {"characters": (256, 1), "words": (4096, 2), "tokens": (4096, 2)}
 
@@ -82,7 +85,7 @@ def _of_network(group: Group) -> None:
     group.add_argument("--dropout", type=arguments.share, default=0.0, help="(default: 0)")
     group.add_argument("--batch", type=whole(1), help=_sizes("batch", "sequences a step"))
     group.add_argument("--lr", type=arguments.positive, help=_sizes("lr", "rate"))
-    group.add_argument("--steps", type=whole(1), help=_sizes("steps", "in all"))
+    group.add_argument("--steps", type=whole(1, _MOST_STEPS), help=_sizes("steps", "in all"))
     group.add_argument("--seed", type=whole(0, 2**63 - 1), default=0, help="(default: 0)")
     group.add_argument(
         "--threads", type=whole(1), default=os.cpu_count() or 1,
@@ -95,12 +98,13 @@ def execute(args: argparse.Namespace) -> int:
     with interruptible() as stop:
         unit = _unit(args)
         sequences = _read(args, unit)
-        of = run.begin(args.out, _settings(args, unit, sequences), sequences)
+        settings = _settings(args, unit, sequences)
+        network = _network(settings, sequences)
+        of = run.begin(args.out, settings, sequences)
         _tell(of)
-        rng, size = np.random.default_rng(of.settings.seed), of.settings.model(of.vocabulary.V)
         with contextlib.closing(Course(of, stop)) as course:
             trained = train(
-                Transformer.init(size, rng), of.training, of.settings.training(),
+                network, of.training, of.settings.training(),
                 process=of.process, checkpoint=of.checkpoint, every=course.every,
                 threads=args.threads, about=of.about, watch=course.step, probe=course.look,
                 probe_at=course.looks,
@@ -135,6 +139,16 @@ def _settings(args: argparse.Namespace, unit: Unit, sequences: Sequences) -> Set
         vocab=args.vocab or most, least=args.least or least, process=args.process,
         dropout=args.dropout, seed=args.seed, **sizes,
     )  # fmt: skip
+
+
+def _network(settings: Settings, sequences: Sequences) -> Transformer:
+    """Return the network before its first step; raise `ValueError` if it cannot be trained here."""
+    V, B = sequences.vocabulary.V, settings.batch
+    network = Transformer.init(settings.model(V), np.random.default_rng(settings.seed))
+    of_step = 4 * B * settings.length * (V + settings.width * settings.blocks)
+    checks.within_memory(of_step, f"a batch of {B:,} sequences")
+    checks.within_memory(_STATES * network.weights.flat.nbytes, "the state of training")
+    return network
 
 
 def _tell(of: Run) -> None:

@@ -40,9 +40,10 @@ class HierarchyIdeal(checks.Sealed):
     """
 
     def __init__(self, hierarchy: RandomHierarchy, process: Process | None = None) -> None:
-        self.V, self.L = hierarchy.V, hierarchy.L
+        self.V = hierarchy.V
         self.process = given_or_uniform(process, self.V)
-        self._rules = checks.tokens(hierarchy.rules, self.V, "rules")
+        self._rules = checks.tokens(hierarchy.rules, self.V, "rules", ndim=4)
+        self.L = self._rules.shape[3] ** len(self._rules)
 
     def __call__(self, tokens: ArrayLike, alpha: ArrayLike) -> NDArray[np.float64]:
         """Tokens (B, L) → LOO log-probabilities (B, L, V); alpha is a number, (B,) or (B, L).

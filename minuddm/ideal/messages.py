@@ -20,8 +20,14 @@ COLDEST = 1e4
 
 
 def evidence(process: Process, z: Tokens, alpha: ArrayLike) -> NDArray[np.float64]:
-    """Return β (B, L), finite, of tokens z (B, L) and one alpha, one a sequence, or one a token."""
-    return np.minimum(process.inverse_temperature(z, alpha), COLDEST)
+    """Return β (B, L), finite, of tokens z (B, L) and one alpha, one a sequence, or one a token.
+
+    Raises `ValueError` for a process whose β are fewer, negative, or no numbers.
+    """
+    beta = np.asarray(process.inverse_temperature(z, alpha), dtype=np.float64)
+    if beta.shape != z.shape or not (beta >= 0).all():
+        raise ValueError(f"{process} must give one β ≥ 0 for each token, got shape {beta.shape}")
+    return np.minimum(beta, COLDEST)
 
 
 @jit_strict

@@ -35,6 +35,20 @@ def of_sequences(coefficients: Any, part: slice) -> Any:
     return type(coefficients)(*(array[part] for array in coefficients))
 
 
+def checked(coefficients: Any, B: int) -> Any:
+    """Return coefficients of B sequences as arrays that a compiled loop may index.
+
+    Raises `TypeError` for those of a class that has no integrand, `ValueError` for other shapes.
+    """
+    if type(coefficients) not in _INTEGRANDS:
+        raise TypeError(f"no integrand is registered for {type(coefficients).__name__}")
+    arrays = [np.ascontiguousarray(x, dtype=np.float64) for x in coefficients]
+    if any(x.shape != (B,) for x in arrays):
+        shapes = ", ".join(str(x.shape) for x in arrays)
+        raise ValueError(f"coefficients must have shape ({B},), got {shapes}")
+    return type(coefficients)(*arrays)
+
+
 def integrand_and_gradient(
     loss: Any, logits: Any, x0: Any, xt: Any, coefficients: Any, first: int, L: int
 ) -> None:
@@ -60,9 +74,9 @@ def losses_and_gradient(
     z = checks.tokens(xt, states, "xt", ndim=2)
     if clean.shape != z.shape:
         raise ValueError(f"x0 and xt must have one shape, got {clean.shape} and {z.shape}")
-    gradient = checks.log_probabilities(given, z, "logits").copy()
+    gradient = checks.logits(given, z).copy()
     loss = np.empty(z.shape, gradient.dtype)
-    of_each = coefficients(checks.alphas(alpha, len(z)))
+    of_each = checked(coefficients(checks.alphas(alpha, len(z))), len(z))
     flat = loss.reshape(-1), gradient.reshape(-1, V), clean.ravel(), z.ravel()
     integrand_and_gradient(*flat, of_each, 0, z.shape[1])
     return loss, gradient

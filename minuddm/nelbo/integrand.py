@@ -56,6 +56,8 @@ from minuddm.machine.exponential import exp, largest, x_minus_log1p
 from minuddm.machine.integrand import integrand_of, losses_and_gradient
 from minuddm.machine.jit import jit_reassoc
 
+LEAST = 1e-30  # alpha: below it 1/α leaves float32, and ℓ, of the order of α, is no number
+
 
 def nelbo(
     log_p: ArrayLike, x0: ArrayLike, xt: ArrayLike, alpha: ArrayLike, dalpha: ArrayLike
@@ -102,8 +104,9 @@ class Coefficients(NamedTuple):
 def coefficients(alpha: NDArray[np.float64], dalpha: ArrayLike, V: int) -> Coefficients:
     """Return the coefficients of alphas (B,) in (0, 1) and their derivatives in t, (B,) or one."""
     dalpha = checks.slopes(dalpha, alpha)
-    if ((alpha <= 0) | (alpha >= 1)).any():
-        raise ValueError("the bound needs alpha in (0, 1)")
+    wrong = ~((alpha >= LEAST) & (alpha < 1))
+    if wrong.any():
+        raise ValueError(f"the bound needs alpha in [{LEAST:g}, 1), got {alpha[wrong][0]:g}")
     return Coefficients(V * alpha, 1 - alpha, -dalpha / (V * alpha))
 
 

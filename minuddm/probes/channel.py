@@ -12,8 +12,8 @@ import numpy as np
 import scipy
 
 from minuddm import checks
-from minuddm.probes.entropy import divergence
 from minuddm.process import Process
+from minuddm.process.uniform import information
 
 
 def channel_capacity(process: Process, alpha: float) -> float:
@@ -21,8 +21,8 @@ def channel_capacity(process: Process, alpha: float) -> float:
     shown = process.marginal(0, alpha)
     any_shows = process.propagate(np.full(process.V, 1 / process.V), alpha)
     some = any_shows > 0  # elsewhere `shown` is 0 too, or so small that its mean underflows
-    with np.errstate(divide="ignore"):
-        return float(divergence(np.log(shown[some]), np.log(any_shows[some])))
+    shown, any_shows = shown[some], any_shows[some]
+    return float((any_shows * information((shown - any_shows) / any_shows)).sum())
 
 
 def alpha_of_capacity(process: Process, capacity: float) -> float:
@@ -39,4 +39,4 @@ def alpha_of_capacity(process: Process, capacity: float) -> float:
     def missing(alpha: float) -> float:
         return channel_capacity(process, alpha) - min(max(capacity, least), most)
 
-    return float(scipy.optimize.brentq(missing, 0, 1))
+    return float(scipy.optimize.brentq(missing, 0, 1, xtol=1e-300, maxiter=2000))

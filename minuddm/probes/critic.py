@@ -71,6 +71,6 @@ def _histories(x: NDArray[np.int64], k: int, V: int) -> tuple[NDArray[np.int64],
     """
     L = x.shape[1]
     history = np.zeros((len(x), max(0, L - k)), np.int64)
-    for j in range(k):
+    for j in range(k if k < L else 0):
         history = history * V + x[:, j : L - k + j]
     return history.ravel(), x[:, k:].ravel()

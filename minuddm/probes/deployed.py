@@ -14,7 +14,7 @@ shell that is looked at. Own samples are read at the places where the network it
 text tells whether the inner shells around *its* sequences are basins. `minuddm.probes.verdicts`
 says what may be concluded.
 
-Conditionals (b, L, V) of a few sequences are held at a time, 17 MB or one sequence a thread.
+Conditionals (b, L, V) of a few sequences are held at a time, 17 MB or one sequence on each thread.
 """
 
 from collections.abc import Mapping
@@ -40,7 +40,7 @@ STARTS = (0.1, 0.25, 0.5, 0.75, 1.0)
 """The times from which the chain starts."""
 MOST = 2048
 """The largest number of samples, and of sequences of a text that are restored."""
-_TABLE = 2**24  # bytes of log-probabilities held at a time
+_TABLE = 2**24  # bytes of log-probabilities that a thread holds at a time
 _BATCH = 256  # sequences at a time where these would be more
 _DRAWS = 4  # passes over a text for each part of its bound
 
@@ -115,7 +115,7 @@ def probe(
     places = None if text is None else checks.tokens(
         text if among is None else among, V, "among", 2, L
     )  # fmt: skip
-    batch = at_a_time(V, L, threads)
+    batch = at_a_time(V, L)
     chain = _Chain(denoiser, process, schedule, steps, batch, threads)
     found, way = chain.generate(n, L, rng)
     own = {t: chain.returning(found, t, rng) for t in STARTS}
@@ -134,10 +134,10 @@ def probe(
     )  # fmt: skip
 
 
-def at_a_time(V: int, L: int, threads: int = 1) -> int:
-    """Return how many sequences each of the threads restores at a time."""
+def at_a_time(V: int, L: int) -> int:
+    """Return how many sequences a thread restores at a time: on threads no number depends."""
     table = 4 * checks.vocabulary(V) * checks.count(L, "L")
-    return max(1, min(_BATCH, _TABLE // (table * checks.count(threads, "threads"))))
+    return max(1, min(_BATCH, _TABLE // table))
 
 
 def evaluations(

@@ -35,6 +35,8 @@ def entropy(log_p: ArrayLike) -> NDArray[np.float64]:
     In float64, some laws at a time: beside a large table of them nothing of its size is held.
     """
     laws = np.asarray(log_p)
+    if laws.size and laws.max() > checks.ROUNDING:
+        raise ValueError(f"log_p must hold log-probabilities, at most 0, got {laws.max():g}")
     rows = laws.reshape(-1, laws.shape[-1]) if laws.size else np.empty((0, 1))
     out, block = np.zeros(laws.shape[:-1]), max(1, _BLOCK // rows.shape[-1])
     for start in range(0, len(rows), block):

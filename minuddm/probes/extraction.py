@@ -140,7 +140,7 @@ def sampled(
     last of its steps the bridge, as that of every step of `minuddm.samplers` is.
     """
     process = given_or_uniform(process, checks.vocabulary(V))
-    one = checks.tokens(z, V, "z", ndim=2)
+    one = checks.stored(checks.tokens(z, V, "z", ndim=2), "z")
     held = checks.booleans(known, one.shape, "known")
     misses = int(np.floor(checks.fraction(within, "within", whole=True) * one.shape[1] + 1e-9))
     chain = {"schedule": schedule, "steps": steps, "rng": rng, "grid": even_grid, **options}
@@ -223,11 +223,14 @@ def samples_needed(chance: ArrayLike, p: float = 0.5) -> Array:
     if not 0 < p < 1:
         raise ValueError(f"p must lie in (0, 1), got {p}")
     c = np.asarray(chance, dtype=np.float64)
-    if not ((c >= 0) & (c <= 1)).all():
-        raise ValueError("chance must hold numbers in [0, 1]")
-    with np.errstate(divide="ignore", over="ignore"):
-        n = np.log1p(-p) / np.log1p(-c)
-    return np.asarray(np.maximum(1, np.ceil(n * (1 - 1e-12))))
+    wrong = ~((c >= 0) & (c <= 1))
+    if wrong.any():
+        raise ValueError(f"chance must hold numbers in [0, 1], got {c[wrong].flat[0]:g}")
+    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+        miss, missed = np.log1p(-c), np.log1p(-p)
+        n = np.maximum(1, np.ceil(missed / miss))
+        fewer = (n - 1) * miss <= missed  # the quotient was rounded up past a whole number
+    return np.asarray(np.where(fewer & np.isfinite(n) & (n > 1), n - 1, n))
 
 
 def chance_at_least(nelbo: ArrayLike, L: int) -> Array:

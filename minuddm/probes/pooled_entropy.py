@@ -78,10 +78,12 @@ def miller_madow(counts: ArrayLike) -> Array:
 
 
 def _counts(counts: ArrayLike) -> tuple[Array, Array]:
-    n = np.asarray(counts, dtype=np.float64)
-    if n.ndim == 0 or not ((n >= 0) & (n < np.inf)).all():
-        raise ValueError("counts must be finite and at least 0, over a last axis of values")
-    return n, np.maximum(n.sum(axis=-1), 1)
+    n = checks.real(counts, "counts").astype(np.float64)
+    with np.errstate(over="ignore"):
+        total = n.sum(axis=-1) if n.ndim else np.inf
+    if not ((n >= 0).all() and np.isfinite(total).all()):
+        raise ValueError("counts must be at least 0, of finite sums over a last axis of values")
+    return n, np.maximum(total, 1)
 
 
 def pools(
@@ -113,8 +115,8 @@ def pools(
 def line(score: ArrayLike, entropy: ArrayLike) -> Line:
     """Fit entropies (K,) against scores (K,), with 95 % intervals: Student's, and Fisher's of r.
 
-    NaN for fewer than three levels, r also where all entropies are equal. Levels are taken for
-    independent and equally uncertain, as rarefied ones nearly are.
+    NaN for fewer than three levels or one score alone, r also where all entropies are equal. Levels
+    are taken for independent and equally uncertain, as rarefied ones nearly are.
     """
     e, H = np.asarray(score, dtype=np.float64), np.asarray(entropy, dtype=np.float64)
     if e.ndim != 1 or e.shape != H.shape:
@@ -124,6 +126,8 @@ def line(score: ArrayLike, entropy: ArrayLike) -> Line:
         return Line(_UNKNOWN, _UNKNOWN)
     e, H = e - e.mean(), H - H.mean()
     ee, eH, HH = float(e @ e), float(e @ H), float(H @ H)
+    if ee == 0:
+        return Line(_UNKNOWN, _UNKNOWN)
     slope = eH / ee
     half = float(stdtrit(K - 2, 0.975)) * np.sqrt(max(HH / ee - slope**2, 0) / (K - 2))
     return Line(Interval(slope, slope - half, slope + half), _fisher(eH, ee * HH, K))

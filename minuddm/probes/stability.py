@@ -141,7 +141,7 @@ def recovered_after(
     other = process.change(clean, rng)
     L, came = clean.shape[1], np.empty((len(clean), len(changed)))
     for column, k in zip(came.T, changed, strict=True):
-        if not 1 <= k <= L:
+        if checks.count(k, "changed") > L:
             raise ValueError(f"changed must lie in [1, {L}], got {k}")
         damaged = np.where(rank < k, other, clean)
         t = entering_time(k, L, V, schedule, process)

@@ -202,7 +202,7 @@ class Absorbing:
     def coefficients(self, alpha: Array, dalpha: ArrayLike) -> "Weight":
         """Return what the integrand needs of alphas (B,) in [0, 1) and their derivatives."""
         if (alpha == 1).any():
-            raise ValueError("the bound needs alpha in [0, 1)")
+            raise ValueError("the bound needs alpha in [0, 1), got 1")
         return Weight(-checks.slopes(dalpha, alpha) / (1 - alpha))
 
     def _over_v(self, p: ArrayLike) -> Floats:
