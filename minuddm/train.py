@@ -36,6 +36,8 @@ from minuddm.transformer import Transformer
 
 __all__ = ["TrainConfig", "Trained", "load_about", "load_model", "train"]
 
+_LARGEST_RATE = 1e6  # whatever is larger throws weights out of float32 in a few steps
+
 
 @dataclass(frozen=True)
 class TrainConfig:
@@ -73,6 +75,8 @@ class TrainConfig:
             object.__setattr__(self, name, checks.fraction(getattr(self, name), name))
             if np.float32(getattr(self, name)) == 1:
                 raise ValueError(f"{name} must be below 1 in float32, got {getattr(self, name)}")
+        if self.lr > _LARGEST_RATE:
+            raise ValueError(f"lr must be at most {_LARGEST_RATE:g}, got {self.lr}")
         if self.t_min == 0:
             raise ValueError("t_min must be positive: the NELBO integrand needs alpha < 1")
         decay = checks.not_negative(self.weight_decay, "weight_decay")
@@ -143,9 +147,6 @@ def train(
             shown.set_postfix(loss=f"{loss:.3f}", refresh=False)
             over = watch is not None and watch(state.step, loss) is True
             if probe is not None and state.step in probe_at:
-                if not np.isfinite(state.average.flat).all():
-                    what = f"the weights are not finite after step {state.step}"
-                    raise FloatingPointError(f"{what}; try a smaller lr")
                 over = probe(state.step, model.with_weights(state.average)) is True or over
             if path is not None and (over or state.step % every == 0 or state.step == config.steps):
                 write(path, state, header)

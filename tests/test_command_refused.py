@@ -3,7 +3,9 @@
 from pathlib import Path
 
 import pytest
+from safetensors.numpy import load, save
 
+from minuddm.checkpoint import checkpoint_metadata
 from minuddm.command import run
 from minuddm.command.program import main
 from tests.command import TEXT, TINY, enter, refused, state
@@ -78,7 +80,7 @@ def test_a_folder_with_other_things_is_left_alone(capsys):
     ("words", "message"),
     [
         (["--width", "9"], "width must be a multiple of 2 * heads"),
-        (["--steps", "0"], "argument --steps: must be at least 1, got 0"),
+        (["--steps", "0"], "argument --steps: must be in 1 … 1000000000, got 0"),
         (["--lr", "nan"], "argument --lr: must be positive and finite, got nan"),
         (["--dropout", "1"], "argument --dropout: must lie in [0, 1), got 1"),
         (["--words", "--tokenizer", "x"], "not allowed with argument"),
@@ -154,3 +156,76 @@ def test_two_runs_of_one_folder_do_not_mix():
     Path("two/checkpoint.safetensors").replace("one/checkpoint.safetensors")
     with pytest.raises(ValueError, match=r"is not of this run: sequences\.safetensors is another"):
         run.open_run(Path("one")).network()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--width", "100000000", "--heads", "4"], "weights would take"),
+        (["--batch", "1000000000000"], "a batch of 1,000,000,000,000 sequences would take"),
+        (["--steps", "1000000000000"], "must be in 1 … 1000000000, got 1000000000000"),
+        (["--lr", "1e300"], "lr must be at most 1e+06, got 1e+300"),
+    ],
+)
+def test_what_cannot_be_trained_does_not_stand_in_the_way(words, message, capsys):
+    assert message in refused(capsys, "train", "text.txt", *TINY, *words)
+    main(["train", "text.txt", *TINY])
+    assert run.open_run(Path("minuddm-run")).settings.width == 8
+
+
+@pytest.mark.parametrize("command", ["sample", "restore", "probe"])
+def test_no_chain_is_longer_than_a_million_steps(command, capsys):
+    main(["train", "text.txt", *TINY])
+    words = ["minuddm-run", *(["a text"] if command == "restore" else [])]
+    line = refused(capsys, command, *words, "--steps", "999999999999999")
+    assert "must be in 1 … 1000000, got 999999999999999" in line
+
+
+def test_a_probe_that_cannot_write_its_page_writes_no_numbers(capsys):
+    main(["train", "text.txt", *TINY])
+    Path("o/probe.html").mkdir(parents=True)
+    line = refused(capsys, "probe", "minuddm-run", "-n", "2", "--steps", "1", "--out", "o")
+    assert line == "o/probe.html is a folder, where a file would be written"
+    assert [path.name for path in Path("o").iterdir()] == ["probe.html"]
+
+
+@pytest.mark.parametrize(
+    ("header", "message"),
+    [
+        ({"training": "[1]"}, "odd.safetensors is damaged: its training cannot be read"),
+        ({"training": "nope"}, "odd.safetensors is damaged: its training cannot be read"),
+        ({"step": "zzz"}, "odd.safetensors is damaged: step 'zzz'"),
+    ],
+)
+def test_a_checkpoint_without_a_digest_is_not_believed(header, message, capsys):
+    """The oldest checkpoints had none: their headers may say anything."""
+    main(["train", "text.txt", *TINY])
+    of = Path("minuddm-run/checkpoint.safetensors")
+    tensors, said = load(of.read_bytes()), checkpoint_metadata(of)
+    old = (
+        {k: v for k, v in said.items() if k != "sha256"}
+        | {"format": "minuddm-checkpoint-1"}
+        | header
+    )
+    Path("odd.safetensors").write_bytes(save(tensors, metadata=old))
+    assert message in refused(capsys, "info", "odd.safetensors")
+
+
+def test_what_a_header_says_is_shown_on_one_line(capsys):
+    main(["train", "text.txt", *TINY])
+    of = Path("minuddm-run/checkpoint.safetensors")
+    tensors, said = load(of.read_bytes()), checkpoint_metadata(of)
+    old = {k: v for k, v in said.items() if k != "sha256"}
+    old |= {"format": "minuddm-checkpoint-1", "process": "Evil\nnetwork  another"}
+    Path("odd.safetensors").write_bytes(save(tensors, metadata=old))
+    capsys.readouterr()
+    main(["info", "odd.safetensors"])
+    shown = capsys.readouterr().out
+    assert "Evil↵network  another" in shown
+
+
+def test_a_log_that_nothing_can_read_is_passed_over(capsys):
+    main(["train", "text.txt", *TINY])
+    Path("minuddm-run/log.csv").write_text("a," + "b" * 200_000)
+    assert main(["info"]) == 0
+    assert "6 of 6 steps" in capsys.readouterr().out

@@ -192,7 +192,7 @@ def test_logits_are_no_conditionals():
 
 
 def test_no_information_is_negative():
-    """With α → 0 the capacity is (V - 1) α²/2, to order V α; α itself is known to 1e-16 beside 1."""
+    """With α → 0 the capacity is (V - 1) α²/2, to order V α; α is known to 1e-16 beside 1."""
     for V, alpha in ((100, 1e-10), (2, 1e-8), (5, 1e-5)):
         wanted = (V - 1) * alpha**2 / 2
         assert Uniform(V).prior(alpha) == pytest.approx(wanted, rel=V * alpha, abs=0)
