@@ -56,6 +56,7 @@ NEEDED = ("needed", "needed, 90th percentile", "needed, by paths")
 PROMISED, PAIRED = "promised by the bound", "paired, by paths"
 LITTLE = 0.05  # share of copies: where both processes have less, neither is judged
 DASHED = (0, (4, 2))
+MOST_SHOWN = 1e35  # samples: what takes more is above the panel
 
 
 def two_bits(process: str) -> Rows:
@@ -185,7 +186,7 @@ def draw_needed(axes: Any, table: Rows, process: str) -> None:
     axes.plot(P, np.log(2) * np.array(P), color="k", lw=0.8, ls=":",
               label="a perfect memory: P log 2" if first else None)  # fmt: skip
     axes.set(title="Samples that hold a sequence\nwith chance ½ (— uniform, - - masked)",
-             xscale="log", yscale="log", ylabel="samples",
+             xscale="log", yscale="log", ylabel="samples", ylim=(1, MOST_SHOWN),
              xlabel="training sequences P")  # fmt: skip
     axes.set_xticks(P, [str(n) for n in P])
     axes.tick_params(which="minor", bottom=False, labelbottom=False)

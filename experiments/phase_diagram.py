@@ -143,31 +143,35 @@ def draw(lines: dict[int, dict[str, NDArray[Any]]], found: dict[int, Readings]) 
     """Draw the four maps, with contours, the time to remember and the time of the best."""
     P = np.array(list(lines))
     steps = next(iter(lines.values()))["steps"]
-    figure, panels = subplots(1, 4, (15, 4.0), sharey=True)
+    figure, panels = subplots(2, 2, (8.5, 7.2), sharex=True, sharey=True)
+    panels = panels.ravel()
     for axes, (name, title) in zip(panels, MAPS.items(), strict=True):
         plane = np.array([seen[name] for seen in lines.values()]).T  # (steps, P)
         share = "recovery" in name
         shown = {"cmap": "cividis" if share else "cividis_r", "vmax": 1.0 if share else None}
-        image = axes.pcolormesh(
-            P, steps, plane, vmin=0, shading="nearest", rasterized=True, **shown
-        )
-        levels = [0.2, 0.4, 0.6, 0.8, 0.9, 0.95] if share else [0.05, 0.1, 0.2, 0.4, 0.8]
-        if min(plane.shape) > 1:
-            drawn = axes.contour(P, steps, plane, levels, colors="white", linewidths=0.9)
-            axes.clabel(drawn, fontsize=7.5, fmt="%g")
+        shown |= {"vmin": 0, "shading": "nearest", "rasterized": True}
+        image = axes.pcolormesh(P, steps, plane, **shown)
+        levels = [0.2, 0.5, 0.95] if share else [0.05, 0.2, 0.8]
+        for level, dash in zip(levels, (":", "--", "-"), strict=True):
+            axes.plot([], [], dash, color="black", lw=1.2, label=f"{level:g}")
+            if min(plane.shape) > 1:
+                at = (P, steps, plane, [level])
+                axes.contour(*at, colors="white", linewidths=2.6)
+                axes.contour(*at, colors="black", linewidths=1.2, linestyles=dash)
         figure.colorbar(image, ax=axes, shrink=0.9)
-        axes.set(xscale="log", yscale="log", xlabel="training sequences P", title=title)
+        axes.set(xscale="log", yscale="log", title=title)
         axes.set_xticks(P, [str(n) for n in P])
         axes.tick_params(which="minor", bottom=False, labelbottom=False)
         axes.grid(visible=False)
-    panels[0].set_ylabel("steps of training")
     reached = [(n, r.remembers) for n, r in found.items() if np.isfinite(r.remembers)]
     if reached:
         panels[0].plot(*zip(*reached, strict=True), "o-", color="#D55E00", ms=4, label="τ: .9")
-        panels[0].legend(fontsize=8, loc="lower right", labelcolor="white")
     best = [(n, r.best) for n, r in found.items()]
     panels[1].plot(*zip(*best, strict=True), "s", color="#D55E00", ms=4, label="largest")
-    panels[1].legend(fontsize=8, loc="lower right", labelcolor="white")
+    for k, axes in enumerate(panels):
+        axes.legend(fontsize=8, loc="lower right", facecolor="white", framealpha=0.85, frameon=True)
+        axes.set_xlabel("training sequences P" if k > 1 else "")
+        axes.set_ylabel("" if k % 2 else "steps of training")
     return figure
 
 
@@ -238,11 +242,8 @@ def _paragraph(found: dict[int, Readings], limit: float, one: Line) -> str:
     reached = [(P, r.remembers) for P, r in found.items() if np.isfinite(r.remembers)]
     listed = ", ".join(f"{steps:.0f} at P = {P}" for P, steps in reached)
     fallen = max(found, key=lambda P: found[P].lost)
-    ending = (
-        f"after {one.steps} steps training recovery falls through .95 at P = {limit:.0f}"
-        if np.isfinite(limit)
-        else f"after {one.steps} steps training recovery is above .95 at every P"
-    )
+    where = f"falls through .95 at P = {limit:.0f}" if limit > 0 else "is above .95 at every P"
+    ending = f"after {one.steps} steps training recovery {where}"
     return (
         f"A {one.size} network recovers {REMEMBERED} of the corrupted training tokens after "
         f"{listed or 'no'} steps; {ending}. Unseen recovery is largest early and falls as the "

@@ -67,7 +67,7 @@ def _section(row: Judged, record: Record, folder: Path) -> str:
     said = " ".join([record.headline["paragraph"], *map(str, row.verdicts)])
     return (
         f"<h2 id='{row.name}'>{html.escape(row.name)}</h2>"
-        f"<p><b>{html.escape(content['claim'])}</b></p>"
+        f"<p><b>Claim: {html.escape(content['claim'])}</b></p>"
         f"{_figure(row.name, folder)}<p>{html.escape(said)}</p>"
         f"<p class='how'>{how}. {html.escape(content.get('intervals', ''))}</p>{_table(record)}"
     )
