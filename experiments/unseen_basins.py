@@ -125,12 +125,16 @@ def meet(found: Grid, sizes: dict[str, Floats]) -> Interval:
     return curves_cross([found.subsets[j] for j in kept], one, other, rng)
 
 
-def draw(table: list[dict[str, Any]], who: str, crossing: Interval) -> Figure:
-    """Draw the radii against P, and recovery of unseen sequences against k."""
+def draw(table: list[dict[str, Any]], who: str, crossing: Interval, left_out: int | None) -> Figure:
+    """Draw the radii against P, and recovery of unseen sequences against k.
+
+    At the P left out the network is its own reference on unseen sequences.
+    """
     figure, (left, right) = subplots(1, 2, (10.5, 4.2))
     for split, colour, dash, name in (("train", "#0072B2", "-", "training"),
                                       ("test", "#D55E00", (0, (4, 2)), "unseen")):  # fmt: skip
         line = [row for row in table if row["split"] == split and "radius" in row]
+        line = [row for row in line if split == "train" or row["P"] != left_out]
         band(left, line, "P", "radius", color=colour, ls=dash, marker=".", label=name)
     if np.isfinite(crossing.value):
         left.axvline(crossing.value, color="0.4", ls=":", lw=1)
@@ -162,7 +166,8 @@ def measure(plan: grid.Plan, run: Run) -> Findings:
         f"{split} radius at P = {P}": float(sizes[split][:, j].mean())
         for split in SPLITS for j, P in enumerate(found.subsets)
     }  # fmt: skip
-    known = [P for P in found.subsets if found.data.ideal is not None or best(found) != P]
+    left_out = None if found.data.ideal is not None else best(found)
+    known = [P for P in found.subsets if left_out != P]
     first, last = known[0], known[-1]
     ends = [means[f"{split} radius at P = {P}"] for split in SPLITS for P in (first, last)]
     text = (
@@ -178,10 +183,10 @@ def measure(plan: grid.Plan, run: Run) -> Findings:
             "meet": crossing,
             "reference": who,
             "finished": found.over(),
-            "left_out": None if found.data.ideal is not None else best(found),
+            "left_out": left_out,
         },
         text + told(found.over()),
-        draw(table, who, crossing),
+        draw(table, who, crossing, left_out),
         found.describe() | {"sequences": n, "grid": GRID, "share": SHARE},
         found.more("95 %, Student's over seeds, each with sequences of its own"),
     )

@@ -203,6 +203,15 @@ def test_the_mean_logarithm_of_weights_is_the_discrete_bound_and_below_the_chanc
             np.testing.assert_allclose(log_w, np.log(p)[:, None] * np.ones(500), atol=1e-9)
 
 
+def test_with_few_steps_a_perfect_memory_is_above_its_chance():
+    """[T32] on D2, z = 201 at N = 4: bound 1.653, -log p 1.573; equal as N → ∞ alone."""
+    ideal, process = DatasetIdeal(D2, 3), Uniform(3)
+    log_w = log_weights(ideal, D2[:1], 3, Linear(), 4, np.random.default_rng(0), 20_000, process)
+    error = log_w.std(ddof=1) / math.sqrt(log_w.size)
+    assert abs(-log_w.mean() - 1.653) <= 4 * error + 5e-4
+    assert -math.log(exact(ideal, process, 3, 4)[tuple(D2[0])]) == pytest.approx(1.573, abs=5e-4)
+
+
 @pytest.mark.parametrize("process", PROCESSES)
 def test_many_steps_extract_with_no_less_than_the_bound_promises(process):
     """[T32]: exp(-L nelbo), 1/P for a perfect memory, of which the bound is tight."""
