@@ -15,7 +15,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from minuddm import checks
+import argument_checks as checks
 
 
 class Schedule(Protocol):

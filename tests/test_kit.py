@@ -16,7 +16,15 @@ from experiments.kit import cells
 from experiments.kit.commandline import InputError
 from experiments.kit.experiment import Experiment, Findings, Verdict
 from experiments.kit.figures import subplots
-from experiments.kit.intervals import crossed, overlap, recorded, show
+from experiments.kit.intervals import (
+    above,
+    crossed,
+    difference,
+    is_one,
+    recorded,
+    same_place,
+    show,
+)
 from experiments.kit.record import Record, records
 from experiments.kit.workers import Workers
 from minuddm.probes import Interval
@@ -170,8 +178,25 @@ def test_crossings_are_shown_with_their_intervals():
     assert show(Interval(4.0, 4.0, 5.0), least=4) == "4 or below"
     assert show(recorded({"value": None, "low": "inf", "high": "inf"})) == "none of those measured"
     assert [crossed(Interval(x, 0, 9), 4) for x in (float("nan"), 4, 5)] == [False, None, True]
-    assert overlap(Interval(1, 0, 2), Interval(3, 2, 4))
-    assert not overlap(Interval(1, 0, 2), Interval(3, 2.5, 4))
+
+
+def test_what_an_interval_cannot_decide_is_open():
+    one, near, apart = Interval(10, 8, 16), Interval(20, 15, 30), Interval(40, 20, 80)
+    unknown = Interval(*[float("nan")] * 3)
+    assert same_place(one, near) is True
+    assert same_place(one, apart) is False
+    assert same_place(Interval(20, 10, 50), near) is None  # spans more than a factor of four
+    assert same_place(one, unknown) is None
+    assert same_place(near, Interval(20, 10, float("inf"))) is None
+    assert is_one((1.05, 0.9, 1.2)) is True
+    assert is_one((0.8, 0.7, 0.9)) is False
+    assert is_one((1.5, 0.1, 2.9)) is None
+    assert is_one(unknown) is None
+    assert [above(x, 0.8) for x in ((0.9, 0.85, 1), (0.7, 0.6, 0.75), (0.9, 0.7, 1))] == [
+        True, False, None,
+    ]  # fmt: skip
+    assert difference((5, 4, 6), (2, 2, 2)) == Interval(3, 2, 4)
+    assert difference((5, 2, 8), (2, -2, 6)) == Interval(3, -2, 8)
 
 
 @pytest.mark.parametrize(
@@ -179,6 +204,7 @@ def test_crossings_are_shown_with_their_intervals():
     [
         ((True,), "holds"), ((True, True), "holds"), ((True, False), "holds in part"),
         ((False, False), "does not hold"), ((True, None), "open"), ((), "measured"),
+        ((False, None), "does not hold"), ((True, False, None), "holds in part"),
     ],
 )  # fmt: skip
 def test_a_verdict_has_a_word_and_the_number_that_says_so(conditions, word):
