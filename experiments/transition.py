@@ -42,7 +42,7 @@ from experiments.kit.table import COLUMNS, gaps, rows
 from minuddm import Corpus
 
 NEAR_BOUND, NEAR_RECOVERY = 0.02, 0.95  # of the ideal: nats per token, share of its recovery
-FINISHED = {"steps": 64_000, "width": 128}
+FINISHED = {"steps": 64_000, "width": 96}
 
 
 def paragraph(table: list[dict[str, Any]], t: float, subject: str) -> str:
