@@ -79,12 +79,13 @@ class DensityMemory(Frozen):
     def recall(self, x: ArrayLike, *, max_steps: int = 1000, tolerance: float = 1e-9) -> Recall:
         """Iterate ξ̄ from the states x (B, D) until no coordinate moves by more than `tolerance`.
 
-        The tolerance is relative to the largest coordinate of the patterns, counted from where
-        `_origin` is. Close to where two
+        The tolerance is relative to the largest coordinate of the patterns, or to that counted from
+        their mean, if it is smaller. Close to where two
         minima merge, steps become arbitrarily small; a recall cut short is not `converged`.
         """
         checks.count(max_steps, "max_steps")
-        far = checks.positive(tolerance, "tolerance") * max(1e-300, np.abs(self._xi).max())
+        size = min(np.abs(self._xi).max(), np.abs(self._patterns).max())
+        far = checks.positive(tolerance, "tolerance") * max(1e-300, size)
         state = self._states(x)
         active, steps = np.arange(len(state)), np.zeros(len(state), np.int64)
         trace = [self._energy(state)]

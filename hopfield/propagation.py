@@ -31,6 +31,7 @@ from hopfield.frozen import Frozen
 from hopfield.separation import Floats
 
 _NO_PULL = 1e-290  # less has lost its digits
+_SMALL = 1e-140  # of this and its inverse, squares and sums of squares are float64
 
 
 class Distance(NamedTuple):
@@ -158,17 +159,19 @@ def simple(q: ArrayLike, k: ArrayLike, v: ArrayLike) -> Floats:
     f is never written out. The more keys, the nearer it is to the mean of all values.
     """
     q, k, v = _attended(q, k, v)
-    q, k = (_of_norm_one(x) for x in (q, k))
-    out = q @ (k.T @ v)
+    norms = [_norm(x) for x in (q, k)]
+    out = q @ (k.T @ v / norms[1] / norms[0])
     out += v.sum(axis=0)
-    out /= (len(k) + q @ k.sum(axis=0))[:, None]
+    out /= (len(k) + q @ (k.sum(axis=0) / norms[1] / norms[0]))[:, None]
     return np.asarray(out)
 
 
-def _of_norm_one(x: Floats) -> Floats:
-    """Return x, not 0, divided by its norm; by its largest entry first, whose square may be ∞."""
-    small = x / (np.abs(x).max(initial=0.0) or 1.0)
-    return np.asarray(small / (np.linalg.norm(small) or 1.0))
+def _norm(x: Floats) -> float:
+    """Return the norm, 1 of zeros; where squares leave float64, by the largest entry first."""
+    largest = float(max(x.max(initial=0.0), -x.min(initial=0.0)))
+    if largest == 0 or _SMALL < largest < 1 / _SMALL:
+        return float(np.linalg.norm(x)) or 1.0
+    return largest * float(np.linalg.norm(x / largest))
 
 
 def advanced(q: ArrayLike, k: ArrayLike, v: ArrayLike) -> Floats:

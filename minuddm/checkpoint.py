@@ -130,7 +130,7 @@ def resume(path: Path | None, wanted: dict[str, str], model: Transformer) -> Sta
     steps, begun = (json.loads(h["training"])["steps"] for h in (wanted, header))
     step, losses = step_of(header, path), tensors.get("losses")
     if step > begun:
-        raise ValueError(f"{path} is damaged: step {step} of {begun}")
+        raise ValueError(f"{path} is damaged: step '{step}' of {begun}")
     if step > steps:
         raise ValueError(f"{path} has gone further: {step} steps there, {steps} asked for")
     if losses is None or losses.shape != (begun,) or losses.dtype != np.float64:

@@ -156,7 +156,7 @@ MEMORY = BinaryMemory([[1, -1, 1]])
         (lambda: BinaryMemory([[1, 0]]), "patterns must be -1 or 1, got 0"),
         (lambda: BinaryMemory([[1, 0.5]]), "patterns must be -1 or 1, got 0.5"),
         (lambda: BinaryMemory([[1, np.nan]]), "patterns must be -1 or 1, got nan"),
-        (lambda: BinaryMemory([["a"]]), "patterns must be numbers"),
+        (lambda: BinaryMemory([["a"]]), "patterns must be real numbers"),
         (lambda: BinaryMemory(np.zeros((0, 5))), r"patterns must not be empty, got shape \(0, 5\)"),
         (lambda: BinaryMemory([1, -1]), "2 axes"),
         (lambda: MEMORY.energy([[1, -1]]), "states must have length 3, got 2"),

@@ -271,8 +271,7 @@ def test_verdicts_follow_the_numbers():
     assert words(spurious, spurious_outnumber_stored_at=3)[0] == "does not hold"
     few = {"reach": 0.8, "stored": 50.0, "emergent": 9.0, "P": 60}
     assert words(spurious, epanechnikov=few)[1] == "holds in part"
-    assert words(spin_transition) == ["holds", "holds"]
-    assert words(spin_transition, largest_distance_to_T24=0.04)[0] == "holds in part"
+    assert words(spin_transition) == ["holds in part", "holds"]  # the root law fails at small loads
     unknown = {"value": None, "low": "inf", "high": "inf"}
     assert words(spin_transition, recoveries_meet=unknown)[1] == "open"
     assert words(spin_transition, entropies_cross=unknown)[1] == "holds in part"

@@ -110,8 +110,8 @@ def test_a_scalar_alpha_is_one_for_all_and_minus_infinity_is_welcome():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"alpha": 1.0}, r"alpha in \(0, 1\)"),
-        ({"alpha": 0.0}, r"alpha in \(0, 1\)"),
+        ({"alpha": 1.0}, r"alpha in \[1e-30, 1\)"),
+        ({"alpha": 0.0}, r"alpha in \[1e-30, 1\)"),
         ({"dalpha": 1.0}, "dalpha"),
         ({"dalpha": np.nan}, "dalpha"),
         ({"x0": [[3]]}, "x0 must lie in 0 … 2, got 3"),

@@ -135,6 +135,9 @@ def _make(folder: Path) -> None:
     """Make the folder before anything is computed for it."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(f"the folder {folder} cannot be made: {error.strerror}") from None
+    try:
         for name in (PAGE, NUMBERS):  # who cannot write should know before
             if (folder / name).is_dir():
                 raise ValueError(f"{folder / name} is a folder, where a file would be written")

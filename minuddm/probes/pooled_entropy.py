@@ -82,7 +82,7 @@ def _counts(counts: ArrayLike) -> tuple[Array, Array]:
     with np.errstate(over="ignore"):
         total = n.sum(axis=-1) if n.ndim else np.inf
     if not ((n >= 0).all() and np.isfinite(total).all()):
-        raise ValueError("counts must be at least 0, of finite sums over a last axis of values")
+        raise ValueError("counts must be finite and at least 0, as their sums over values")
     return n, np.maximum(total, 1)
 
 
