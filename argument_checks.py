@@ -163,8 +163,6 @@ class Sealed:
     """
 
     def __setattr__(self, name: str, value: object) -> None:
-        if name in vars(self) and vars(self)[name] is value:
-            return  # `weights.flat += 1` has changed the array in place
         if name in vars(self) or isinstance(getattr(type(self), name, None), property):
             raise AttributeError(f"{name} of a {type(self).__name__} cannot be replaced")
         super().__setattr__(name, value)

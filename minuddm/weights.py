@@ -141,6 +141,10 @@ class Weights(checks.Sealed, Mapping[str, Floats]):
             self._views[name] = self.flat[start:stop].reshape(shape)
             start = stop
 
+    def __setattr__(self, name: str, value: object) -> None:
+        if vars(self).get(name) is not value:  # it is for `weights.flat += 1`, done in place
+            super().__setattr__(name, value)
+
     def __getitem__(self, name: str) -> Floats:
         return self._views[name]
 
