@@ -16,6 +16,7 @@ from minuddm.machine.attention import attention_forward, padded, rotary_table
 from minuddm.machine.jit import COMPILES
 from minuddm.machine.linear import linear_forward
 from minuddm.machine.shards import long_shards, run_on
+from minuddm.machine.subnormals import flushed
 from minuddm.network import features
 from minuddm.weights import ModelConfig, Weights, aligned
 
@@ -71,7 +72,11 @@ class Compiled:
                 if (levels == levels[0]).all():
                     levels = levels[:1]
                 f = features(levels, dtype)
-                with self._conditioning(len(levels), False) as cond, self._tile(False) as tile:
+                with (
+                    self._conditioning(len(levels), False) as cond,
+                    self._tile(False) as tile,
+                    flushed(),
+                ):
                     passes.log_probs(log_p[part], tokens[part], f, self._tensors, wT, cond, tile)
         return log_p
 
@@ -101,9 +106,10 @@ class Compiled:
         x0, xt, alpha, coefficients, uniforms = shard
         loss = np.empty(xt.size, gradient.flat.dtype)
         gradient.flat[:] = 0
-        with self._conditioning(len(xt), True) as cond, self._tile(True) as tile:
+        f = features(alpha, loss.dtype)
+        with self._conditioning(len(xt), True) as cond, self._tile(True) as tile, flushed():
             passes.loss_and_grad(
-                g, loss, x0, xt, coefficients, features(alpha, loss.dtype), self._tensors, wT,
+                g, loss, x0, xt, coefficients, f, self._tensors, wT,
                 cond, tile, uniforms, self._config.dropout,
             )  # fmt: skip
         return float(loss.sum(dtype=np.float64))
