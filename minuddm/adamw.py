@@ -13,6 +13,7 @@ import math
 
 from minuddm.checks import Floats
 from minuddm.machine.jit import jit_reassoc
+from minuddm.machine.subnormals import flushed
 
 _EPS = 1e-8
 
@@ -64,21 +65,12 @@ def adamw_step(
     """Update weights, average and moments in place at step 0, 1, …, given `norm` = ‖g‖."""
     factor = min(1.0, clip / norm) if norm > 0 else 1.0
     real = w.dtype.type
-    _update(
-        w,
-        average,
-        m,
-        v,
-        g,
-        real(factor),
-        real(beta1),
-        real(beta2),
-        real(lr / (1 - beta1 ** (step + 1))),
-        real(1 / math.sqrt(1 - beta2 ** (step + 1))),
-        real(lr * weight_decay),
-        real(decay),
-        real(_EPS),
-    )
+    with flushed():  # moments without a gradient fade away, and each would be slow for ever
+        _update(
+            w, average, m, v, g, real(factor), real(beta1), real(beta2),
+            real(lr / (1 - beta1 ** (step + 1))), real(1 / math.sqrt(1 - beta2 ** (step + 1))),
+            real(lr * weight_decay), real(decay), real(_EPS),
+        )  # fmt: skip
 
 
 @jit_reassoc

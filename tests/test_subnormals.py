@@ -1,4 +1,4 @@
-"""Inside a pass subnormal numbers are zero; around it, and in other threads, they are not."""
+"""Inside passes and updates subnormal numbers are zero; outside, and in other threads, not."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 from minuddm import Transformer
-from minuddm.machine.jit import COMPILES, jit_strict
-from minuddm.machine.subnormals import X86, flushed
+from minuddm.adamw import adamw_step
+from minuddm.machine.jit import jit_strict
+from minuddm.machine.subnormals import FLUSHES, flushed
 from minuddm.weights import ModelConfig
 
-pytestmark = pytest.mark.skipif(not (COMPILES and X86), reason="subnormal numbers stay here")
+pytestmark = pytest.mark.skipif(not FLUSHES, reason="subnormal numbers stay here")
 LEAST = float(np.finfo(np.float32).smallest_normal)
 
 
@@ -61,3 +62,18 @@ def test_a_pass_reads_them_as_zero_and_leaves_the_thread_as_it_was(dtype):
     assert np.ptp(here) == 0
     assert np.ptp(defined) > 1e-3
     assert results() == (LEAST / 2, 1.0)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_moments_without_a_gradient_fade_to_zero(dtype):
+    """Rounded to the nearest, 0.9 times the smallest number is the smallest number again."""
+    w, average, m, v, g = np.zeros((5, 3), dtype)
+    least = np.finfo(dtype).smallest_subnormal
+    assert np.multiply(least, 0.9, dtype=dtype) == least
+    m[:], v[:] = least * np.array([1, 1000, -1]), least
+    adamw_step(
+        w, average, m, v, g, 0.0, step=0, lr=1e-3, clip=1.0, beta1=0.9, beta2=0.95,
+        weight_decay=0.0, decay=0.5,
+    )  # fmt: skip
+    for array in (w, average, m, v):
+        np.testing.assert_array_equal(array, 0)

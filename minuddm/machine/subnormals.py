@@ -1,13 +1,13 @@
-"""Inside a pass, a subnormal number is zero.
+"""Inside a pass and an update, a subnormal number is zero.
 
     0 < |x| < 2⁻¹²⁶ ≈ 1e-38 (float32)  →  0
 
 A network that is sure makes many of them: attention that looks away, GELU far to the left, products
-of small gradients. To a sum they are nothing, but some processors compute with each in microcode,
-a hundred times slower: a step of a trained network then takes several times that of a new one.
-On x86-64 two bits of each thread's control register, MXCSR, decide: DAZ reads subnormal operands
-as zero, FTZ writes subnormal results as zero. `flushed` sets both and puts back what was there.
-Other processors keep their subnormals.
+of small gradients; and moments of a weight that has no gradient fade until they are. To a sum they
+are nothing, but some processors compute with each in microcode, a hundred times slower. On x86-64
+two bits of each thread's control register, MXCSR, decide: DAZ reads subnormal operands as zero, FTZ
+writes subnormal results as zero. `flushed` sets both and puts back what was there. Other processors
+keep their subnormals, as does plain Python.
 """
 
 import platform
@@ -20,9 +20,9 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from minuddm.machine.jit import jit_strict
+from minuddm.machine.jit import COMPILES, jit_strict
 
-X86 = platform.machine() in ("x86_64", "AMD64")
+FLUSHES = COMPILES and platform.machine() in ("x86_64", "AMD64")
 _DAZ, _FTZ = 1 << 6, 1 << 15
 _WORD = ir.IntType(32)
 
@@ -30,6 +30,9 @@ _WORD = ir.IntType(32)
 @contextmanager
 def flushed() -> Iterator[None]:
     """Count subnormal numbers as zero in this thread, until the block ends or raises."""
+    if not FLUSHES:
+        yield
+        return
     before = _control()
     _set_control(before | _DAZ | _FTZ)
     try:
@@ -53,8 +56,6 @@ def _set_control(value: int) -> None:
 @intrinsic
 def _store_control(context: Any) -> Any:
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        if not X86:
-            return context.get_constant(types.int64, 0)
         place = cgutils.alloca_once(builder, _WORD)
         _call(builder, "stmxcsr", place)
         return builder.zext(builder.load(place), ir.IntType(64))
@@ -65,9 +66,8 @@ def _store_control(context: Any) -> Any:
 @intrinsic
 def _load_control(context: Any, value: Any) -> Any:
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        if X86:
-            place = cgutils.alloca_once_value(builder, builder.trunc(values[0], _WORD))
-            _call(builder, "ldmxcsr", place)
+        place = cgutils.alloca_once_value(builder, builder.trunc(values[0], _WORD))
+        _call(builder, "ldmxcsr", place)
         return context.get_dummy_value()
 
     return types.void(types.int64), generate
