@@ -89,10 +89,10 @@ def verdicts(record: Record) -> list[Verdict]:
     data, t = record.content["data"]["name"], record.headline["t"]
     subject = next(row["model"] for row in record.table if row["model"] in TRAINED)
     sizes = sorted({int(row["P"]) for row in record.table})
-    about = "" if data == "pydoc" else f"{data}: "
-    about += "linear network: " if subject == "pseudolikelihood" else ""
-    if record.content["settings"].get("measured", {}).get("process") == "masked":
-        about += "masked: "
+    masked = record.content["settings"].get("measured", {}).get("process") == "masked"
+    kinds = {data: data != "pydoc", f"{FINISHED['steps']:,} steps": "--finished" in record.command,
+             "linear network": subject == "pseudolikelihood", "masked": masked}  # fmt: skip
+    about = "".join(f"{kind}: " for kind, so in kinds.items() if so)
     if len(sizes) == 1:
         return _near(record, about, subject, sizes[0])
     leaves, meet, entropies, cross = (record.interval(name) for name in Estimates._fields)
@@ -287,11 +287,11 @@ def measure(plan: Plan, run: Run) -> Findings:
 def variant(args: Namespace) -> str:
     """Name the output folder after data and trained models that are not the default."""
     rules = f"{args.rules}-rules" if args.data == "hierarchy" and args.rules != 2 else ""
-    finished = "finished" if args.finished else ""
     process = "" if args.process == "uniform" else args.process
     trained = [model for model in _models(args) if model in TRAINED]
     others = trained if trained != ["network"] else []
-    return "-".join(filter(None, [label(args.data), finished, rules, process, *others]))
+    words = [label(args.data), "finished" * args.finished, rules, process, *others]
+    return "-".join(filter(None, words))
 
 
 EXPERIMENT = Experiment("transition", __doc__, COLUMNS, measure, verdicts, plan, options, variant)
