@@ -32,11 +32,10 @@ from experiments.kit.experiment import Experiment, Findings, Run, Verdict
 from experiments.kit.figures import COLOURS, both, subplots
 from experiments.kit.intervals import columns, headers, show
 from experiments.kit.patterns import repaired, source
-from experiments.kit.readings import means_cross
 from experiments.kit.record import Record
 from hopfield import PseudoLikelihood
 from hopfield.pseudolikelihood import gardner_load, gardner_margin, repaired_share
-from minuddm.probes import Curve, Interval, bootstrap_mean, curves_meet, plateau_left
+from minuddm.probes import Curve, Interval, curves_cross, curves_meet, mean_interval, plateau_left
 
 L, HIDDEN = 300, 30
 FEWEST = 0.1  # load from which the smallest margin speaks for the others
@@ -148,10 +147,10 @@ def margin_rows(tasks: Sequence[Margin], found: Sequence[Found]) -> Rows:
     return rows
 
 
-def pooled(tasks: Sequence[Meeting], found: Sequence[Found]) -> Splits:
-    """Return the values of all patterns of all seeds, by patterns, P and split + quantity."""
+def by_seeds(tasks: Sequence[Meeting], found: Sequence[Found]) -> Splits:
+    """Return the values of all patterns (S, n), a row a seed, by patterns, P, split + quantity."""
     return {
-        (*key, name): np.concatenate([np.atleast_1d(f[name]) for f in pieces])
+        (*key, name): np.stack([f[name] for f in pieces])
         for key, pieces in grouped(tasks, found, "patterns", "P").items()
         for name in pieces[0]
     }
@@ -166,7 +165,7 @@ def meeting_rows(splits: Splits, seeds: int, seed: int) -> Rows:
             row |= {"split": split, "asymmetry": float(splits[patterns, P, "asymmetry"].mean())}
             for name in ("recovery", "entropy"):
                 rng = generator(seed, f"bootstrap {patterns} {P} {split} {name}")
-                row |= columns(name, bootstrap_mean(splits[patterns, P, f"{split} {name}"], rng))
+                row |= columns(name, mean_interval(splits[patterns, P, f"{split} {name}"], rng))
             rows.append(row)
     return rows
 
@@ -174,14 +173,15 @@ def meeting_rows(splits: Splits, seeds: int, seed: int) -> Rows:
 def estimates(splits: Splits, seed: int) -> dict[str, Interval]:
     """Return where recovery leaves .95, recoveries meet and entropies cross, structured."""
     sizes = sorted({P for patterns, P, _ in splits if patterns == "structured"})
-    recovered, entropy = (
-        Curve(sizes, *([splits["structured", P, f"{split} {name}"] for P in sizes]
-                       for split in ("train", "test")))
-        for name in ("recovery", "entropy")
-    )  # fmt: skip
+    training, unseen, *entropies = (
+        [splits["structured", P, name] for P in sizes]
+        for name in ("train recovery", "test recovery", "test entropy", "train entropy")
+    )
+    recovered = Curve(sizes, training, unseen)
+    means = ([x.mean(axis=1, keepdims=True) for x in values] for values in entropies)
     rng = generator(seed, "estimates")
     return {"leaves": plateau_left(recovered, rng), "recoveries_meet": curves_meet(recovered, rng),
-            "entropies_cross": means_cross(entropy, rng)}  # fmt: skip
+            "entropies_cross": curves_cross(sizes, *means, rng)}  # fmt: skip
 
 
 def distances(loads: Rows, table: Rows) -> dict[str, float]:
@@ -238,7 +238,7 @@ def draw(margins: Rows, meetings: Rows) -> Figure:
 def measure(plan: tuple[list[Margin], list[Meeting]], run: Run) -> Findings:
     """Train all couplings; measure margins and basins beside theory, and where curves meet."""
     (margins, meetings), seed = plan, run.args.seed
-    splits = pooled(meetings, run.each(meeting, meetings))
+    splits = by_seeds(meetings, run.each(meeting, meetings))
     loads = margin_rows(margins, run.each(margin, margins))
     seeds = len({task.seed for task in meetings})
     table = meeting_rows(splits, seeds, seed)
@@ -266,8 +266,7 @@ def measure(plan: tuple[list[Margin], list[Meeting]], run: Run) -> Findings:
         draw(loads, table),
         {"L": L, "hidden": HIDDEN, "rho": RHO, "seeds": seeds, "seed": seed,
          "margin_steps": margins[0].steps, "margin_lr": 1.0, "steps": meetings[0].steps, "lr": 0.3},
-        {"intervals": "95 %, percentile bootstrap over patterns of all seeds, 1000 draws; margins: "
-         "standard deviations over seeds"},
+        {"intervals": "95 %, Student's over seeds; margins: standard deviations over seeds"},
     )  # fmt: skip
 
 

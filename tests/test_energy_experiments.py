@@ -11,15 +11,14 @@ from experiments import basins, capacity, gallery, propagation, spin_transition,
 from experiments.basins import Stored
 from experiments.capacity import Growth, Load
 from experiments.kit import cells, circle
+from experiments.kit.intervals import headers
 from experiments.kit.patterns import SPINS, plane, repaired, source
-from experiments.kit.readings import means_cross
 from experiments.kit.record import RESULTS, Record
 from experiments.kit.workers import Workers
 from experiments.spin_transition import Margin, Meeting
 from experiments.spurious import Overload, Reach
 from hopfield import hebbian
 from hopfield.landscape import CapacityCurve
-from minuddm.probes import Curve
 
 PLANS = {
     capacity: (
@@ -245,15 +244,20 @@ def test_a_plane_is_a_square_of_points():
     np.testing.assert_array_equal(plane(1.0, 2), [[-1, -1], [1, -1], [-1, 1], [1, 1]])
 
 
-def test_means_cross_where_lines_in_log_p_do():
-    """Training falls from 1 to 0 and test rises from 0 to 1 over two decades: in the middle."""
-    P = [1, 10, 100]
-    down, up = ([np.full(5, value) for value in line] for line in ((1, 0.5, 0.0), (0, 0.4, 1.0)))
-    found = means_cross(Curve(P, up, down), np.random.default_rng(0))
-    assert found.value == found.low == found.high == pytest.approx(10 ** (1 + 0.1 / 1.1))
-    never = means_cross(Curve(P, down, [x + 2 for x in down]), np.random.default_rng(0))
+def test_entropies_cross_where_lines_in_log_p_do():
+    """Training rises from 0 to 1 and unseen falls from 1 to 0 over two decades: in the middle."""
+    P, splits = (1, 10, 100), {}
+    for split, line, n in (("train", (0, 0.4, 1.0), 3), ("test", (1, 0.5, 0.0), 5)):
+        for p, value in zip(P, line, strict=True):
+            splits["structured", p, f"{split} recovery"] = np.zeros((2, n))
+            splits["structured", p, f"{split} entropy"] = np.full((2, n), value)
+    found = spin_transition.estimates(splits, 0)["entropies_cross"]
+    assert found == pytest.approx([10 ** (1 + 0.1 / 1.1)] * 3)
+    for p in P:
+        splits["structured", p, "test entropy"] += 2
+    never = spin_transition.estimates(splits, 0)["entropies_cross"]
     assert np.isnan(never.value)
-    assert never.low == np.inf
+    assert never.high == np.inf
 
 
 # ---- verdicts -----------------------------------------------------------------------------------
@@ -275,9 +279,15 @@ def test_verdicts_follow_the_numbers():
     unknown = {"value": None, "low": "inf", "high": "inf"}
     assert words(spin_transition, recoveries_meet=unknown)[1] == "open"
     assert words(spin_transition, entropies_cross=unknown)[1] == "holds in part"
-    learned = {"pseudo-likelihood": {"test_recovery": 0.6}, "Hopfield": {"test_recovery": 0.7}}
-    assert words(basins) == ["holds"]
-    assert words(basins, structured=learned) == ["does not hold"]
+
+
+@pytest.mark.parametrize(("own", "word"), [((0.9, 0.89, 0.91), "holds"), ((0.7, 0.5, 0.9), "open"),
+                                           ((0.5, 0.4, 0.6), "does not hold")])  # fmt: skip
+def test_the_verdict_on_basins_waits_for_intervals_that_are_apart(own, word):
+    record = Record.read(RESULTS / "basins")
+    for row in record.rows(memory="pseudo-likelihood", patterns="structured"):
+        row |= zip(headers(["test_recovery"]), map(str, own), strict=True)
+    assert [verdict.word for verdict in basins.EXPERIMENT.verdicts(record)] == [word]
 
 
 def test_the_verdict_on_letters_names_every_memory():
