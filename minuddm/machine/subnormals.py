@@ -44,13 +44,13 @@ def flushed() -> Iterator[None]:
 @jit_strict
 def _control() -> int:
     """Return this thread's MXCSR."""
-    return _store_control()
+    return _store_control()  # type: ignore[call-arg]
 
 
 @jit_strict
 def _set_control(value: int) -> None:
     """Set this thread's MXCSR."""
-    _load_control(value)
+    _load_control(value)  # type: ignore[call-arg]
 
 
 @intrinsic
