@@ -25,7 +25,7 @@ CURVES = (
 def results(found: dict[str, Record]) -> str:
     """Return RESULTS.md. Raises `ValueError` if a record that the template names is missing."""
     template = TEMPLATE.read_text("utf-8")
-    named = {"transition", "transition-finished", "speed", *re.findall(r"\{r\[(.*?)\]", template)}
+    named = {"transition", "speed", *re.findall(r"\{r\[(.*?)\]", template)}
     if missing := sorted(named - found.keys()):
         raise ValueError(f"RESULTS.md needs the records of {', '.join(missing)}")
     rows = judged(found)

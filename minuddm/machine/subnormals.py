@@ -55,6 +55,8 @@ def _set_control(value: int) -> None:
 
 @intrinsic
 def _store_control(context: Any) -> Any:
+    """Return MXCSR, which one instruction stores to a word of memory."""
+
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         place = cgutils.alloca_once(builder, _WORD)
         _call(builder, "stmxcsr", place)
@@ -65,6 +67,8 @@ def _store_control(context: Any) -> Any:
 
 @intrinsic
 def _load_control(context: Any, value: Any) -> Any:
+    """Load MXCSR from a word of memory that holds the value."""
+
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         place = cgutils.alloca_once_value(builder, builder.trunc(values[0], _WORD))
         _call(builder, "ldmxcsr", place)
