@@ -86,12 +86,14 @@ def paragraph(table: list[dict[str, Any]], t: float, subject: str) -> str:
 
 def verdicts(record: Record) -> list[Verdict]:
     """Judge the transition where there are several P; at one P, how near the ideal it comes."""
-    data, t = record.content["data"]["name"], record.headline["t"]
+    content, t = record.content, record.headline["t"]
+    settings, data = content["settings"], content["data"]["name"]
     subject = next(row["model"] for row in record.table if row["model"] in TRAINED)
     sizes = sorted({int(row["P"]) for row in record.table})
-    masked = record.content["settings"].get("measured", {}).get("process") == "masked"
-    kinds = {data: data != "pydoc", f"{FINISHED['steps']:,} steps": "--finished" in record.command,
-             "linear network": subject == "pseudolikelihood", "masked": masked}  # fmt: skip
+    steps = f"{settings.get('training', {}).get('steps', 0):,} steps"
+    kinds = {data: data != "pydoc", steps: "--finished" in record.command,
+             "linear network": subject == "pseudolikelihood",
+             "masked": settings.get("measured", {}).get("process") == "masked"}  # fmt: skip
     about = "".join(f"{kind}: " for kind, so in kinds.items() if so)
     if len(sizes) == 1:
         return _near(record, about, subject, sizes[0])
@@ -177,14 +179,12 @@ def options(p: commandline.CommandLine) -> None:
     p.add_argument("--times", type=commandline.time, nargs="+", metavar="t",
                    default=[0.1, 0.25, 0.5],
                    help="corruption times; the first is the one drawn")  # fmt: skip
-    p.add_argument("--sequences", type=whole(2),
-                   help="restored per split and time (default: 200)")  # fmt: skip
+    p.add_argument("--sequences", type=whole(2), help="restored per split and time (default: 200)")
     p.add_argument("--grid", type=whole(1), default=64, help="steps of the reverse chain")
     p.add_argument("--seeds", type=whole(1), help="networks for each P (default: 3; --quick: 1)")
     p.add_argument("--finished", action="store_true", help="train until learning is over: a cap "
                    f"of {FINISHED['steps']} steps, width {FINISHED['width']} (hours)")  # fmt: skip
-    p.add_argument("--steps", type=whole(1),
-                   help="of training, at most (default: 8000; --quick: 1800)")  # fmt: skip
+    p.add_argument("--steps", type=whole(1), help="of training (default: 8000; --quick: 1800)")
     p.add_argument("--slack", type=some, default=SLACK, help="change below which learning is over")
     p.add_argument("--batch", type=whole(1), default=RECIPE["batch"], help="sequences a step")
     p.add_argument("--lr", type=some, default=RECIPE["lr"], help="learning rate")
@@ -290,8 +290,8 @@ def variant(args: Namespace) -> str:
     process = "" if args.process == "uniform" else args.process
     trained = [model for model in _models(args) if model in TRAINED]
     others = trained if trained != ["network"] else []
-    words = [label(args.data), "finished" * args.finished, rules, process, *others]
-    return "-".join(filter(None, words))
+    finished = "finished" * args.finished
+    return "-".join(filter(None, [label(args.data), finished, rules, process, *others]))
 
 
 EXPERIMENT = Experiment("transition", __doc__, COLUMNS, measure, verdicts, plan, options, variant)
