@@ -39,7 +39,7 @@ from experiments.kit.settings import (
     chosen,
 )
 from experiments.kit.table import COLUMNS, gaps, rows
-from minuddm import Corpus
+from minuddm import Corpus, TrainConfig
 
 NEAR_BOUND, NEAR_RECOVERY = 0.02, 0.95  # of the ideal: nats per token, share of its recovery
 FINISHED = {"steps": 64_000, "width": 96}
@@ -188,6 +188,8 @@ def options(p: commandline.CommandLine) -> None:
     p.add_argument("--slack", type=some, default=SLACK, help="change below which learning is over")
     p.add_argument("--batch", type=whole(1), default=RECIPE["batch"], help="sequences a step")
     p.add_argument("--lr", type=some, default=RECIPE["lr"], help="learning rate")
+    p.add_argument("--average", type=float, default=TrainConfig.average, help="limit of the decay "
+                   "of the average of the weights, in [0, 1): what is evaluated")  # fmt: skip
     p.add_argument("--width", type=whole(2), help="of the network, D (default: 64)")
     p.add_argument("--blocks", type=whole(1), default=2, help="of the network")
     p.add_argument("--heads", type=whole(1), default=4, help="of attention, H")
@@ -202,21 +204,12 @@ def plan(args: Namespace) -> Plan:
     )  # fmt: skip
     long = FINISHED if args.finished else {"steps": 1800 if args.quick else 8000, "width": 64}
     settings = Settings(
-        times=tuple(dict.fromkeys(args.times)),
-        sequences=args.sequences or 200,
-        grid=args.grid,
-        steps=args.steps or long["steps"],
-        batch=args.batch,
-        lr=args.lr,
-        width=args.width or long["width"],
-        blocks=args.blocks,
-        heads=args.heads,
-        dropout=args.dropout,
-        seed=args.seed,
-        models=_models(args),
-        process=args.process,
+        times=tuple(dict.fromkeys(args.times)), sequences=args.sequences or 200, grid=args.grid,
+        steps=args.steps or long["steps"], batch=args.batch, lr=args.lr, average=args.average,
+        width=args.width or long["width"], blocks=args.blocks, heads=args.heads,
+        dropout=args.dropout, seed=args.seed, models=_models(args), process=args.process,
         slack=args.slack,
-    )
+    )  # fmt: skip
     corpus = data.corpus
     described = settings.describe(corpus.V, corpus.tokens.shape[1])  # refuses what cannot be built
     held_out = max(1, min(settings.sequences, len(corpus) // 5))  # a fifth of a small corpus

@@ -7,7 +7,7 @@ integral; the corruption; and dropout's masks. Nothing else is random. So a chec
 state of a generator: weights, average, two moments, the losses so far and the step are all, and a
 resumed run is bit for bit the run that was never interrupted. Unless `anneal`, the learning rate
 stays after its warm-up: a run does not know its end, and goes on when more steps are asked for.
-What is evaluated is the moving average of the weights; it does what a falling rate would.
+What is evaluated is the moving average of the weights; it does much of what a falling rate would.
 """
 
 import contextlib

@@ -241,6 +241,7 @@ def test_an_interrupt_leaves_what_a_second_call_goes_on_from(text, tmp_path):
         (["--times", "soon"], "'soon' is not a number"),
         (["--width", "30"], "width must be a multiple of 2 * heads = 8, got 30"),
         (["--dropout", "1"], "dropout must lie in [0, 1), got 1.0"),
+        (["--average", "1"], "average must lie in [0, 1), got 1.0"),
         (["--lr", "-1"], "must be positive and finite"),
         (["--steps", "many"], "'many' is not a whole number"),
         (["--seed", "-1"], "must be in 0 … 9223372036854775807, got -1"),
