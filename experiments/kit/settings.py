@@ -16,7 +16,7 @@ from minuddm import Absorbing, Denoiser, LogLinear, ModelConfig, Process, TrainC
 from minuddm.weights import described
 
 SCHEDULE = LogLinear()
-RECIPE: dict[str, Any] = {"batch": 16, "lr": 2e-3, "beta2": 0.95}
+RECIPE: dict[str, Any] = {"batch": 16, "lr": 2e-3, "beta2": 0.95, "shards": 1}  # a thread a cell
 COND = 32  # width of the conditioning; the paper's layout has 128
 SPLITS = ("train", "test")
 TRAINED = ("network", "pseudolikelihood")
