@@ -68,7 +68,7 @@ def time(record: Record) -> str:
     """Say how long a run took; of a grid also what its cells take, in minutes of one thread."""
     seconds, cells = record.content["wall_seconds"], record.content["settings"].get("cell_seconds")
     took = f"{seconds / 60:.1f} min" if seconds >= 60 else f"{seconds:.0f} s"
-    took += ", 1 job" if record.command.endswith("--jobs 1") else ""
+    took += ", 1 job" if "--jobs 1" in record.command else ""
     return took if cells is None else f"{took} + {cells / 60:.0f} min of cells"
 
 
