@@ -286,8 +286,9 @@ def _orders(
 
 
 EXPERIMENT = Experiment(
-    "estimators", __doc__, COLUMNS, measure, verdicts, grid.plan, grid.options(), grid.variant
-)
+    "estimators", __doc__, COLUMNS, measure, verdicts, grid.plan,
+    grid.options(subsets=(2, *grid.SUBSETS)), grid.variant,  # 8x2 loses four sequences
+)  # fmt: skip
 
 if __name__ == "__main__":
     EXPERIMENT.main()

@@ -137,8 +137,7 @@ def growth(found: Grid, curves: dict[str, Curve]) -> Interval:
             own.append(plateau_left(alone, generator(s, "growth"), draws=1))
         known = len(W) > 1 and all(crossed(x, found.subsets[0]) for x in own)
         slopes.append(np.polyfit(W, np.log([x.value for x in own]), 1)[0] if known else np.nan)
-    nan = Interval(np.nan, np.nan, np.nan)
-    return nan if np.isnan(slopes).any() else student_interval(slopes)
+    return student_interval(slopes) if np.isfinite(slopes).all() else Interval(*[np.nan] * 3)
 
 
 def power(a: Interval) -> str:
@@ -293,8 +292,9 @@ def verdicts(record: Record) -> list[Verdict]:
 
 
 EXPERIMENT = Experiment(
-    "size_sweep", __doc__, COLUMNS, measure, verdicts, grid.plan, grid.options(), grid.variant
-)
+    "size_sweep", __doc__, COLUMNS, measure, verdicts, grid.plan,
+    grid.options(subsets=(2, *grid.SUBSETS)), grid.variant,  # 8x2 loses four sequences
+)  # fmt: skip
 
 if __name__ == "__main__":
     EXPERIMENT.main()
