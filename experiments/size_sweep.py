@@ -125,10 +125,7 @@ def by_steps(found: Grid) -> dict[str, dict[str, Interval]]:
 
 
 def growth(found: Grid, curves: dict[str, Curve]) -> Interval:
-    """Return a of P* ∝ W^a: a line through the sizes for each seed, with Student's interval.
-
-    NaN where a seed's recovery does not leave the plateau between two P of every size.
-    """
+    """Return a of P* ∝ W^a: a line for each seed, Student's interval; NaN if a P* is not known."""
     W, slopes = np.log([weights(found, size) for size in curves]), []
     for s in range(len(found.seeds)):
         own = []
@@ -182,21 +179,24 @@ def draw(
     left.axhline(0.95, color="0.4", ls=":", lw=1)
     left.set(title="Recovery", ylabel=f"corrupted tokens recovered from t = {T:g} (share)")
     middle.set(title="Conditional entropy", ylabel="leave-one-out entropy (nats per token)")
-    left.legend(fontsize=8, handlelength=3.2)
+    middle.legend(fontsize=8, handlelength=3.2, ncols=2, loc="upper left")
+    middle.set_ylim(top=1.5 * middle.get_ylim()[1])  # room for the legend, as on the right
     number = [next(row["weights"] for row in table if row["size"] == size) for size in found]
-    names = ("leaves", "recoveries_meet", "entropies_meet")
-    labels = ("training recovery leaves .95", "recoveries meet", "entropies meet")
-    for name, label, colour in zip(names, labels, COLOURS, strict=False):
+    for name, colour in zip(("leaves", "recoveries_meet", "entropies_meet"), COLOURS, strict=False):
+        label = name.replace("_", " ").replace("leaves", "training recovery leaves .95")
         P = np.array([reading[name] for reading in found.values()])
         bars = np.nan_to_num(np.abs(P[:, 1:] - P[:, :1]).T, posinf=0.0)
         right.errorbar(number, P[:, 0], bars, fmt="o-", ms=5, color=colour, label=label)
-    before = dict(list(earlier.items())[:-1])
-    for of in before.values():
-        right.plot(number, [of[size].value for size in found], ":", lw=1.2, color=COLOURS[0])
-    if before:
-        right.plot([], [], ":", lw=1.2, color=COLOURS[0], label=f"after {', '.join(before)} steps")
+    before = list(earlier)[:-1]
+    for steps in before:
+        label = "" if steps != before[0] else f"after {', '.join(before)} steps"
+        P = [earlier[steps][size].value for size in found]
+        right.plot(number, P, ":", lw=1.2, color=COLOURS[0], label=label)
     right.set(title="Where memory ends, by size", xscale="log", yscale="log")
-    right.set(xlabel="weights of the network", ylabel="training sequences P")
+    right.set(xlabel="weights of the network (thousands)", ylabel="training sequences P")
+    right.set_xticks(number, [f"{W / 1000:.0f}" for W in number])
+    right.minorticks_off()
+    right.set_ylim(top=20 * right.get_ylim()[1])
     right.legend(fontsize=8.5)
     return figure
 
