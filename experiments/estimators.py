@@ -38,7 +38,7 @@ from experiments.kit.draws import generator
 from experiments.kit.experiment import Experiment, Findings, Run, Verdict
 from experiments.kit.figures import subplots
 from experiments.kit.grid import TIMES, Grid, T
-from experiments.kit.intervals import columns, headers, recorded, show
+from experiments.kit.intervals import columns, crossed, headers, recorded, show
 from experiments.kit.record import Record
 from experiments.kit.settings import STARTS, SURE
 from minuddm.probes import (
@@ -120,18 +120,24 @@ def readings(found: Grid, size: str, seeds: Sequence[int], rng: Generator) -> Re
     return {name: result[name] for name in NEEDS if name in result}
 
 
-def agreement(single: dict[tuple[str, int], Readings]) -> Agreement:
-    """Return for every reading and shell how their P agree: rank correlation, |Δ log P|, shift."""
+def agreement(single: dict[tuple[str, int], Readings], least: int) -> Agreement:
+    """Return for every reading and shell how their P agree: rank correlation, |Δ log P|, shift.
+
+    Of networks of which both are known: a P that is the least of the grid may be any below it.
+    """
     known = next(iter(single.values()))
     return {
-        name: {shell: _agree(single, name, shell) for shell in SHELLS if shell in known}
+        name: {shell: _agree(single, name, shell, least) for shell in SHELLS if shell in known}
         for name in DATING
     }
 
 
-def _agree(single: dict[tuple[str, int], Readings], name: str, shell: str) -> dict[str, float]:
-    pairs = np.log([[group[shell].value, group[name].value] for group in single.values()])
-    pairs = pairs[np.isfinite(pairs).all(axis=1)]
+def _agree(
+    single: dict[tuple[str, int], Readings], name: str, shell: str, least: int
+) -> dict[str, float]:
+    both = [(group[shell], group[name]) for group in single.values()]
+    known = [[x.value for x in pair] for pair in both if all(crossed(x, least) for x in pair)]
+    pairs = np.log(known).reshape(-1, 2)
     varied = len(pairs) > 2 and (np.ptp(pairs, axis=0) > 0).all()
     apart = pairs[:, 1] - pairs[:, 0]
     return {
@@ -156,7 +162,7 @@ def draw(agree: Agreement, single: dict[tuple[str, int], Readings]) -> Figure:
                 dark = cell["distance"] > 1.2
                 left.text(x, y, said, ha="center", va="center", fontsize=7.5,
                           color="white" if dark else "black")  # fmt: skip
-    left.set_xticks(range(len(shells)), [shell.replace(" leaves", "\nleaves") for shell in shells],
+    left.set_xticks(range(len(shells)), [shell.replace(" from ", "\nfrom ") for shell in shells],
                     fontsize=7.5)  # fmt: skip
     left.set_yticks(range(len(DATING)), [f"{n} ({NEEDS[n]})" for n in DATING], fontsize=8)
     left.grid(visible=False)
@@ -199,7 +205,7 @@ def measure(plan: grid.Plan, run: Run) -> Findings:
     single = {
         (size, s): read(size, [s], f"{size} {s}") for size in found.sizes for s in found.seeds
     }
-    agree, size = agreement(single), found.sizes[len(found.sizes) // 2]
+    agree, size = agreement(single, found.subsets[0]), found.sizes[len(found.sizes) // 2]
     least, alone = found.subsets[0], agree[ALONE][REFERENCE]
     wanted = (*SHELLS, ALONE)
     listed = "; ".join(

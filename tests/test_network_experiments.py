@@ -236,14 +236,15 @@ def test_a_reading_that_follows_its_shell_has_rank_correlation_one():
         return found | {shell: Interval(reference, 0, 0), alone: Interval(own, 0, 0)}
 
     single = {("s", k): group(10.0 * 2**k, 20.0 * 2**k) for k in range(4)}
-    agree = estimators.agreement(single)[alone][shell]
+    agree = estimators.agreement(single, 1)[alone][shell]
     assert agree["rank_correlation"] == pytest.approx(1)
     assert agree["distance"] == pytest.approx(np.log(2))
     assert agree["shift"] == pytest.approx(np.log(2))
-    constant = estimators.agreement(single)[estimators.CLOSES][shell]
+    constant = estimators.agreement(single, 0)[estimators.CLOSES][shell]
     assert np.isnan(constant["rank_correlation"])
     single["s", 9] = group(10.0, float("nan"))  # never read: left out
-    assert estimators.agreement(single)[alone][shell]["pairs"] == 4
+    single["s", 10] = group(2.0, 1.0)  # it had risen from the start: a bound on P, not a P
+    assert estimators.agreement(single, 1)[alone][shell]["pairs"] == 4
 
 
 @pytest.mark.parametrize(
