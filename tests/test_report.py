@@ -1,5 +1,6 @@
 """The report says what the records say: a page that loads nothing, and RESULTS.md."""
 
+import csv
 import html
 import json
 import re
@@ -15,6 +16,7 @@ from experiments.report import PARTS, judged
 from experiments.report.__main__ import main
 from experiments.report.markdown import results
 from experiments.report.page import page
+from minuddm.probes.verdicts import KNOWN_ERROR
 
 ROOT = Path(__file__).parents[1]
 VOID = {"meta", "img", "br", "path", "use", "rect", "circle", "image", "stop", "line", "polygon"}
@@ -158,3 +160,20 @@ def test_a_folder_without_records_is_refused(tmp_path, capsys):
         main(["--results", str(tmp_path)])
     assert stop.value.code == 2
     assert "holds no record.json" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("t", KNOWN_ERROR)
+def test_the_probes_known_errors_are_those_of_the_networks_on_record(committed, t):
+    assert "estimators" in committed
+    entropy, shell = f"returning, from {t:g}", f"recovery from {t:g} leaves"
+    if t == 1:
+        entropy, shell = "samples, from 1", "copies fall"
+    with (RESULTS / "estimators" / "table.csv").open() as file:
+        rows = [row for row in csv.DictReader(file) if row["seed"] != "all"]
+    P = {(row["size"], row["seed"], row["reading"]): float(row["P"] or "nan") for row in rows}
+    least = min(committed["estimators"].content["settings"]["subsets"])
+    pairs = [(P[*net, entropy], P[*net, shell]) for net in {key[:2] for key in P}]
+    known = [(rises, lost) for rises, lost in pairs if rises > least and lost > least]
+    factors = [rises / lost for rises, lost in known]
+    assert len(factors) >= 12
+    assert KNOWN_ERROR[t] == pytest.approx((min(factors), max(factors)), abs=0.005)  # as rounded
