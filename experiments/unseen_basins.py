@@ -24,7 +24,7 @@ from experiments.kit.course import told
 from experiments.kit.draws import generator
 from experiments.kit.experiment import Experiment, Findings, Run, Verdict
 from experiments.kit.figures import band, subplots
-from experiments.kit.grid import Grid, T
+from experiments.kit.grid import Grid
 from experiments.kit.intervals import columns, crossed, headers, show
 from experiments.kit.record import Record
 from experiments.kit.settings import SCHEDULE, SPLITS
