@@ -212,8 +212,8 @@ def measure(plan: grid.Plan, run: Run) -> Findings:
         f"{name} at P = {show(x, least)}" for name, x in pooled[size].items() if name in wanted
     )
     text = (
-        f"For a {size} network, {len(found.seeds)} seeds: {listed}. The entropy of the model's own "
-        f"samples, which needs no training data, puts the transition at "
+        f"For a {size} network (seeds: {len(found.seeds)}): {listed}. The entropy of the model's "
+        f"own samples, which needs no training data, puts the transition at "
         f"{np.exp(alone['shift']):.2f} times the P at which training recovery leaves its plateau."
     )
     return Findings(

@@ -228,7 +228,7 @@ def measure(plan: grid.Plan, run: Run) -> Findings:
             "by_steps": earlier,
             "capacity": capacity(found, readings),
         },
-        f"At most {found.settings.steps} steps on P sequences, {len(found.seeds)} seeds: {said}. "
+        f"At most {found.settings.steps} steps on P sequences (seeds: {len(found.seeds)}): {said}. "
         f"On the way it was left {halves}." + told(found.over()),
         draw(table, readings, earlier),
         found.describe(),
