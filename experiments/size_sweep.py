@@ -222,29 +222,26 @@ def measure(plan: grid.Plan, run: Run) -> Findings:
     )
     return Findings(
         table,
-        {
-            **readings,
-            "growth": growth(found, curves),
-            "by_steps": earlier,
-            "capacity": capacity(found, readings),
-        },
+        {**readings, "growth": growth(found, curves), "by_steps": earlier,
+         "capacity": capacity(found, readings)},
         f"At most {found.settings.steps} steps on P sequences (seeds: {len(found.seeds)}): {said}. "
         f"On the way it was left {halves}." + told(found.over()),
         draw(table, readings, earlier),
         found.describe(),
         found.more("95 %, Student's over seeds, each with sequences of its own"),
-    )
+    )  # fmt: skip
 
 
 def verdicts(record: Record) -> list[Verdict]:
     """Judge whether the capacity rises with every size, how, and whether it carries over."""
     sizes, least = (record.content["settings"][name] for name in ("sizes", "subsets"))
+    about = "" if (name := record.content["data"]["name"]) == "pydoc" else f"{name}: "
     leaves = [recorded(record.headline[size]["leaves"]) for size in sizes]
     shown = [f"{s}: P = {show(x, min(least))}" for s, x in zip(sizes, leaves, strict=True)]
     known = all(crossed(reading, min(least)) for reading in leaves)
     found = [
         Verdict(
-            "larger networks remember more: training recovery leaves 0.95 at larger P",
+            f"{about}larger networks remember more: training recovery leaves 0.95 at larger P",
             ", ".join(shown),
             (
                 bool((np.diff([x.value for x in leaves]) > 0).all()) if known else None,
@@ -259,14 +256,14 @@ def verdicts(record: Record) -> list[Verdict]:
         every = [*own, *PAPER.values()]
         found += [
             Verdict(
-                "the capacity of a network grows linearly with its weights",
+                f"{about}the capacity of a network grows linearly with its weights",
                 f"{power(a)}, {min(x['bits_per_weight'] for x in of.values()):.2f} to "
                 f"{max(x['bits_per_weight'] for x in of.values()):.2f} bits per weight",
                 (is_one(a),),
             ),
             Verdict(
-                "one number of weights per training token carries over to networks a thousand "
-                "times larger",
+                f"{about}one number of weights per training token carries over to networks a "
+                "thousand times larger",
                 f"{min(own):.1f} to {max(own):.1f} here, "
                 + ", ".join(f"{x:.0f} ({name} weights)" for name, x in PAPER.items()),
                 (max(every) <= CARRIES * min(every),),
@@ -281,10 +278,10 @@ def verdicts(record: Record) -> list[Verdict]:
         moved = whole / half
         found.append(
             Verdict(
-                "training is long enough: twice the steps move no size's capacity by a tenth",
-                "twice the steps: P "
-                + ", ".join(f"x {x:.2f}" for x in moved)
-                + f" at {', '.join(sizes)}",
+                f"{about}training is long enough: twice the steps move no size's capacity by a "
+                "tenth",
+                f"twice the steps: P {', '.join(f'x {x:.2f}' for x in moved)} at "
+                f"{', '.join(sizes)}",
                 (bool((moved <= STILL).all()) if np.isfinite(moved).all() else None,),
             )
         )
