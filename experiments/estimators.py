@@ -67,7 +67,6 @@ NEEDS = (
 DATING = tuple(name for name in NEEDS if name not in SHELLS)
 COLUMNS = ["data", "size", "seed", "reading", "needs", *headers(["P"])]
 REFERENCE, ALONE = LEAVES[T], SAMPLES[1.0]
-FORMER = ("sample entropy rises", "recovery leaves")  # the names of these two in older records
 RANK, DISTANCE = 0.5, np.log(2)  # of a reading that ranks and dates
 
 Floats = NDArray[np.float64]
@@ -157,13 +156,14 @@ def draw(agree: Agreement, single: dict[tuple[str, int], Readings]) -> Figure:
     for y, name in enumerate(DATING):
         for x, shell in enumerate(shells):
             cell = agree[name][shell]
-            if np.isfinite(cell["distance"]):
-                said = f"{cell['distance']:.2f}  ({cell['rank_correlation']:.2f})"
-                dark = cell["distance"] > 1.2
-                left.text(x, y, said, ha="center", va="center", fontsize=7.5,
-                          color="white" if dark else "black")  # fmt: skip
-    left.set_xticks(range(len(shells)), [shell.replace(" from ", "\nfrom ") for shell in shells],
-                    fontsize=7.5)  # fmt: skip
+            ranked = np.isfinite(cell["rank_correlation"])
+            rank = f"{cell['rank_correlation']:.2f}" if ranked else "–"
+            said = f"{cell['distance']:.2f}  ({rank})" if cell["pairs"] else "–"
+            dark = cell["distance"] > 1.2
+            left.text(x, y, said, ha="center", va="center", fontsize=7.5,
+                      color="white" if dark else "black")  # fmt: skip
+    names = [s.replace(" from ", "\nfrom ").replace(" leaves", "\nleaves") for s in shells]
+    left.set_xticks(range(len(shells)), names, fontsize=7.5)
     left.set_yticks(range(len(DATING)), [f"{n} ({NEEDS[n]})" for n in DATING], fontsize=8)
     left.grid(visible=False)
     left.set_title("Distance in log P, in brackets the rank correlation", fontsize=10)
@@ -228,18 +228,18 @@ def measure(plan: grid.Plan, run: Run) -> Findings:
 
 def verdicts(record: Record) -> list[Verdict]:
     """Judge rank correlation and distance: of each entropy with its shell, of samples with all."""
-    if "finished" not in record.headline:
-        return _former(record)
     name = record.content["data"]["name"]
     about = "" if name == "pydoc" else f"{name}: "
     about += "" if record.content["settings"]["cells"]["measured"]["steps"] > 8000 else "early: "
-    agree = record.headline["agreement"]
+    agree, alike = record.headline["agreement"], len(record.content["settings"]["sizes"]) == 1
 
     def judged(reading: str, shell: str) -> tuple[str, bool | None]:
         pair = agree[reading][shell]
         rank, apart = (pair[x] for x in ("rank_correlation", "distance"))
         if rank is None or apart is None:
             return "unknown", None
+        if alike:  # the seeds of one size have no order to be found
+            return f"–, {apart:.2f}", bool(apart < DISTANCE)
         return f"{rank:.2f}, {apart:.2f}", bool(rank > RANK and apart < DISTANCE)
 
     own = {t: judged(RETURNING.get(t, ALONE), SHELL[t]) for t in STARTS}
@@ -251,7 +251,7 @@ def verdicts(record: Record) -> list[Verdict]:
             f"{about}the entropy of a network's own samples ranks and dates the transition as "
             "recovery does",
             f"rank correlation, distance in log P: {number}, {pairs} networks",
-            (holds,),
+            (None if alike and holds else holds,),
         ),
         Verdict(
             f"{about}read from the same t, the entropy of what returns dates the loss of recovery",
@@ -262,32 +262,15 @@ def verdicts(record: Record) -> list[Verdict]:
     ]
 
 
-def _former(record: Record) -> list[Verdict]:
-    """Judge a record made before the shells were told apart, of networks that still learnt."""
-    name, own = record.content["data"]["name"], record.headline["agreement"][FORMER[0]]
-    if name != "pydoc":
-        return _orders(record, f"{name}: early: ", (*FORMER, CROSS))
-    rank, apart = own["rank_correlation"], own["distance"]
-    return [
-        Verdict(
-            "early: the entropy of a network's own samples ranks and dates the transition as "
-            "recovery does",
-            f"rank correlation {rank:.2f}, distance {apart:.2f} in log P, {own['pairs']} networks",
-            (rank > RANK, apart < DISTANCE),
-        )
-    ]
-
-
-def _orders(
-    record: Record, about: str, wanted: Sequence[str] = (ALONE, REFERENCE, CROSS)
-) -> list[Verdict]:
+def _orders(record: Record, about: str) -> list[Verdict]:
     """Say the order of the readings on a source."""
     settings = record.content["settings"]
     sizes, least = settings["sizes"], min(settings["subsets"])
     pooled = record.headline["pooled"][sizes[len(sizes) // 2]]
     if CROSS not in pooled:
         return []
-    said = "; ".join(f"P = {show(recorded(pooled[reading]), least)}" for reading in wanted)
+    wanted = (pooled[reading] for reading in (ALONE, REFERENCE, CROSS))
+    said = "; ".join(f"P = {show(recorded(reading), least)}" for reading in wanted)
     return [Verdict(f"{about}own entropy rises; recovery leaves; ideals cross", said)]
 
 
