@@ -137,7 +137,8 @@ def _agree(
     both = [(group[shell], group[name]) for group in single.values()]
     known = [[x.value for x in pair] for pair in both if all(crossed(x, least) for x in pair)]
     pairs = np.log(known).reshape(-1, 2)
-    varied = len(pairs) > 2 and (np.ptp(pairs, axis=0) > 0).all()
+    sizes = {size for size, _ in single}  # the seeds of one size have no order to be found
+    varied = len(sizes) > 1 and len(pairs) > 2 and (np.ptp(pairs, axis=0) > 0).all()
     apart = pairs[:, 1] - pairs[:, 0]
     return {
         "pairs": len(pairs),
@@ -236,9 +237,9 @@ def verdicts(record: Record) -> list[Verdict]:
     def judged(reading: str, shell: str) -> tuple[str, bool | None]:
         pair = agree[reading][shell]
         rank, apart = (pair[x] for x in ("rank_correlation", "distance"))
-        if rank is None or apart is None:
+        if apart is None or (rank is None and not alike):
             return "unknown", None
-        if alike:  # the seeds of one size have no order to be found
+        if alike:
             return f"–, {apart:.2f}", bool(apart < DISTANCE)
         return f"{rank:.2f}, {apart:.2f}", bool(rank > RANK and apart < DISTANCE)
 
