@@ -215,10 +215,10 @@ def verdicts(record: Record) -> list[Verdict]:
             f"{about}relative to who knows best, basins of training sequences shrink, those of "
             "unseen ones grow, and they meet",
             f"radius {training[0]:.1f} to {training[-1]:.1f} and {unseen[0]:.1f} to "
-            f"{max(unseen):.1f} tokens; they cross at P = {show(crossing, sizes[0])}",
+            f"{unseen[-1]:.1f} tokens; they cross at P = {show(crossing, sizes[0])}",
             (
                 training[0] - training[-1] >= A_TOKEN,
-                max(unseen) - unseen[0] >= A_TOKEN,
+                unseen[-1] - unseen[0] >= A_TOKEN,
                 crossed(crossing, sizes[0]),
             ),
         )
