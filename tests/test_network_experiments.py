@@ -235,7 +235,7 @@ def test_a_reading_that_follows_its_shell_has_rank_correlation_one():
         found = dict.fromkeys(estimators.NEEDS, Interval(1.0, 1.0, 1.0))
         return found | {shell: Interval(reference, 0, 0), alone: Interval(own, 0, 0)}
 
-    single = {("s", k): group(10.0 * 2**k, 20.0 * 2**k) for k in range(4)}
+    single = {("sl"[k % 2], k): group(10.0 * 2**k, 20.0 * 2**k) for k in range(4)}
     agree = estimators.agreement(single, 1)[alone][shell]
     assert agree["rank_correlation"] == pytest.approx(1)
     assert agree["distance"] == pytest.approx(np.log(2))
@@ -245,6 +245,8 @@ def test_a_reading_that_follows_its_shell_has_rank_correlation_one():
     single["s", 9] = group(10.0, float("nan"))  # never read: left out
     single["s", 10] = group(2.0, 1.0)  # it had risen from the start: a bound on P, not a P
     assert estimators.agreement(single, 1)[alone][shell]["pairs"] == 4
+    one_size = {("s", k): found for (_, k), found in single.items()}  # its seeds have no order
+    assert np.isnan(estimators.agreement(one_size, 1)[alone][shell]["rank_correlation"])
 
 
 @pytest.mark.parametrize(
