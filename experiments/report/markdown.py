@@ -56,7 +56,6 @@ def verdict_table(rows: Iterable[Judged]) -> str:
         if row.record is not None:
             words = re.sub(r" --jobs \d+", "", row.record.command).removeprefix("python -m ")
             said, took = f"`{words.removeprefix('experiments.')}`", time(row.record)
-            said += " (former recipe)" if former(row.record) else ""
         for verdict in row.verdicts:
             lines.append((verdict.claim, verdict.number, verdict.word, said, took))
             said, took = "the same", ""
@@ -70,15 +69,6 @@ def time(record: Record) -> str:
     took = f"{seconds / 60:.1f} min" if seconds >= 60 else f"{seconds:.0f} s"
     took += ", 1 job" if "--jobs 1" in record.command else ""
     return took if cells is None else f"{took} + {cells / 60:.0f} min of cells"
-
-
-def former(record: Record) -> bool:
-    """Say whether networks were trained by the recipe of before, whose rate falls to the end."""
-    settings = record.content["settings"]
-    training = settings.get("training") or settings.get("cells", {}).get("training")
-    if training is None:
-        return record.experiment == "transition"
-    return "anneal" not in training and "pseudolikelihood" not in record.command
 
 
 def transition_table(record: Record) -> str:
