@@ -239,7 +239,7 @@ def verdicts(record: Record) -> list[Verdict]:
         rank, apart = (pair[x] for x in ("rank_correlation", "distance"))
         if apart is None or (rank is None and not alike):
             return "unknown", None
-        if alike:
+        if alike:  # no order: the dates alone are judged
             return f"–, {apart:.2f}", bool(apart < DISTANCE)
         return f"{rank:.2f}, {apart:.2f}", bool(rank > RANK and apart < DISTANCE)
 
