@@ -22,8 +22,6 @@ from matplotlib import colormaps
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 from numpy.typing import NDArray
-from scipy.stats import linregress
-from scipy.stats import t as student
 
 from experiments.kit import commandline
 from experiments.kit.cells import Found
@@ -33,6 +31,7 @@ from experiments.kit.experiment import Experiment, Findings, Run, Verdict
 from experiments.kit.figures import DASH, subplots
 from experiments.kit.grid import variant
 from experiments.kit.intervals import is_one, spread
+from experiments.kit.phases import power
 from experiments.kit.record import Record
 from experiments.kit.settings import COND, RECIPE, SCHEDULE
 from minuddm import ModelConfig, TrainConfig, Transformer, corrupt, restore
@@ -111,21 +110,6 @@ def times(found: Found) -> tuple[float, float]:
     generalises = falls_below(step, NEARLY * test.max() - test, 1e-12)
     remembers = falls_below(step, GAP - (train_ - test), 0.0)
     return generalises, remembers
-
-
-def power(P: NDArray[np.float64], tau: NDArray[np.float64]) -> dict[str, float]:
-    """Return the slope of log τ on log P and its 95 % interval, a line through all networks.
-
-    Networks that never came to remember are left out; fewer than two sizes have no slope.
-    """
-    known = np.isfinite(tau)
-    sizes = len(np.unique(P[known]))
-    if sizes < 2 or known.sum() < 3:
-        return {"slope": float("nan"), "low": float("nan"), "high": float("nan"), "sizes": sizes}
-    line = linregress(np.log(P[known]), np.log(tau[known]))
-    half = float(student.ppf(0.975, known.sum() - 2) * line.stderr)
-    slope = float(line.slope)
-    return {"slope": slope, "low": slope - half, "high": slope + half, "sizes": sizes}
 
 
 def generalises_first(tau: NDArray[np.float64]) -> float:

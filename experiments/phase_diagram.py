@@ -1,6 +1,6 @@
 """Memory takes time, and more of it the more there is to remember; beyond some P none suffices.
 
-One network size, P training sequences, and one run for each P with every budget in it
+One network size, P training sequences, and for each P and seed one run with every budget in it
 (`kit/course.py`): the plane of P and of the steps taken. At every point
 
     recovery     from t = .1, of training and of unseen sequences [T26]
@@ -10,7 +10,7 @@ One network size, P training sequences, and one run for each P with every budget
 Read off it: the time to remember, τ(P), when training recovery has risen through .9, as a power of
 P (Favero, Sclocchi & Wyart 2025, 2505.16959: linear); the step at which unseen recovery is largest,
 where early stopping would stop, and what is lost after it; and the P at which training recovery
-falls through .95 after all the steps there are.
+falls through .95 after all the steps there are. Each seed is read by itself, the maps show means.
 """
 
 from argparse import Namespace
@@ -30,21 +30,29 @@ from experiments.kit.draws import generator
 from experiments.kit.experiment import Experiment, Findings, Run, Verdict
 from experiments.kit.figures import subplots
 from experiments.kit.grid import size, variant
-from experiments.kit.intervals import is_one, spread
+from experiments.kit.intervals import is_one, show, spread
 from experiments.kit.measures import there_and_back
+from experiments.kit.phases import (
+    ENTROPIES,
+    REMEMBERED,
+    SEEN,
+    Lines,
+    Summary,
+    lines_of,
+    mean,
+    readings,
+    summary,
+)
 from experiments.kit.record import Record
 from experiments.kit.settings import COND, RECIPE, SCHEDULE, SPLITS, STARTS
-from experiments.learning_time import power
 from minuddm import ModelConfig, TrainConfig, Transformer, Uniform
 from minuddm.probes import conditional_entropy, recovery
-from minuddm.probes.transition import PLATEAU, falls_below
+from minuddm.probes.transition import PLATEAU
 from minuddm.reverse import T_END
 
 T, GRID = 0.1, 64
-REMEMBERED = 0.9
 LOOKS = 3  # whose mean is compared with another's
-ENTROPIES = tuple(f"entropy_{t:g}" for t in STARTS)
-COLUMNS = ["data", "size", "P", "seed", "steps", "train_recovery", "test_recovery", *ENTROPIES]
+COLUMNS = ["data", "size", "P", "seed", *SEEN]
 MAPS = {
     "train_recovery": "training recovery",
     "test_recovery": "unseen recovery",
@@ -109,44 +117,14 @@ def look(
     return found
 
 
-# ---- readings -----------------------------------------------------------------------------------
-
-
-class Readings(NamedTuple):
-    """What is read off the line of one P; NaN for never."""
-
-    remembers: float
-    """Steps after which training recovery has risen through .9."""
-    best: int
-    """Steps after which unseen recovery is largest."""
-    largest: float
-    lost: float
-    """What unseen recovery has lost at the last step."""
-    kept: float
-    """Training recovery at the last step."""
-
-
-def readings(seen: dict[str, NDArray[Any]]) -> Readings:
-    """Read one line of the diagram, linear in log steps between looks."""
-    steps, test = seen["steps"], seen["test_recovery"]
-    k = int(np.argmax(test))
-    return Readings(
-        falls_below(steps, REMEMBERED - seen["train_recovery"], 0.0),
-        int(steps[k]),
-        float(test[k]),
-        float(test[k] - test[-1]),
-        float(seen["train_recovery"][-1]),
-    )
-
-
-def draw(lines: dict[int, dict[str, NDArray[Any]]], found: dict[int, Readings]) -> Figure:
+def draw(lines: Lines, remembers: dict[int, float]) -> Figure:
     """Draw the four maps, with contours, the time to remember and the time of the best."""
     P = np.array(list(lines))
-    steps = next(iter(lines.values()))["steps"]
+    steps = lines[P[0]][0]["steps"]
     figure, panels = subplots(2, 2, (8.5, 7.2), sharex=True, sharey=True)
     panels = panels.ravel()
     for axes, (name, title) in zip(panels, MAPS.items(), strict=True):
-        plane = np.array([seen[name] for seen in lines.values()]).T  # (steps, P)
+        plane = np.array([mean(of, name) for of in lines.values()]).T  # (steps, P)
         share = "recovery" in name
         shown = {"cmap": "cividis" if share else "cividis_r", "vmax": 1.0 if share else None}
         shown |= {"vmin": 0, "shading": "nearest", "rasterized": True}
@@ -163,11 +141,12 @@ def draw(lines: dict[int, dict[str, NDArray[Any]]], found: dict[int, Readings]) 
         axes.set_xticks(P, [str(n) for n in P])
         axes.tick_params(which="minor", bottom=False, labelbottom=False)
         axes.grid(visible=False)
-    reached = [(n, r.remembers) for n, r in found.items() if np.isfinite(r.remembers)]
-    if reached:
-        panels[0].plot(*zip(*reached, strict=True), "o-", color="#D55E00", ms=4, label="τ: .9")
-    best = [(n, r.best) for n, r in found.items()]
-    panels[1].plot(*zip(*best, strict=True), "s", color="#D55E00", ms=4, label="largest")
+    for n, of in lines.items():
+        found = [readings(seen) for seen in of]
+        panels[0].plot(len(of) * [n], [r.remembers for r in found], "o", color="#D55E00", ms=3)
+        panels[1].plot(len(of) * [n], [r.best for r in found], "s", color="#D55E00", ms=4,
+                       label="largest" if n == P[0] else None)  # fmt: skip
+    panels[0].plot(P, list(remembers.values()), color="#D55E00", label="τ: .9")
     for k, axes in enumerate(panels):
         axes.legend(fontsize=8, loc="lower right", facecolor="white", framealpha=0.85, frameon=True)
         axes.set_xlabel("training sequences P" if k > 1 else "")
@@ -179,7 +158,7 @@ def draw(lines: dict[int, dict[str, NDArray[Any]]], found: dict[int, Readings]) 
 
 
 class Plan(NamedTuple):
-    """What is run: a line for each P."""
+    """What is run: a line for each P and seed."""
 
     data: Data
     lines: list[Line]
@@ -192,6 +171,7 @@ def options(p: commandline.CommandLine) -> None:
     p.add_argument("--size", type=size, default="32x2", help="width x blocks (default: 32x2)")
     p.add_argument("--subsets", type=whole(1), nargs="+", metavar="P",
                    help="training sets (default: 8 from 8 to 1024; --quick: 4, 32)")  # fmt: skip
+    p.add_argument("--seeds", type=whole(1), help="networks a P (default: 3; --quick: 1)")
     p.add_argument(
         "--steps", type=whole(500), help="of training (default: 256000; 1000 if --quick)"
     )
@@ -204,8 +184,10 @@ def plan(args: Namespace) -> Plan:
     steps, n = args.steps or (1000 if args.quick else 256_000), 50 if args.quick else 200
     if subsets[-1] > len(data.corpus) - n:
         raise ValueError(f"P = {subsets[-1]} needs more than {len(data.corpus)} sequences")
-    common = (args.size, steps, n, args.seed)
-    return Plan(data, [Line(args.data, data.corpus.sha256, P, *common) for P in subsets])
+    common = (args.size, steps, n)
+    seeds = [args.seed + s for s in range(args.seeds or (1 if args.quick else 3))]
+    return Plan(data, [Line(args.data, data.corpus.sha256, P, *common, seed)
+                       for P in subsets for seed in seeds])  # fmt: skip
 
 
 def measure(plan: Plan, run: Run) -> Findings:
@@ -214,41 +196,46 @@ def measure(plan: Plan, run: Run) -> Findings:
     tasks = [replace(line, folder=folder) for line in plan.lines]
     one = plan.lines[0]
     seen = run.each(walk, tasks, replace(one, P=2, steps=1, sequences=2), folder)
-    lines = {task.P: dict(piece) for task, piece in zip(tasks, seen, strict=True)}
-    found = {P: readings(line) for P, line in lines.items()}
-    name = describe(plan.data)["name"]
+    lines: Lines = {}
+    for task, piece in zip(tasks, seen, strict=True):
+        lines.setdefault(task.P, []).append(piece)
+    name, found = describe(plan.data)["name"], summary(lines)
     table = [
-        {"data": name, "size": one.size, "P": P, "seed": one.seed,
-         **{column: line[column][k] for column in COLUMNS[4:]}}
-        for P, line in lines.items() for k in range(len(line["steps"]))
+        {"data": name, "size": one.size, "P": task.P, "seed": task.seed,
+         **{column: piece[column][k] for column in SEEN}}
+        for task, piece in zip(tasks, seen, strict=True) for k in range(len(piece["steps"]))
     ]  # fmt: skip
-    P, tau = np.array(list(lines), float), np.array([r.remembers for r in found.values()])
-    fit = power(P, tau)
-    limit = falls_below(P, [r.kept for r in found.values()], PLATEAU)
     return Findings(
         table,
-        {"power": fit, "limit": limit, "readings": {n: r._asdict() for n, r in found.items()}},
-        _paragraph(found, limit, one),
-        draw(lines, found),
-        {"size": one.size, "subsets": list(lines), "steps": one.steps, "seed": one.seed,
-         "sequences": one.sequences, "cond": COND, **RECIPE},
+        {"power": found.power, "limit": found.limit, "remembers": found.remembers,
+         "readings": {P: [readings(line)._asdict() for line in of] for P, of in lines.items()}},
+        _paragraph(lines, found, one),
+        draw(lines, found.remembers),
+        {"size": one.size, "subsets": list(lines), "steps": one.steps,
+         "seeds": sorted({task.seed for task in tasks}), "sequences": one.sequences, "cond": COND,
+         **RECIPE},
         {"data": describe(plan.data),
-         "intervals": "95 %, Student's of a line through all P that are remembered; one seed"},
+         "intervals": "95 %, Student's over seeds, each read by itself; of one seed that of its "
+                      "line through all P that are remembered"},
     )  # fmt: skip
 
 
-def _paragraph(found: dict[int, Readings], limit: float, one: Line) -> str:
+def _paragraph(lines: Lines, found: Summary, one: Line) -> str:
     """Say what is remembered when, and what unseen recovery gains and loses."""
-    reached = [(P, r.remembers) for P, r in found.items() if np.isfinite(r.remembers)]
-    listed = ", ".join(f"{steps:.0f} at P = {P}" for P, steps in reached)
-    fallen = max(found, key=lambda P: found[P].lost)
-    where = f"falls through .95 at P = {limit:.0f}" if limit > 0 else "is above .95 at every P"
-    ending = f"after {one.steps} steps training recovery {where}"
+    listed = ", ".join(f"{steps:.0f} at P = {P}"
+                       for P, steps in found.remembers.items() if np.isfinite(steps))  # fmt: skip
+    unseen = {P: mean(of, "test_recovery") for P, of in lines.items()}
+    fallen = max(unseen, key=lambda P: unseen[P].max() - unseen[P][-1])
+    gone, steps = unseen[fallen], lines[fallen][0]["steps"]
+    known = np.isfinite(found.limit.value)
+    where = f"falls through .95 at P = {show(found.limit)}" if known else "is above .95 at every P"
     return (
         f"A {one.size} network recovers {REMEMBERED} of the corrupted training tokens after "
-        f"{listed or 'no'} steps; {ending}. Unseen recovery is largest early and falls as the "
-        f"training set is learnt by heart: most at P = {fallen}, from {found[fallen].largest:.2f} "
-        f"at {found[fallen].best} steps by {found[fallen].lost:.2f}."
+        f"{listed or 'no'} steps; after {one.steps} steps training recovery {where}. Unseen "
+        f"recovery is largest early and falls as the training set is learnt by heart: most at P = "
+        f"{fallen}, from {gone.max():.2f} at {steps[gone.argmax()]} steps by "
+        f"{gone.max() - gone[-1]:.2f}. Medians and means over "
+        f"{len(lines[fallen])} seed{'s' * (len(lines[fallen]) > 1)}."
     )
 
 
@@ -256,24 +243,21 @@ def verdicts(record: Record) -> list[Verdict]:
     """Judge the power, which should be 1, the loss after the best, and the limit."""
     name = record.content["data"]["name"]
     about = "" if name == "pydoc" else f"{name}: "
-    fit, limit = record.headline["power"], record.number("limit")
-    known = fit["slope"] is not None and fit["low"] is not None
+    lines = lines_of(record.table)
+    found = summary(lines)
     steps, lost, moved = record.content["settings"]["steps"], [], []
-    for P in record.content["settings"]["subsets"]:
-        train, test = (
-            np.array([float(row[f"{split}_recovery"]) for row in record.rows(P=P)])
-            for split in SPLITS
-        )
+    for P, of in lines.items():
+        train, test = (mean(of, f"{split}_recovery") for split in SPLITS)
         calm = np.convolve(test, np.ones(LOOKS) / LOOKS, "valid")  # one look alone is noise
         if train[-1] >= PLATEAU:
             lost.append(float(calm.max() - calm[-1]))
-        elif limit < P:
+        elif found.limit.value < P:
             moved.append(float(np.ptp(train[-3:])))  # since half of the steps
     return [
         Verdict(
             f"{about}the time to remember grows linearly with P",
-            f"P^{spread(fit[end] for end in ('slope', 'low', 'high'))}" if known else "too few P",
-            (is_one(fit[end] for end in ("slope", "low", "high")) if known else None,),
+            f"P^{spread(found.power)}" if np.isfinite(found.power.low) else "too few P",
+            (is_one(found.power) if np.isfinite(found.power.low) else None,),
         ),
         Verdict(
             f"{about}what is learnt by heart is paid for: unseen recovery falls after its best",
@@ -284,10 +268,11 @@ def verdicts(record: Record) -> list[Verdict]:
         Verdict(
             f"{about}beyond some P no time suffices to remember: training recovery stays below "
             f"{PLATEAU}, and stands still",
-            f"below from P = {limit:.0f} on after {steps} steps; there it has changed by "
+            f"below from P = {show(found.limit)} on after {steps} steps; there it has changed by "
             f"{min(moved):.3f} to {max(moved):.3f} since half of them"
             if moved else f"not at the P measured, after {steps} steps",
-            (bool(np.isfinite(limit)), all(x < SLACK for x in moved) if moved else None),
+            (bool(np.isfinite(found.limit.value)),
+             all(x < SLACK for x in moved) if moved else None),
         ),
     ]  # fmt: skip
 

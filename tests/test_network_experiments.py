@@ -22,7 +22,7 @@ from experiments import (
 from experiments.kit import cells, grid, networks
 from experiments.kit.commandline import CommandLine
 from experiments.kit.data import read
-from experiments.learning_time import Learner, agreement, generalises_first, power, times
+from experiments.learning_time import Learner, agreement, generalises_first, times
 from minuddm.probes import Curve, Interval, curves_meet, plateau_left
 from minuddm.probes.stability import CLASSES
 
@@ -136,18 +136,6 @@ def test_times_are_read_from_curves():
     assert remembers == pytest.approx(10 ** (3 + 1 / 5))
     found["train_recovery"] = found["test_recovery"]
     assert np.isnan(times(found)[1])
-
-
-def test_a_known_power_is_found():
-    P = np.repeat([16.0, 64.0, 256.0], 4)
-    noise = np.exp(0.1 * np.random.default_rng(0).normal(size=12))
-    fit = power(P, 3 * P**1.0 * noise)
-    assert fit["low"] < 1 < fit["high"]
-    assert fit["high"] - fit["low"] < 0.2
-    assert np.isnan(power(P[:4], P[:4])["slope"])
-    missing = power(P, np.where(P == 256, np.nan, 3 * P))
-    assert missing["sizes"] == 2
-    assert missing["slope"] == pytest.approx(1)
 
 
 def test_networks_agree_where_they_say_the_same():

@@ -29,6 +29,8 @@ def show(interval: Interval, least: float = 0.0) -> str:
         return "none of those measured"
     if interval.value <= least:
         return f"{least:.0f} or below"
+    if math.isnan(interval.low):
+        return f"{interval.value:.0f}"
     high = f"{interval.high:.0f}" if math.isfinite(interval.high) else "beyond"
     return f"{interval.value:.0f} ({interval.low:.0f} to {high})"
 

@@ -1,0 +1,116 @@
+"""What is read off a phase diagram: lines of recovery against steps of training, by P and seed.
+
+    time to remember    steps until training recovery has risen through .9, and its power in P
+    limit               the P whose training recovery ends below .95
+    best                the step at which unseen recovery is largest, for early stopping
+
+Each seed is read by itself.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import linregress
+from scipy.stats import t as student
+
+from experiments.kit.settings import STARTS
+from minuddm.probes import Interval
+from minuddm.probes.intervals import student_interval
+from minuddm.probes.transition import PLATEAU, falls_below
+
+REMEMBERED = 0.9
+ENTROPIES = tuple(f"entropy_{t:g}" for t in STARTS)
+SEEN = ("steps", "train_recovery", "test_recovery", *ENTROPIES)
+
+Seen = Mapping[str, NDArray[Any]]
+Lines = dict[int, list[Seen]]  # by P, a line a seed
+
+
+def power(P: NDArray[np.float64], tau: NDArray[np.float64]) -> dict[str, float]:
+    """Return the slope of log τ on log P and its 95 % interval, a line through all networks.
+
+    Networks that never came to remember are left out; fewer than two sizes have no slope.
+    """
+    known = np.isfinite(tau)
+    sizes = len(np.unique(P[known]))
+    if sizes < 2 or known.sum() < 3:
+        return {"slope": float("nan"), "low": float("nan"), "high": float("nan"), "sizes": sizes}
+    line = linregress(np.log(P[known]), np.log(tau[known]))
+    half = float(student.ppf(0.975, known.sum() - 2) * line.stderr)
+    slope = float(line.slope)
+    return {"slope": slope, "low": slope - half, "high": slope + half, "sizes": sizes}
+
+
+class Readings(NamedTuple):
+    """What is read off the line of one P; NaN for never."""
+
+    remembers: float
+    """Steps after which training recovery has risen through .9."""
+    best: int
+    """Steps after which unseen recovery is largest."""
+    largest: float
+    lost: float
+    """What unseen recovery has lost at the last step."""
+    kept: float
+    """Training recovery at the last step."""
+
+
+def readings(seen: Seen) -> Readings:
+    """Read one line of the diagram, linear in log steps between looks."""
+    steps, test = seen["steps"], seen["test_recovery"]
+    k = int(np.argmax(test))
+    return Readings(
+        falls_below(steps, REMEMBERED - seen["train_recovery"], 0.0),
+        int(steps[k]),
+        float(test[k]),
+        float(test[k] - test[-1]),
+        float(seen["train_recovery"][-1]),
+    )
+
+
+class Summary(NamedTuple):
+    """What is read off all lines."""
+
+    remembers: dict[int, float]
+    """By P the median over the seeds of the time to remember; NaN if most never do."""
+    power: Interval
+    """Of that time in P: over the seeds, or of one seed's line through its P."""
+    limit: Interval
+    """P at which training recovery ends below .95; NaN where it never does."""
+
+
+def summary(lines: Lines) -> Summary:
+    """Read all lines, each seed by itself."""
+    P = np.array(list(lines), float)
+    each = [[readings(line) for line in of] for of in zip(*lines.values(), strict=True)]
+    tau = np.array([[r.remembers for r in of] for of in each])  # (seeds, P)
+    limits = np.array([falls_below(P, [r.kept for r in of], PLATEAU) for of in each])
+    fits = [power(P, of) for of in tau]
+    if len(each) == 1:
+        slope = Interval(*(fits[0][end] for end in ("slope", "low", "high")))
+        limit = Interval(limits[0], np.nan, np.nan)
+    else:
+        slope = student_interval([fit["slope"] for fit in fits])
+        limit = Interval(*np.exp(student_interval(np.log(limits))))
+    median = np.median(np.where(np.isnan(tau), np.inf, tau), axis=0)
+    times = np.where(np.isfinite(median), median, np.nan)
+    return Summary(dict(zip(lines, times.tolist(), strict=True)), slope, limit)
+
+
+def mean(of: Sequence[Seen], name: str) -> NDArray[np.float64]:
+    """Return the mean of a quantity over seeds, at every look."""
+    return np.asarray(np.mean([seen[name] for seen in of], axis=0))
+
+
+def lines_of(table: Sequence[Mapping[str, Any]]) -> Lines:
+    """Return the lines of a record's table."""
+    each: dict[int, dict[int, list[Mapping[str, Any]]]] = {}
+    for row in table:
+        each.setdefault(int(row["P"]), {}).setdefault(int(row["seed"]), []).append(row)
+    return {
+        P: [{name: np.array([float(row[name]) for row in rows]) for name in SEEN}
+            for rows in of.values()]
+        for P, of in each.items()
+    }  # fmt: skip

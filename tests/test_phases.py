@@ -1,0 +1,78 @@
+"""Phase diagrams: what is read off known lines, seed by seed, and a tiny run's record."""
+
+import json
+
+import numpy as np
+import pytest
+
+from experiments import phase_diagram
+from experiments.kit.phases import ENTROPIES, lines_of, mean, power, readings, summary
+from experiments.kit.record import Record
+
+STEPS = np.array([500.0, 1000, 2000, 4000, 8000])
+
+
+def test_a_known_power_is_found():
+    P = np.repeat([16.0, 64.0, 256.0], 4)
+    noise = np.exp(0.1 * np.random.default_rng(0).normal(size=12))
+    fit = power(P, 3 * P**1.0 * noise)
+    assert fit["low"] < 1 < fit["high"]
+    assert fit["high"] - fit["low"] < 0.2
+    assert np.isnan(power(P[:4], P[:4])["slope"])
+    missing = power(P, np.where(P == 256, np.nan, 3 * P))
+    assert missing["sizes"] == 2
+    assert missing["slope"] == pytest.approx(1)
+
+
+def line(tau, best=2000):
+    """Recovery that passes .9 after tau steps, linear in log steps; unseen, largest at `best`."""
+    train = np.clip(0.9 + 0.2 * np.log(STEPS / tau), 0, 1)
+    test = 0.5 - 0.1 * np.abs(np.log(STEPS / best))
+    return {"steps": STEPS, "train_recovery": train, "test_recovery": test,
+            **dict.fromkeys(ENTROPIES, STEPS)}  # fmt: skip
+
+
+def test_a_line_is_read():
+    found = readings(line(1500.0))
+    assert found.remembers == pytest.approx(1500)
+    assert (found.best, found.largest, found.kept) == (2000, 0.5, 1.0)
+    assert found.lost == pytest.approx(0.1 * np.log(4))
+    assert np.isnan(readings(line(1e6)).remembers)
+
+
+def test_every_seed_is_read_by_itself():
+    """Times P^1 and P^1.2: the power is their mean, with Student's interval of two."""
+    of = {P: [line(50.0 * P), line(50.0 * P**1.2)] for P in (16, 32, 64, 1024)}
+    found = summary(of)
+    assert found.power.value == pytest.approx(1.1)
+    assert found.power.high - found.power.value == pytest.approx(12.706 * 0.1, rel=1e-3)
+    assert found.remembers[16] == pytest.approx((50 * 16 + 50 * 16**1.2) / 2)
+    assert np.isnan(found.remembers[1024])
+    assert 64 < found.limit.value < 1024
+    assert found.limit.low < found.limit.value < found.limit.high
+
+
+def test_one_seed_has_the_interval_of_its_line_and_none_of_its_limit():
+    rng = np.random.default_rng(0)
+    found = summary({P: [line(50.0 * P * np.exp(0.05 * rng.normal()))] for P in (16, 32, 64, 128)})
+    assert found.power.low < 1 < found.power.high
+    assert np.isnan(found.limit.low)
+    assert np.isnan(summary({P: [line(600.0)] for P in (16, 32)}).limit.value)  # all is remembered
+
+
+def test_a_tiny_diagram_leaves_its_record(text, tmp_path, capsys):
+    words = ["--quick", "--subsets", "2", "4", "--steps", "500", "--seeds", "2", "--jobs", "2"]
+    phase_diagram.EXPERIMENT.main([*words, "--data", str(text), "--out", str(tmp_path)])
+    record = Record.read(tmp_path)
+    assert capsys.readouterr().out.strip().startswith(record.headline["paragraph"])
+    assert len(record.table) == 4
+    assert record.content["settings"]["seeds"] == [0, 1]
+    assert len(phase_diagram.verdicts(record)) == 3
+    lines = lines_of(record.table)
+    assert list(lines) == [2, 4]
+    kept = json.loads((tmp_path / "record.json").read_text())["headline"]["readings"]["2"]
+    assert [r["kept"] for r in kept] == pytest.approx(
+        [float(of["train_recovery"][-1]) for of in lines[2]], rel=1e-4
+    )
+    assert mean(lines[2], "train_recovery")[-1] == pytest.approx(np.mean([r["kept"] for r in kept]),
+                                                                 rel=1e-4)  # fmt: skip
