@@ -17,7 +17,6 @@ sequences are damaged several times, and fill pools of several scores: such leve
 another, and intervals of lines through them are too narrow.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -31,9 +30,10 @@ from experiments.kit.draws import generator
 from experiments.kit.experiment import Experiment, Findings, Run, Verdict
 from experiments.kit.figures import COLOURS, DASH, subplots
 from experiments.kit.grid import Grid
-from experiments.kit.intervals import above, columns, difference, headers, spread
+from experiments.kit.intervals import above, columns, difference, headers, over_seeds, spread
 from experiments.kit.record import Record
 from experiments.kit.settings import SCHEDULE, SPLITS
+from experiments.kit.table import matching
 from minuddm import DatasetIdeal, Denoiser, Uniform, restore
 from minuddm.checks import Tokens
 from minuddm.probes import trends
@@ -47,6 +47,7 @@ SAID = {NETWORK: "network", MEMORY: "perfect memory", FREQUENCIES: "frequencies 
         SOURCE: "ideal generaliser"}  # fmt: skip
 CHAIN = "chain"
 STRONG = 0.8  # a correlation that would be called a law
+LINE = 3  # levels, at least
 COLUMNS = ["kind", "data", "model", "P", "seed", "split", "n", "estimate", "score", "sequences",
            "entropy", "levels", *headers(["slope", "r", "null", "excess"]), "steps",
            "finished"]  # fmt: skip
@@ -136,57 +137,52 @@ def measure(plan: grid.Plan, run: Run) -> Findings:
     """Train the networks, and look for the line everywhere."""
     found = grid.trained(plan, run)
     n, permutations = QUICK if run.args.quick else FULL
-    P, seed = found.subsets[len(found.subsets) // 2], found.settings.seed
+    P = found.subsets[len(found.subsets) // 2]
     kinds = [(*network, model) for network in found.networks() for model in (NETWORK, MEMORY)]
     kinds += [(*most, FREQUENCIES) for most in found.networks() if most[2] == found.subsets[-1]]
     of_text = run.spread(on_text, [(*k, split, n, permutations) for k in kinds for split in SPLITS])
-    asked = [(model, P, n, permutations, seed) for model in (SOURCE, MEMORY)]
+    asked = [(model, P, n, permutations, seed)
+             for model in (SOURCE, MEMORY) for seed in found.seeds]  # fmt: skip
     table = [row for rows in (*of_text, *run.spread(on_a_source, asked)) for row in rows]
     return Findings(
         table,
-        {"subsets": found.subsets, "seed": seed},
-        paragraph(table, seed),
-        draw(table, seed),
+        {"subsets": found.subsets, "seeds": found.seeds},
+        paragraph(table),
+        draw(table, found.seeds[0]),
         found.describe() | {"n": n, "least": LEAST, "permutations": permutations, "grid": GRID},
-        found.more("95 %: of a slope Student's over levels, of r Fisher's, of a null and of what "
-                   "is beyond it over permutations; one seed"),
+        found.more("95 %: of a row, of a slope Student's over levels, of r Fisher's, of a null and "
+                   "of what is beyond it over permutations; of several seeds Student's over them"),
     )  # fmt: skip
 
 
-def rows_of(table: Sequence[Mapping[str, Any]], **wanted: Any) -> list[Mapping[str, Any]]:
-    """Return the rows, of a run or of a record, that have these entries."""
-    return [r for r in table if all(str(r.get(k, "")) == str(v) for k, v in wanted.items())]
+def levels(rows: Sequence[Mapping[str, Any]]) -> int:
+    """Return how many levels the line of a subject has, of the seed that has most."""
+    return max(int(row["levels"]) for row in rows)
 
 
-def number(row: Mapping[str, Any], name: str) -> tuple[float, float, float]:
-    """Return a quantity of a line with the ends of its interval; NaN where it says nothing."""
-    found = (row.get(f"{name}{end}", "") for end in ("", "_lo", "_hi"))
-    value, low, high = (math.nan if x == "" else float(x) for x in found)
-    return value, low, high
-
-
-def subjects(table: Sequence[Mapping[str, Any]], **wanted: Any) -> dict[str, dict[str, Any]]:
-    """Return the lines of each subject by estimate; those of fewer than three levels too."""
-    found: dict[str, dict[str, Any]] = {}
-    for row in rows_of(table, kind="line", **wanted):
+def subjects(table: Sequence[Mapping[str, Any]], **wanted: Any) -> dict[str, dict[str, Rows]]:
+    """Return the lines of each subject by estimate, one a seed; those of few levels too."""
+    found: dict[str, dict[str, Rows]] = {}
+    for row in matching(table, kind="line", **wanted):
         P = f", P = {row['P']}" if row["model"] in (NETWORK, MEMORY) else ""
         split = "training" if row["split"] == "train" else "unseen"
         key = f"{SAID[row['model']]}{P}, {split} {row['data']}"
-        found.setdefault(key, {})[row["estimate"]] = row
+        found.setdefault(key, {}).setdefault(row["estimate"], []).append(dict(row))
     return found
 
 
-def paragraph(table: Rows, seed: int) -> str:
+def paragraph(table: Rows) -> str:
     """Say where the line is, and what is left of it."""
     said = []
-    for key, of in subjects(table, seed=seed).items():
+    for key, of in subjects(table).items():
         plug, equal = of["plug_in"], of["rarefied"]
-        if plug["levels"] < 3:
-            said.append(f"{key}: {plug['levels']} level")
+        if levels(plug) < LINE:
+            said.append(f"{key}: {levels(plug)} level{'s' * (levels(plug) > 1)}")
             continue
+        r, slope, null = (over_seeds(plug, name)[0] for name in ("r", "slope", "null"))
         said.append(
-            f"{key}: r = {plug['r']:.2f} and {plug['slope']:.4f} nats a wrong token, "
-            f"{plug['null']:.4f} of them by chance, {spread(number(equal, 'excess'), 4)} left"
+            f"{key}: r = {r:.2f} and {slope:.4f} nats a wrong token, "
+            f"{null:.4f} of them by chance, {spread(over_seeds(equal, 'excess'), 4)} left"
         )
     return (
         "Plug-in entropy of true tokens against the number that came back wrong, of half of the "
@@ -196,26 +192,25 @@ def paragraph(table: Rows, seed: int) -> str:
 
 
 def draw(table: Rows, seed: int) -> Figure:
-    """Draw all levels, of all sequences (thick) and of equally many (thin), and what is left."""
+    """Draw the levels of one seed, of all sequences (thick) and of equally many, and all lines."""
     figure, ((a, b), (c, slopes)) = subplots(2, 2, (12.5, 8.4))
-    shown = {key: of for key, of in subjects(table, seed=seed).items()
-             if of["plug_in"]["levels"] >= 3}  # fmt: skip
+    shown = {key: of for key, of in subjects(table).items() if levels(of["plug_in"]) >= LINE}
     hues: dict[Any, str] = {}
     for k, (key, of) in enumerate(shown.items()):
-        own = {name: of["plug_in"][name] for name in ("model", "P", "data", "split", "seed")}
+        own = {name: of["plug_in"][0][name] for name in ("model", "P", "data", "split")}
         hue = hues.setdefault(
             (own["data"], own["model"], own["P"]), COLOURS[len(hues) % len(COLOURS)]
         )
         axes = c if own["data"] == CHAIN else a if own["model"] == NETWORK else b
         for estimate, more in (("plug_in", {"lw": 1.8, "label": key}), ("rarefied", {"lw": 0.8})):
-            level = rows_of(table, kind="level", estimate=estimate, **own)
+            level = matching(table, kind="level", estimate=estimate, seed=seed, **own)
             axes.plot([r["score"] for r in level], [r["entropy"] for r in level], color=hue,
                       ls=DASH[own["split"]], **more)  # fmt: skip
         for shift, estimate, name, mark in (
             (-0.2, "plug_in", "slope", "o"), (-0.2, "plug_in", "null", "|"),
             (0.2, "rarefied", "excess", "s"),
         ):  # fmt: skip
-            value, low, high = number(of[estimate], name)
+            value, low, high = over_seeds(of[estimate], name)
             ends = None if name == "slope" else [[value - low], [high - value]]
             slopes.errorbar(value, k + shift, xerr=ends, fmt=mark, ms=5, color=hue)
     for axes, title in ((a, "Networks of text"), (b, "Text, without a network"),
@@ -234,13 +229,13 @@ def draw(table: Rows, seed: int) -> Figure:
 def verdicts(record: Record) -> list[Verdict]:
     """Judge where the line is, what is left of it, and whether that is memory."""
     table, data = record.table, record.content["data"]["name"]
-    about, seed = "" if data == "pydoc" else f"{data}: ", record.headline["seed"]
+    about = "" if data == "pydoc" else f"{data}: "
 
     def found(estimate: str, name: str, **wanted: Any) -> dict[str, tuple[float, float, float]]:
         return {
-            key: number(of[estimate], name)
-            for key, of in subjects(table, seed=seed, **wanted).items()
-            if int(of[estimate]["levels"]) >= 3
+            key: over_seeds(of[estimate], name)
+            for key, of in subjects(table, **wanted).items()
+            if levels(of[estimate]) >= LINE
         }
 
     def listed(of: Mapping[str, tuple[float, ...]], digits: int = 2) -> str:
@@ -259,8 +254,8 @@ def verdicts(record: Record) -> list[Verdict]:
         for P in record.headline["subsets"]
     }  # fmt: skip
     both = {P: pair for P, pair in both.items() if len(pair) == len(SPLITS)}
-    stored = rows_of(table, kind="line", model=MEMORY, split="train")
-    levels = {int(row["levels"]) for row in stored}
+    stored = matching(table, kind="line", model=MEMORY, split="train")
+    counted = {int(row["levels"]) for row in stored}
     return [
         Verdict(
             f"{about}on training text the entropy of a pool rises with the score in a line",
@@ -285,15 +280,15 @@ def verdicts(record: Record) -> list[Verdict]:
         ),
         Verdict(
             "a perfect memory has one level on what it stores, and no line",
-            f"levels: {', '.join(map(str, sorted(levels)))}",
-            (levels == {1},),
+            f"levels: {', '.join(map(str, sorted(counted)))}",
+            (counted == {1},),
         ),
     ]
 
 
 EXPERIMENT = Experiment(
     "entropy_memorization", __doc__, COLUMNS, measure, verdicts, grid.plan,
-    grid.options(("24x2",), (8, 128, 4096), (4, 32), (1, 1), 10_000), grid.variant,
+    grid.options(("24x2",), (8, 128, 4096), (4, 32), (3, 1), 10_000), grid.variant,
 )  # fmt: skip
 
 if __name__ == "__main__":

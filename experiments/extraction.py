@@ -38,6 +38,7 @@ from experiments.kit.extracted import (
     Size,
     copied,
     examine,
+    pooled,
     rows,
     share,
 )
@@ -45,6 +46,7 @@ from experiments.kit.figures import COLOURS, band, subplots
 from experiments.kit.intervals import spread
 from experiments.kit.record import Record
 from experiments.kit.settings import PROCESSES, SPLITS
+from experiments.kit.table import matching
 from minuddm import DatasetIdeal, Linear
 from minuddm.probes import generated_law
 
@@ -107,36 +109,33 @@ def measure(plan: Plan, run: Run) -> Findings:
     seen = run.spread(examine, [(*network, how, OF_TEXT) for network in networks])
     for network, piece in zip(networks, seen, strict=True):
         table += rows(*network, piece, how, OF_TEXT)
+    one = pooled(table)
     found, seconds = grids[-1], sum(each.describe()["cell_seconds"] for each in grids)
     return Findings(
         table,
         {"subsets": found.subsets, "text": found.name},
-        paragraph(table, found.name),
-        draw(table, found.name),
+        paragraph(one, found.name),
+        draw(one, found.name),
         found.describe() | {"processes": list(PROCESSES), "drawn": how._asdict(), "steps": STEPS,
                             "near": NEAR, "cell_seconds": seconds},
-        found.more("95 %, bootstrap over samples (copies) or over sequences"),
+        found.more("95 %: of a row, bootstrap over samples (copies) or over sequences; of several "
+                   "seeds Student's over them"),
     )  # fmt: skip
 
 
 # ---- what was found ------------------------------------------------------------------------------
 
 
-def of(table: Sequence[Mapping[str, Any]], **wanted: Any) -> list[Mapping[str, Any]]:
-    """Return the rows, of a run or of a record, that have these entries."""
-    return [r for r in table if all(str(r.get(k, "")) == str(v) for k, v in wanted.items())]
-
-
 def values(table: Sequence[Mapping[str, Any]], **wanted: Any) -> list[tuple[float, ...]]:
     """Return value, low and high of these rows; NaN where a row has no interval."""
     ends = ("value", "value_lo", "value_hi")
-    numbers = ([row.get(end, "") for end in ends] for row in of(table, **wanted))
+    numbers = ([row.get(end, "") for end in ends] for row in matching(table, **wanted))
     return [tuple(math.nan if x == "" else float(x) for x in row) for row in numbers]
 
 
 def sizes(table: Sequence[Mapping[str, Any]]) -> list[int]:
     """Return the P of the networks."""
-    return sorted({int(row["P"]) for row in of(table, model="network")})
+    return sorted({int(row["P"]) for row in matching(table, model="network")})
 
 
 def told(values: Sequence[float]) -> str:
@@ -179,7 +178,7 @@ def draw_needed(axes: Any, table: Rows, process: str) -> None:
         (NEEDED[2], "test", COLOURS[1], "unseen, by paths"),
         (PROMISED, "train", "0.55", "training, promised by the bound"),
     ):
-        line = [r for r in of(table, part=part, split=split, model="network")
+        line = [r for r in matching(table, part=part, split=split, model="network")
                 if math.isfinite(r["value"])]  # fmt: skip
         axes.plot([r["P"] for r in line], [r["value"] for r in line], "o", color=colour, ms=3.5,
                   ls="-" if first else DASHED, label=what if first else None)  # fmt: skip
@@ -203,16 +202,16 @@ def draw(table: Rows, name: str) -> Figure:
             (RANDOM, COLOURS[0], "memory: exact copies"),
             (TREE, COLOURS[3], "generaliser: allowed"),
         ):
-            line = of(table, part="copies", data=data, process=process)
+            line = matching(table, part="copies", data=data, process=process)
             band(a, line, "steps", "value", color=colour, ls=style, label=f"{what}, {process}")
         for P, shade in shades.items():
             same = {"part": "copies", "data": name, "process": process, "P": P}
-            line = of(table, model="network", **same)
+            line = matching(table, model="network", **same)
             band(b, line, "steps", "value", color=shade, ls=style, label=f"P = {P}, {process}")
-            memory = of(table, model="dataset_ideal", **same)
+            memory = matching(table, model="dataset_ideal", **same)
             b.plot([r["steps"] for r in memory], [r["value"] for r in memory], color=shade,
                    ls=style, lw=0.7, alpha=0.7)  # fmt: skip
-        line = of(table, part="D1", process=process)
+        line = matching(table, part="D1", process=process)
         d.plot([r["steps"] for r in line], [r["value"] for r in line], "o", ls=style, ms=3.5,
                color=COLOURS[0], label=process)  # fmt: skip
         draw_needed(c, [row for row in table if row.get("process") == process], process)
@@ -232,7 +231,7 @@ def draw(table: Rows, name: str) -> Figure:
 
 def verdicts(record: Record) -> list[Verdict]:
     """Judge who copies in few steps, monotonicity, and what is known beyond the likelihood."""
-    table, text = record.table, record.content["data"]["name"]
+    table, text = pooled(record.table), record.content["data"]["name"]
     about = "" if text == "pydoc" else f"{text}: "
 
     def shares(N: int, **wanted: Any) -> list[tuple[float, ...]]:
@@ -292,7 +291,7 @@ def _fewer(one: Sequence[float], other: Sequence[float]) -> bool | None:
 
 EXPERIMENT = Experiment(
     "extraction", __doc__, COLUMNS, measure, verdicts, plan,
-    grid.options(("64x2",), (16, 256, 4096), (4, 32), (1, 1)), grid.variant,
+    grid.options(("64x2",), (16, 256, 4096), (4, 32), (3, 1)), grid.variant,
 )  # fmt: skip
 
 if __name__ == "__main__":

@@ -5,13 +5,13 @@ import json
 
 import numpy as np
 import pytest
+from scipy.stats import t as student
 
 from experiments import entropy_memorization, extraction
 from experiments.entropy_memorization import CHAIN, FREQUENCIES, MEMORY, NETWORK, SOURCE
-from experiments.entropy_memorization import number as of_line
 from experiments.extraction import told, values
 from experiments.kit.extracted import LONG, RANDOM, TREE, Size, needed, pairs, quantile
-from experiments.kit.intervals import headers
+from experiments.kit.intervals import headers, over_seeds
 from experiments.kit.record import Record
 from experiments.kit.settings import PROCESSES
 from minuddm import DatasetIdeal
@@ -131,6 +131,19 @@ def test_without_sequences_of_the_same_bound_nothing_is_said_of_them():
     assert "no bounds" in last.number
 
 
+def test_seeds_are_pooled_and_numbers_of_samples_by_their_logarithm():
+    rows = [{"part": part, "P": 4, "steps": 8, "seed": seed, "value": v}
+            for part, values in (("copies", (0.2, 0.4, 0.6)), ("needed", (10, 100, 1000)),
+                                 ("prefix", (0.5,)), ("paired, by paths", (5, np.inf, 7)))
+            for seed, v in enumerate(values)]  # fmt: skip
+    found = {row["part"]: values([row])[0] for row in extraction.pooled(rows)}
+    assert found["copies"][0] == pytest.approx(0.4)
+    assert found["needed"][0] == pytest.approx(100)
+    assert found["needed"][2] == pytest.approx(10 ** (2 + student.ppf(0.975, 2) / 3**0.5))
+    assert found["prefix"][0] == 0.5
+    assert found["paired, by paths"] == (7, 5, np.inf)
+
+
 # ---- entropy and memorisation --------------------------------------------------------------------
 
 
@@ -175,8 +188,23 @@ def test_verdicts_on_the_line_follow_the_table(left, train, levels, words):
         *line(FREQUENCIES, "test", 0.05, left),
         *line(SOURCE, "test", 0.05, left, data=CHAIN),
     ]
-    record = Record({"headline": {"seed": 0, "subsets": [4]}, "data": {"name": "pydoc"}}, rows)
+    record = Record({"headline": {"subsets": [4]}, "data": {"name": "pydoc"}}, rows)
     assert [verdict.word for verdict in entropy_memorization.verdicts(record)] == words
-    assert of_line(rows[0], "slope") == pytest.approx((0.05, 0.049, 0.051))
-    said = entropy_memorization.paragraph(rows, 0)
+    assert over_seeds(rows[:1], "slope") == pytest.approx((0.05, 0.049, 0.051))
+    said = entropy_memorization.paragraph(rows)
     assert "perfect memory, P = 4, training pydoc: 1 level" in said
+
+
+def test_lines_of_several_seeds_have_students_interval_over_them():
+    rows = [row | {"seed": seed} for seed, slope in enumerate((0.04, 0.05, 0.09))
+            for row in line(NETWORK, "train", slope, 0.0, levels=2 + seed)]  # fmt: skip
+    [of] = entropy_memorization.subjects(rows).values()
+    assert [row["seed"] for row in of["plug_in"]] == [0, 1, 2]
+    assert entropy_memorization.levels(of["plug_in"]) == 4
+    value, low, high = over_seeds(of["plug_in"], "slope")
+    assert value == pytest.approx(0.06)
+    assert high - value == pytest.approx(
+        student.ppf(0.975, 2) * np.std([0.04, 0.05, 0.09], ddof=1) / 3**0.5
+    )
+    assert low == pytest.approx(2 * value - high)
+    assert np.isnan(over_seeds([row | {"r": ""} for row in of["plug_in"]], "r")[0])

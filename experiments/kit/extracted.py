@@ -6,9 +6,10 @@ Chains have N equal steps from noise [T31]; those of both processes are treated 
     examine    of a network and of the perfect memory of its training set: copies, and the chances
                of training and of unseen sequences, by the exact last step, by paths and given their
                first half, beside what their bounds promise [T32]
-    rows       the same as rows of a table
+    rows       the same as rows of a table; pooled, of all seeds
 """
 
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 from experiments.kit.data import hierarchy
 from experiments.kit.draws import generator
 from experiments.kit.grid import Grid
-from experiments.kit.intervals import columns, headers
+from experiments.kit.intervals import columns, headers, over_seeds
 from experiments.kit.settings import PROCESSES, SCHEDULE, SPLITS
 from minuddm import DatasetIdeal, Denoiser, generate
 from minuddm.checks import Tokens
@@ -40,6 +41,8 @@ RANDOM, TREE, V, L, STORED = "random", "hierarchy", 28, 32, 16
 LONG, SHORT, PREFIXED = 64, 8, 32  # steps: of the exact last step, of paths, after a prefix
 NEAR, FAR = 0.1, 1e3  # nats per token: bounds that count as the same; that never do
 TENTH = 0.9
+SHARES = ("copies", "D1", "prefix")
+ALIKE = ("part", "data", "process", "model", "P", "split", "steps")  # but for the seed
 BOUNDS = 64  # draws of a sequence's bound
 COLUMNS = ["part", "data", "process", "model", "P", "seed", "split", "steps", "n",
            *headers(["value"]), "trained_for", "finished"]  # fmt: skip
@@ -158,6 +161,21 @@ def rows(
         if len(near[split]):
             add("paired, by paths", split, SHORT, by_paths[near[split]])
     return table
+
+
+def pooled(table: Sequence[Mapping[str, Any]]) -> Rows:
+    """Return one row for those that differ by seed alone; numbers of samples by their logarithm."""
+    each: dict[tuple[str, ...], Rows] = {}
+    for row in table:
+        same = tuple(str(row.get(k, "")) for k in ALIKE)
+        each.setdefault(same, []).append(dict(row))
+    return [of[0] | columns("value", _over_seeds(of)) for of in each.values()]
+
+
+def _over_seeds(rows: Rows) -> Interval:
+    if rows[0]["part"] not in SHARES:
+        return over_seeds(rows, "value", log=True)
+    return Interval(*np.clip(over_seeds(rows, "value"), 0, 1).tolist())
 
 
 def share(hits: NDArray[Any], chance: Generator) -> dict[str, Any]:

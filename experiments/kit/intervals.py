@@ -4,10 +4,13 @@ A column with an interval is three: `name`, `name_lo`, `name_hi`.
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from minuddm.probes import Interval
+from minuddm.probes.intervals import student_interval
 
 SPAN = 4.0  # an interval of P that is wider than this factor cannot say where a crossing is
 WIDE = 0.2  # a power that is not known to this cannot be said to be 1
@@ -21,6 +24,25 @@ def headers(names: Iterable[str]) -> list[str]:
 def columns(name: str, interval: Interval) -> dict[str, float]:
     """Return the three entries of one quantity in a row of a table."""
     return {name: interval.value, f"{name}_lo": interval.low, f"{name}_hi": interval.high}
+
+
+def over_seeds(rows: Sequence[Mapping[str, Any]], name: str, log: bool = False) -> Interval:
+    """Return a quantity of rows, one a seed: Student's interval, or of one seed that of its row.
+
+    With `log` it is that of the logarithm; where some are infinite, the median's: from the least
+    of them to infinity.
+    """
+    ends = (name, f"{name}_lo", f"{name}_hi")
+    each = np.array([[math.nan if row.get(end, "") == "" else float(row[end]) for end in ends]
+                     for row in rows])  # fmt: skip
+    if len(each) == 1:
+        return Interval(*each[0].tolist())
+    values = each[:, 0]
+    if np.isinf(values).any():
+        return Interval(float(np.quantile(values, 0.5, method="nearest")), float(values.min()),
+                        math.inf)  # fmt: skip
+    found = student_interval(np.log(values) if log else values)
+    return Interval(*np.exp(found).tolist()) if log else found
 
 
 def show(interval: Interval, least: float = 0.0) -> str:

@@ -6,7 +6,7 @@ sequence, has the same mean and far less noise.
 """
 
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -94,6 +94,11 @@ def _standard_error(values: NDArray[np.float64]) -> float:
     if len(values) == 1:
         return float(values.std() / np.sqrt(values.size))
     return float(values.mean(axis=1).std(ddof=1) / np.sqrt(len(values)))
+
+
+def matching(table: Sequence[Mapping[str, Any]], **wanted: Any) -> list[Mapping[str, Any]]:
+    """Return the rows, of a run or of a record, that have these entries."""
+    return [r for r in table if all(str(r.get(k, "")) == str(v) for k, v in wanted.items())]
 
 
 def gaps(table: list[dict[str, Any]], t: float, model: str) -> str:
