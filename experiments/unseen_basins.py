@@ -47,17 +47,20 @@ Measured = dict[tuple[int, int], dict[str, list[Floats]]]
 """By P and seed what `examine` found."""
 
 
+def own_reference(found: Grid) -> int | None:
+    """Return the P whose network is the reference: by rule, as the best of scores is so by chance.
+
+    None where the law of the source is known.
+    """
+    return None if found.data.ideal is not None else found.subsets[-1]
+
+
 def reference(found: Grid, seed: int) -> tuple[Denoiser, str]:
     """Return who knows unseen sequences best, and what it is called."""
-    if found.data.ideal is not None:
+    P = own_reference(found)
+    if P is None:
         return found.data.ideal, "the ideal generaliser"
-    P = found.subsets[-1]  # by rule: the best of a few scores would be so by chance
     return found.network(found.sizes[0], P, seed), f"the network of P = {P}"
-
-
-def own_reference(found: Grid) -> int | None:
-    """Return the P whose network is its own reference, if any."""
-    return None if found.data.ideal is not None else found.subsets[-1]
 
 
 def examine(

@@ -286,3 +286,12 @@ def test_sizes_that_are_none_are_refused(size, message, capsys):
     with pytest.raises(SystemExit):
         size_sweep.EXPERIMENT.main(["--sizes", size])
     assert message in capsys.readouterr().err
+
+
+def test_a_radius_ends_where_the_share_of_the_reference_is_lost():
+    """Shares of .95 are lost between 2 and 3 changed tokens, at once, or never."""
+    known = [np.full(4, r) for r in (1.0, 0.8, 0.8)]
+    assert unseen_basins.radius([0.95 * known[0], 0.80 * known[1] / 0.8, 0.72 + 0 * known[2]],
+                                known) == pytest.approx(2 + 0.04 / 0.08)  # fmt: skip
+    assert unseen_basins.radius([0.9 * x for x in known], known) == 0
+    assert unseen_basins.radius(known, known) == 3
