@@ -36,7 +36,7 @@ from experiments.kit.settings import SCHEDULE, SPLITS
 from experiments.kit.table import matching
 from minuddm import DatasetIdeal, Denoiser, Uniform, restore
 from minuddm.checks import Tokens
-from minuddm.probes import trends
+from minuddm.probes import Interval, trends
 from minuddm.probes.pooled_entropy import ESTIMATES, LEAST
 from minuddm.probes.stability import entering_time
 
@@ -155,6 +155,14 @@ def measure(plan: grid.Plan, run: Run) -> Findings:
     )  # fmt: skip
 
 
+def number(rows: Sequence[Mapping[str, Any]], name: str) -> Interval:
+    """Return a quantity of the lines of all seeds; of several r the interval of arctanh r."""
+    if name != "r" or len(rows) == 1:
+        return over_seeds(rows, name)
+    z = [{"z": "" if row["r"] == "" else np.arctanh(float(row["r"]))} for row in rows]
+    return Interval(*np.tanh(over_seeds(z, "z")).tolist())
+
+
 def levels(rows: Sequence[Mapping[str, Any]]) -> int:
     """Return how many levels the line of a subject has, of the seed that has most."""
     return max(int(row["levels"]) for row in rows)
@@ -179,10 +187,10 @@ def paragraph(table: Rows) -> str:
         if levels(plug) < LINE:
             said.append(f"{key}: {levels(plug)} level{'s' * (levels(plug) > 1)}")
             continue
-        r, slope, null = (over_seeds(plug, name)[0] for name in ("r", "slope", "null"))
+        r, slope, null = (number(plug, name)[0] for name in ("r", "slope", "null"))
         said.append(
             f"{key}: r = {r:.2f} and {slope:.4f} nats a wrong token, "
-            f"{null:.4f} of them by chance, {spread(over_seeds(equal, 'excess'), 4)} left"
+            f"{null:.4f} of them by chance, {spread(number(equal, 'excess'), 4)} left"
         )
     return (
         "Plug-in entropy of true tokens against the number that came back wrong, of half of the "
@@ -197,10 +205,8 @@ def draw(table: Rows, seed: int) -> Figure:
     shown = {key: of for key, of in subjects(table).items() if levels(of["plug_in"]) >= LINE}
     hues: dict[Any, str] = {}
     for k, (key, of) in enumerate(shown.items()):
-        own = {name: of["plug_in"][0][name] for name in ("model", "P", "data", "split")}
-        hue = hues.setdefault(
-            (own["data"], own["model"], own["P"]), COLOURS[len(hues) % len(COLOURS)]
-        )
+        own = {name: of["plug_in"][0][name] for name in ("data", "model", "P", "split")}
+        hue = hues.setdefault(tuple(own.values())[:3], COLOURS[len(hues) % len(COLOURS)])
         axes = c if own["data"] == CHAIN else a if own["model"] == NETWORK else b
         for estimate, more in (("plug_in", {"lw": 1.8, "label": key}), ("rarefied", {"lw": 0.8})):
             level = matching(table, kind="level", estimate=estimate, seed=seed, **own)
@@ -210,7 +216,7 @@ def draw(table: Rows, seed: int) -> Figure:
             (-0.2, "plug_in", "slope", "o"), (-0.2, "plug_in", "null", "|"),
             (0.2, "rarefied", "excess", "s"),
         ):  # fmt: skip
-            value, low, high = over_seeds(of[estimate], name)
+            value, low, high = number(of[estimate], name)
             ends = None if name == "slope" else [[value - low], [high - value]]
             slopes.errorbar(value, k + shift, xerr=ends, fmt=mark, ms=5, color=hue)
     for axes, title in ((a, "Networks of text"), (b, "Text, without a network"),
@@ -233,7 +239,7 @@ def verdicts(record: Record) -> list[Verdict]:
 
     def found(estimate: str, name: str, **wanted: Any) -> dict[str, tuple[float, float, float]]:
         return {
-            key: over_seeds(of[estimate], name)
+            key: number(of[estimate], name)
             for key, of in subjects(table, **wanted).items()
             if levels(of[estimate]) >= LINE
         }
@@ -241,8 +247,7 @@ def verdicts(record: Record) -> list[Verdict]:
     def listed(of: Mapping[str, tuple[float, ...]], digits: int = 2) -> str:
         return "; ".join(f"{key} {spread(x, digits)}" for key, x in of.items())
 
-    trained = found("plug_in", "r", model=NETWORK, split="train")
-    free, left = {}, {}
+    trained, free, left = found("plug_in", "r", model=NETWORK, split="train"), {}, {}
     for model in (FREQUENCIES, SOURCE):
         free |= found("plug_in", "r", model=model, split="test")
         left |= found("rarefied", "excess", model=model)

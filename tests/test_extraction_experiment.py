@@ -8,7 +8,7 @@ import pytest
 from scipy.stats import t as student
 
 from experiments import entropy_memorization, extraction
-from experiments.entropy_memorization import CHAIN, FREQUENCIES, MEMORY, NETWORK, SOURCE
+from experiments.entropy_memorization import CHAIN, FREQUENCIES, MEMORY, NETWORK, SOURCE, number
 from experiments.extraction import told, values
 from experiments.kit.extracted import LONG, RANDOM, TREE, Size, needed, pairs, quantile
 from experiments.kit.intervals import headers, over_seeds
@@ -201,10 +201,13 @@ def test_lines_of_several_seeds_have_students_interval_over_them():
     [of] = entropy_memorization.subjects(rows).values()
     assert [row["seed"] for row in of["plug_in"]] == [0, 1, 2]
     assert entropy_memorization.levels(of["plug_in"]) == 4
-    value, low, high = over_seeds(of["plug_in"], "slope")
+    value, low, high = number(of["plug_in"], "slope")
     assert value == pytest.approx(0.06)
     assert high - value == pytest.approx(
         student.ppf(0.975, 2) * np.std([0.04, 0.05, 0.09], ddof=1) / 3**0.5
     )
     assert low == pytest.approx(2 * value - high)
-    assert np.isnan(over_seeds([row | {"r": ""} for row in of["plug_in"]], "r")[0])
+    rows = [row | {"r": r} for row, r in zip(of["plug_in"], (0.9, 0.99, ""), strict=True)]
+    middle, _, high = number(rows, "r")
+    assert np.arctanh(middle) == pytest.approx((np.arctanh(0.9) + np.arctanh(0.99)) / 2)
+    assert high < 1

@@ -102,9 +102,9 @@ def difference(one: Iterable[float], other: Iterable[float]) -> Interval:
 
 
 def above(quantity: Iterable[float], level: float) -> bool | None:
-    """Say whether (value, low, high) lies above a level; None where its interval holds it."""
+    """Say whether (value, low, high) lies above a level; None where its interval may hold it."""
     _, low, high = quantity
-    return None if low <= level <= high else low > level
+    return None if not (level < low or high < level) else low > level
 
 
 def is_one(power: Iterable[float]) -> bool | None:
