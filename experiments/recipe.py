@@ -2,17 +2,18 @@
 
 A 64 x 2 network learns P = 128 sequences of text; it is done when training recovery from t = .1 has
 risen through .95. Near there curves are flat, and a seed decides; so when they rise through .9 is
-read as well. Every trial differs from the recipe (`kit/settings.py`) in what its name says;
-`former` is how networks were trained here before, with the paper's conditioning of width 128 and a
-rate that falls to the end. The bound does not depend on the schedule, only where it is sampled
-does: a schedule α(t^p) is another density of the times. Time is steps times the cost of a step, all
-costs measured in turn in one process on one thread.
+read as well, of three seeds, whose median is told. Every trial differs from the recipe
+(`kit/settings.py`) in what its name says; `former` is how networks were trained here before, with
+the paper's conditioning of width 128 and a rate that falls to the end. The bound does not depend on
+the schedule, only where it is sampled does: a schedule α(t^p) is another density of the times. Time
+is steps times the cost of a step, all costs measured in turn in one process on one thread.
 
 The recipe's rate does not fall, so that one run has all budgets. Whether that costs anything is
 told by runs whose rate falls to 0 at their last step, of text and of the hierarchy: their recovery
 there stands beside that of the run with the constant rate.
 """
 
+import math
 import time
 from argparse import Namespace
 from dataclasses import dataclass, replace
@@ -21,7 +22,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from experiments.kit import commandline
 from experiments.kit.course import follow
@@ -30,11 +31,13 @@ from experiments.kit.draws import generator
 from experiments.kit.experiment import Experiment, Findings, Run, Verdict
 from experiments.kit.figures import COLOURS, subplots
 from experiments.kit.measures import there_and_back
+from experiments.kit.phases import median, reached
 from experiments.kit.record import Record
 from experiments.kit.settings import COND, RECIPE, SCHEDULE
-from minuddm import ModelConfig, Schedule, TrainConfig, Transformer, Uniform
+from experiments.kit.warped import Warped
+from minuddm import ModelConfig, TrainConfig, Transformer, Uniform
 from minuddm.probes import recovery
-from minuddm.probes.transition import PLATEAU, falls_below
+from minuddm.probes.transition import PLATEAU
 from minuddm.train import train
 
 T, GRID, P_TEXT, P_HIERARCHY = 0.1, 64, 128, 1024
@@ -58,28 +61,17 @@ TRIALS: dict[str, dict[str, Any]] = {
     "embedding × 5": {"embedding": 5.0},
 }
 ENDS = (4000, 8000)
-COLUMNS = ["trial", "data", "P", "steps", "ms", "seconds", "train_recovery", "test_recovery"]
-
-
-@dataclass(frozen=True)
-class Warped:
-    """α(t^p) of another schedule: where times are u² (`minuddm/nelbo/times.py`), it has u^(2p)."""
-
-    of: Schedule
-    power: float
-
-    def alpha(self, t: ArrayLike) -> NDArray[np.float64]:
-        """Return α(t^p)."""
-        return self.of.alpha(np.power(t, self.power))
-
-    def dalpha(self, t: ArrayLike) -> NDArray[np.float64]:
-        """Return p t^(p - 1) α'(t^p)."""
-        inner = self.of.dalpha(np.power(t, self.power))
-        return np.asarray(self.power * np.power(t, self.power - 1) * inner)
-
-    def time(self, alpha: ArrayLike) -> NDArray[np.float64]:
-        """Return the time at which α(t^p) = alpha."""
-        return np.asarray(self.of.time(alpha) ** (1 / self.power))
+COLUMNS = [
+    "trial",
+    "data",
+    "P",
+    "seed",
+    "steps",
+    "ms",
+    "seconds",
+    "train_recovery",
+    "test_recovery",
+]
 
 
 @dataclass(frozen=True)
@@ -97,7 +89,7 @@ class Trial:
     @property
     def label(self) -> str:
         """Return the readable part of the file's name."""
-        return "-".join(self.name.replace(",", "").split())
+        return f"{'-'.join(self.name.replace(',', '').split())}-seed={self.seed}"
 
     def configs(self, V: int, L: int) -> tuple[ModelConfig, TrainConfig]:
         """Return network and training."""
@@ -156,16 +148,19 @@ def costs(tasks: list[Trial], rounds: int) -> dict[str, float]:
 
 
 class Plan(NamedTuple):
-    """What is run: the trials of the search, then those whose rate falls, and their twins."""
+    """What is run: the trials of the search by seeds, those whose rate falls, and their twins."""
 
     trials: list[Trial]
     pairs: list[tuple[Trial, Trial]]
+    seeds: int
 
 
 def options(p: commandline.CommandLine) -> None:
     """Add the options of this experiment."""
     p.add_argument("--steps", type=commandline.whole(500),
                    help="at most, of a trial (default: 32000; --quick: 1000)")  # fmt: skip
+    p.add_argument("--seeds", type=commandline.whole(1),
+                   help="networks a trial (default: 3; --quick: 1)")  # fmt: skip
 
 
 def plan(args: Namespace) -> Plan:
@@ -174,12 +169,14 @@ def plan(args: Namespace) -> Plan:
     n = 50 if args.quick else 200
     names = ("recipe", "former") if args.quick else TRIALS
 
-    def trial(name: str, data: str, P: int, **changed: Any) -> Trial:
+    def trial(name: str, data: str, P: int, seed: int = args.seed, **changed: Any) -> Trial:
         if args.quick and "steps" in changed:
             changed["steps"] = min(changed["steps"], steps)
-        return Trial(name, data, P, steps, n, args.seed, tuple(changed.items()))
+        return Trial(name, data, P, steps, n, seed, tuple(changed.items()))
 
-    trials = [trial(name, "pydoc", P_TEXT, **TRIALS[name]) for name in names]
+    seeds = args.seeds or (1 if args.quick else 3)
+    trials = [trial(name, "pydoc", P_TEXT, args.seed + s, **TRIALS[name])
+              for name in names for s in range(seeds)]  # fmt: skip
     pairs = []
     ends = (steps,) if args.quick else ENDS
     other = trial("hierarchy", "hierarchy", P_HIERARCHY, steps=ends[-1])
@@ -187,34 +184,26 @@ def plan(args: Namespace) -> Plan:
         for end in ends:
             name = f"{data}, falling to {end}"
             pairs.append((one, trial(name, data, P, anneal=True, steps=end)))
-    return Plan(trials, pairs)
+    return Plan(trials, pairs, seeds)
 
 
 def measure(plan: Plan, run: Run) -> Findings:
     """Run all trials, measure what their steps cost, and compare."""
     tasks = [*plan.trials, plan.pairs[-1][0], *(falling for _, falling in plan.pairs)]
     tiny = Trial("tiny", "pydoc", 2, 1, 2, 0)
-    seen = dict(zip((t.name for t in tasks), run.each(learn, tasks, tiny), strict=True))
-    ms = costs(plan.trials, 3 if run.args.quick else 25)
+    seen = dict(zip(tasks, run.each(learn, tasks, tiny), strict=True))
+    ms = costs(plan.trials[:: plan.seeds], 3 if run.args.quick else 25)
     table = [
-        {"trial": task.name, "data": task.data, "P": task.P, "steps": int(step),
-         "ms": ms.get(task.name, np.nan), "seconds": step * ms.get(task.name, np.nan) / 1e3,
+        {"trial": task.name, "data": task.data, "P": task.P, "seed": task.seed,
+         "steps": int(step), "ms": ms.get(task.name, np.nan),
+         "seconds": step * ms.get(task.name, np.nan) / 1e3,
          **{name: float(found[name][k]) for name in COLUMNS[-2:]}}
-        for task in tasks for found in (seen[task.name],) for k, step in enumerate(found["steps"])
+        for task, found in seen.items() for k, step in enumerate(found["steps"])
     ]  # fmt: skip
-    recovered = {task.name: (seen[task.name]["steps"], seen[task.name]["train_recovery"])
-                 for task in plan.trials}  # fmt: skip
-    nearly, reached = (
-        {name: falls_below(steps, level - share, 0.0) for name, (steps, share) in recovered.items()}
-        for level in (NEARLY, PLATEAU)
-    )
-    sooner, seconds = (
-        {name: steps * ms[name] / 1e3 for name, steps in times.items()}
-        for times in (nearly, reached)
-    )
+    sooner, seconds = (reached(table, list(ms), level) for level in (NEARLY, PLATEAU))
     apart = {}
     for one, falling in plan.pairs:
-        constant, annealed = seen[one.name], seen[falling.name]
+        constant, annealed = seen[one], seen[falling]
         k = constant["steps"].tolist().index(int(annealed["steps"][-1]))
         apart[falling.name] = [
             [float(x[name][j]) for name in COLUMNS[-2:]] for x, j in ((constant, k), (annealed, -1))
@@ -224,22 +213,23 @@ def measure(plan: Plan, run: Run) -> Findings:
         for name, pair in apart.items()
     )
     losers = ", ".join(
-        f"{name} {_told(sooner[name])} and {_told(seconds[name])}"
+        f"{name} {_told(median(sooner[name]))} and {_told(median(seconds[name]))}"
         for name in seconds if name != "recipe"
     )  # fmt: skip
     return Findings(
         table,
-        {"steps": reached, "seconds": seconds, "seconds_nearly": sooner, "ms": ms,
-         "falling": apart},
-        f"The recipe recovers .9 and .95 of the training tokens in {_told(sooner['recipe'])} and "
-        f"{_told(seconds['recipe'])} of one thread; {losers}. Training/unseen recovery with a "
-        f"constant rate against one that falls to 0 there: {said}.",
+        {"seconds": {name: median(of) for name, of in seconds.items()}, "ms": ms, "falling": apart},
+        f"The recipe recovers .9 and .95 of the training tokens in "
+        f"{_told(median(sooner['recipe']))} and {_told(median(seconds['recipe']))} of one thread "
+        f"(medians of {plan.seeds} seed{'s' * (plan.seeds > 1)}); {losers}. Training/unseen "
+        f"recovery with a constant rate against one that falls to 0 there: {said}.",
         draw(table, list(seconds)),
         {"recipe": RECIPE | {"cond": COND}, "trials": {n: TRIALS[n] for n in seconds},
          "steps": plan.trials[0].steps, "width": 64, "blocks": 2, "P": P_TEXT,
-         "seed": run.args.seed, "sequences": plan.trials[0].sequences},
+         "seeds": sorted({task.seed for task in plan.trials}),
+         "sequences": plan.trials[0].sequences},
         {"data": describe(read("pydoc", None, lines=False, vocab=256, rules=2, seed=0)),
-         "intervals": "none: one seed, the same sequences for all"},
+         "intervals": "none: every seed is told, with sequences of its own, the same for all"},
     )  # fmt: skip
 
 
@@ -247,12 +237,19 @@ def _told(seconds: float) -> str:
     return f"{seconds:.0f} s" if np.isfinite(seconds) else "more than it had"
 
 
+def _share(ratio: float) -> str:
+    return f"{ratio:.2f}" if np.isfinite(ratio) else "–"
+
+
 def draw(table: list[dict[str, Any]], names: list[str]) -> Figure:
     """Draw training recovery against time, a line a trial."""
     figure, axes = subplots(1, 1, (7.5, 4.2))
     for k, name in enumerate(names):
         of = [row for row in table if row["trial"] == name]
-        axes.plot([row["seconds"] for row in of], [row["train_recovery"] for row in of],
+        seeds = [[row for row in of if row["seed"] == seed] for seed in {r["seed"] for r in of}]
+        both = list(zip(*seeds, strict=False))  # looks that all seeds have
+        axes.plot([rows[0]["seconds"] for rows in both],
+                  [np.mean([row["train_recovery"] for row in rows]) for rows in both],
                   color=COLOURS[k % len(COLOURS)], ls="-" if k < len(COLOURS) else "--",
                   lw=3 if name == "recipe" else 1.3, label=name)  # fmt: skip
     axes.axhline(PLATEAU, color="0.4", ls=":", lw=1)
@@ -265,20 +262,18 @@ def draw(table: list[dict[str, Any]], names: list[str]) -> Figure:
 
 def verdicts(record: Record) -> list[Verdict]:
     """Judge the time against the former one's, and the constant rate against one that falls."""
-    head, falling = record.headline, record.headline["falling"]
-    mine, former = (head["seconds"][name] for name in ("recipe", "former"))
-    known = mine is not None and former is not None
-    nearly = head.get("seconds_nearly")  # records made before it was read have none
-    early = (
-        f"; to {NEARLY} in {nearly['recipe'] / nearly['former']:.2f} of it"
-        if nearly and nearly["recipe"] and nearly["former"] else ""
-    )  # fmt: skip
+    falling, names = record.headline["falling"], ("recipe", "former")
+    early, late = (reached(record.table, names, level) for level in (NEARLY, PLATEAU))
+    ratios = [median(of["recipe"]) / median(of["former"]) for of in (early, late)]
+    each = [[a / b for a, b in zip(*of.values(), strict=True)] for of in (early, late)]
+    listed = [", ".join(map(_share, of)) for of in each]
     gaps = [abs(a - b) for one, other in falling.values() for a, b in zip(one, other, strict=True)]
     return [
         Verdict(
             "the recipe finishes in a third of the time of the former one",
-            (f"in {mine / former:.2f} of it, {mine:.0f} s" if known else "not reached") + early,
-            (mine / former <= 1 / 3 if known else None,),
+            f"in {_share(ratios[1])} of it (by seeds {listed[1]}), "
+            f"{_told(median(late['recipe']))}; to {NEARLY} in {_share(ratios[0])} ({listed[0]})",
+            (None if math.isnan(ratios[1]) else ratios[1] <= 1 / 3,),
         ),
         Verdict(
             "a look at a run with a constant rate is a run of that length",

@@ -6,7 +6,16 @@ import numpy as np
 import pytest
 
 from experiments import phase_diagram
-from experiments.kit.phases import ENTROPIES, lines_of, mean, power, readings, summary
+from experiments.kit.phases import (
+    ENTROPIES,
+    lines_of,
+    mean,
+    median,
+    power,
+    reached,
+    readings,
+    summary,
+)
 from experiments.kit.record import Record
 
 STEPS = np.array([500.0, 1000, 2000, 4000, 8000])
@@ -58,6 +67,16 @@ def test_one_seed_has_the_interval_of_its_line_and_none_of_its_limit():
     assert found.power.low < 1 < found.power.high
     assert np.isnan(found.limit.low)
     assert np.isnan(summary({P: [line(600.0)] for P in (16, 32)}).limit.value)  # all is remembered
+
+
+def test_seconds_are_read_of_every_seed_and_told_by_the_middle_one():
+    rows = [{"trial": "one", "seed": seed, "seconds": s, "train_recovery": r}
+            for seed, last in enumerate((1.0, 0.95, 0.8))
+            for s, r in ((10, 0.5), (40, last))]  # fmt: skip
+    found = reached(rows, ["one"], 0.9)["one"]
+    assert found == pytest.approx([10 * 4**0.8, 10 * 4 ** (0.4 / 0.45), np.inf])
+    assert median(found) == found[1]
+    assert median(found[1:]) == np.inf
 
 
 def test_a_tiny_diagram_leaves_its_record(text, tmp_path, capsys):

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experiments.recipe import Warped
+from experiments.kit.warped import Warped
 from minuddm.nelbo.times import stratified_times
 from minuddm.schedule import Cosine, Linear, LogLinear
 from tests import strategies

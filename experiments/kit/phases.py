@@ -4,9 +4,12 @@
     limit               the P whose training recovery ends below .95
     best                the step at which unseen recovery is largest, for early stopping
 
+    reached             the seconds until it has risen through any level, of a table of trials
+
 Each seed is read by itself.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -114,3 +117,27 @@ def lines_of(table: Sequence[Mapping[str, Any]]) -> Lines:
             for rows in of.values()]
         for P, of in each.items()
     }  # fmt: skip
+
+
+def reached(
+    table: Sequence[Mapping[str, Any]], names: Sequence[str], level: float
+) -> dict[str, list[float]]:
+    """Return by trial, for every seed, the seconds until training recovery rises through `level`.
+
+    Infinite where it never does.
+    """
+    found: dict[str, list[float]] = {name: [] for name in names}
+    for name, of in found.items():
+        rows = [row for row in table if row["trial"] == name]
+        for seed in sorted({str(row.get("seed", 0)) for row in rows}):
+            line = [row for row in rows if str(row.get("seed", 0)) == seed]
+            seconds, share = (np.array([float(row[column]) for row in line])
+                              for column in ("seconds", "train_recovery"))  # fmt: skip
+            at = falls_below(seconds, level - share, 0.0)
+            of.append(math.inf if math.isnan(at) else at)
+    return found
+
+
+def median(seconds: Sequence[float]) -> float:
+    """Return the middle one, the later of two; infinite if most are."""
+    return sorted(seconds)[len(seconds) // 2]
