@@ -144,6 +144,19 @@ def test_seeds_are_pooled_and_numbers_of_samples_by_their_logarithm():
     assert found["paired, by paths"] == (7, 5, np.inf)
 
 
+def test_pairs_are_compared_seed_by_seed():
+    """Seeds a million apart, and a hundredth within each: the share is a hundredth, and sure."""
+    rows = [{"part": extraction.PAIRED, "process": "masked", "split": split, "seed": seed,
+             "value": most * share, "value_lo": 1, "value_hi": 1e30}
+            for seed, most in enumerate((1e9, 2e15, 1e21))
+            for split, share in (("train", 0.01 + 0.001 * seed), ("test", 1))]  # fmt: skip
+    found = extraction.share_of_samples(rows, process="masked")
+    assert 0.005 < found.low < 0.011 < found.high < 0.02
+    one = extraction.share_of_samples(rows[:2], process="masked")
+    assert one == (0.01, 1 / 1e30, 1e30)
+    assert np.isnan(extraction.share_of_samples([], process="masked").value)
+
+
 # ---- entropy and memorisation --------------------------------------------------------------------
 
 
