@@ -43,12 +43,12 @@ from experiments.kit.extracted import (
     share,
 )
 from experiments.kit.figures import COLOURS, band, subplots
-from experiments.kit.intervals import spread
+from experiments.kit.intervals import over_seeds, spread
 from experiments.kit.record import Record
 from experiments.kit.settings import PROCESSES, SPLITS
 from experiments.kit.table import matching
 from minuddm import DatasetIdeal, Linear
-from minuddm.probes import generated_law
+from minuddm.probes import Interval, generated_law
 
 D1 = np.array([[0, 0], [0, 1], [1, 0]])
 STEPS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
@@ -240,18 +240,12 @@ def verdicts(record: Record) -> list[Verdict]:
 
     (early, _), (_, late) = shares(8, data=RANDOM), shares(256, data=RANDOM)
     allowed = {N: shares(N, data=TREE) for N in (8, 16, 32)}
-    own = {
-        f"P = {P}, N = {N}": shares(N, data=text, model="network", P=P)
-        for P, N in itertools.product(sizes(table), (8, LONG))
-    }
+    own = {f"P = {P}, N = {N}": shares(N, data=text, model="network", P=P)
+           for P, N in itertools.product(sizes(table), (8, LONG))}  # fmt: skip
     bits = [[value for value, *_ in values(table, part="D1", process=p)] for p in PROCESSES]
-    paired = {
-        f"{process}, P = {P}": [
-            values(table, part=PAIRED, process=process, P=P, split=split) for split in SPLITS
-        ]
-        for process, P in itertools.product(PROCESSES, sizes(table))
-    }
-    paired = {key: both for key, both in paired.items() if both[0]}
+    paired = {f"{process}, P = {P}": share_of_samples(record.table, process=process, P=P)
+              for process, P in itertools.product(PROCESSES, sizes(table))}  # fmt: skip
+    paired = {key: x for key, x in paired.items() if not math.isnan(x.value)}
     return [
         Verdict(
             "a perfect memory gives away in 8 steps of uniform diffusion what 256 of masked do not",
@@ -276,17 +270,25 @@ def verdicts(record: Record) -> list[Verdict]:
         ),
         Verdict(
             f"{about}training sequences take fewer samples than unseen ones of the same bound",
-            "; ".join(f"{key}: {told(a[0])} against {told(b[0])}" for key, (a, b) in paired.items())
-            or f"no bounds within {NEAR} nats per token of each other",
-            tuple(_fewer(a[0], b[0]) for a, b in paired.values()) or (None,),
+            "; ".join(f"{key}: {x.value:.2g} ({x.low:.2g} to {x.high:.2g}) of as many"
+                      for key, x in paired.items())
+            or f"no bounds within {NEAR} nats per token",
+            tuple(None if x.low <= 1 <= x.high else x.high < 1 for x in paired.values()) or (None,),
         ),
     ]  # fmt: skip
 
 
-def _fewer(one: Sequence[float], other: Sequence[float]) -> bool | None:
-    """Say whether one number is the smaller; None where their intervals overlap."""
-    apart = one[2] < other[1] or other[2] < one[1]
-    return one[2] < other[1] if apart else None
+def share_of_samples(table: Sequence[Mapping[str, Any]], **own: Any) -> Interval:
+    """Return the share of the samples of unseen ones that training sequences of their bound take.
+
+    Over seeds; one seed has the ends of both intervals.
+    """
+    train, test = (values(table, part=PAIRED, split=split, **own) for split in SPLITS)
+    if len(train) == 1:
+        [(x, low, high)], [(y, y_low, y_high)] = train, test
+        return Interval(x / y, low / y_high, high / y_low)
+    ratios = [{"value": a / b} for (a, *_), (b, *_) in zip(train, test, strict=True)]
+    return over_seeds(ratios, "value", log=True) if ratios else Interval(*3 * [math.nan])
 
 
 EXPERIMENT = Experiment(
