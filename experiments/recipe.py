@@ -61,17 +61,8 @@ TRIALS: dict[str, dict[str, Any]] = {
     "embedding × 5": {"embedding": 5.0},
 }
 ENDS = (4000, 8000)
-COLUMNS = [
-    "trial",
-    "data",
-    "P",
-    "seed",
-    "steps",
-    "ms",
-    "seconds",
-    "train_recovery",
-    "test_recovery",
-]
+COLUMNS = ["trial", "data", "P", "seed", "steps", "ms", "seconds",
+           "train_recovery", "test_recovery"]  # fmt: skip
 
 
 @dataclass(frozen=True)

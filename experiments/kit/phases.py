@@ -3,7 +3,6 @@
     time to remember    steps until training recovery has risen through .9, and its power in P
     limit               the P whose training recovery ends below .95
     best                the step at which unseen recovery is largest, for early stopping
-
     reached             the seconds until it has risen through any level, of a table of trials
 
 Each seed is read by itself.
