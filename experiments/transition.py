@@ -19,6 +19,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy.special import stdtrit
 
 from experiments.kit import commandline
 from experiments.kit.course import SLACK, told
@@ -78,7 +79,7 @@ def paragraph(table: list[dict[str, Any]], t: float, subject: str) -> str:
         row = of[subject, last, "test"]
         said.append(
             f"The ideal generaliser recovers {both(last, 'recovery', 'source_ideal')}; the bound "
-            f"on unseen sequences lies {row['excess']:.4f} ± {2 * row['excess_se']:.4f} nats per "
+            f"on unseen sequences lies {row['excess']:.4f} ± {_half(row):.4f} nats per "
             "token above the source's entropy."
         )
     return " ".join(said)
@@ -123,6 +124,12 @@ def verdicts(record: Record) -> list[Verdict]:
     return found
 
 
+def _half(row: Mapping[str, Any]) -> float:
+    """Return the half-width of the interval of a bound's excess, over several seeds Student's."""
+    seeds = int(row["seeds"])
+    return float(row["excess_se"]) * (float(stdtrit(seeds - 1, 0.975)) if seeds > 1 else 2.0)
+
+
 def _near(record: Record, about: str, subject: str, P: int) -> list[Verdict]:
     """Judge how near one network comes to the ideal generaliser, on unseen sequences."""
     network, ideal = (
@@ -130,7 +137,7 @@ def _near(record: Record, about: str, subject: str, P: int) -> list[Verdict]:
     )
     if not ideal:
         return []
-    excess, error = (float(network[0][name]) for name in ("excess", "excess_se"))
+    excess, half = float(network[0]["excess"]), _half(network[0])
     names = headers(["recovery"])
     own, best = ([[float(row[k]) for k in names] for row in rows] for rows in (network, ideal))
     listed = ("/".join(f"{x[0]:.2f}" for x in shares) for shares in (own, best))
@@ -138,8 +145,8 @@ def _near(record: Record, about: str, subject: str, P: int) -> list[Verdict]:
         Verdict(
             f"{about}at P = {P} the bound on unseen sequences lies within {NEAR_BOUND} nats per "
             "token of the source's entropy",
-            f"{excess:.3f} ± {2 * error:.3f} above it",
-            (above((-excess, -excess - 2 * error, -excess + 2 * error), -NEAR_BOUND),),
+            f"{excess:.3f} ± {half:.3f} above it",
+            (above((-excess, -excess - half, -excess + half), -NEAR_BOUND),),
         ),
         Verdict(
             f"{about}at P = {P} recovery reaches {NEAR_RECOVERY:.0%} of the ideal generaliser's",
