@@ -126,11 +126,9 @@ def measure(plan: Plan, run: Run) -> Findings:
 # ---- what was found ------------------------------------------------------------------------------
 
 
-def values(table: Sequence[Mapping[str, Any]], **wanted: Any) -> list[tuple[float, ...]]:
+def values(table: Sequence[Mapping[str, Any]], **wanted: Any) -> list[Interval]:
     """Return value, low and high of these rows; NaN where a row has no interval."""
-    ends = ("value", "value_lo", "value_hi")
-    numbers = ([row.get(end, "") for end in ends] for row in matching(table, **wanted))
-    return [tuple(math.nan if x == "" else float(x) for x in row) for row in numbers]
+    return [over_seeds([row], "value") for row in matching(table, **wanted)]
 
 
 def sizes(table: Sequence[Mapping[str, Any]]) -> list[int]:
@@ -234,7 +232,7 @@ def verdicts(record: Record) -> list[Verdict]:
     table, text = pooled(record.table), record.content["data"]["name"]
     about = "" if text == "pydoc" else f"{text}: "
 
-    def shares(N: int, **wanted: Any) -> list[tuple[float, ...]]:
+    def shares(N: int, **wanted: Any) -> list[Interval]:
         return [values(table, part="copies", process=process, steps=N, **wanted)[0]
                 for process in PROCESSES]  # fmt: skip
 

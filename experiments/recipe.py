@@ -18,6 +18,7 @@ import time
 from argparse import Namespace
 from dataclasses import dataclass, replace
 from functools import partial
+from statistics import median
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -31,7 +32,7 @@ from experiments.kit.draws import generator
 from experiments.kit.experiment import Experiment, Findings, Run, Verdict
 from experiments.kit.figures import COLOURS, subplots
 from experiments.kit.measures import there_and_back
-from experiments.kit.phases import median, reached
+from experiments.kit.phases import reached
 from experiments.kit.record import Record
 from experiments.kit.settings import COND, RECIPE, SCHEDULE
 from experiments.kit.warped import Warped
@@ -143,7 +144,6 @@ class Plan(NamedTuple):
 
     trials: list[Trial]
     pairs: list[tuple[Trial, Trial]]
-    seeds: int
 
 
 def options(p: commandline.CommandLine) -> None:
@@ -175,7 +175,7 @@ def plan(args: Namespace) -> Plan:
         for end in ends:
             name = f"{data}, falling to {end}"
             pairs.append((one, trial(name, data, P, anneal=True, steps=end)))
-    return Plan(trials, pairs, seeds)
+    return Plan(trials, pairs)
 
 
 def measure(plan: Plan, run: Run) -> Findings:
@@ -183,7 +183,8 @@ def measure(plan: Plan, run: Run) -> Findings:
     tasks = [*plan.trials, plan.pairs[-1][0], *(falling for _, falling in plan.pairs)]
     tiny = Trial("tiny", "pydoc", 2, 1, 2, 0)
     seen = dict(zip(tasks, run.each(learn, tasks, tiny), strict=True))
-    ms = costs(plan.trials[:: plan.seeds], 3 if run.args.quick else 25)
+    seeds = sorted({task.seed for task in plan.trials})
+    ms = costs(plan.trials[:: len(seeds)], 3 if run.args.quick else 25)
     table = [
         {"trial": task.name, "data": task.data, "P": task.P, "seed": task.seed,
          "steps": int(step), "ms": ms.get(task.name, np.nan),
@@ -212,13 +213,12 @@ def measure(plan: Plan, run: Run) -> Findings:
         {"seconds": {name: median(of) for name, of in seconds.items()}, "ms": ms, "falling": apart},
         f"The recipe recovers .9 and .95 of the training tokens in "
         f"{_told(median(sooner['recipe']))} and {_told(median(seconds['recipe']))} of one thread "
-        f"(medians of {plan.seeds} seed{'s' * (plan.seeds > 1)}); {losers}. Training/unseen "
+        f"(medians of {len(seeds)} seed{'s' * (len(seeds) > 1)}); {losers}. Training/unseen "
         f"recovery with a constant rate against one that falls to 0 there: {said}.",
         draw(table, list(seconds)),
         {"recipe": RECIPE | {"cond": COND}, "trials": {n: TRIALS[n] for n in seconds},
          "steps": plan.trials[0].steps, "width": 64, "blocks": 2, "P": P_TEXT,
-         "seeds": sorted({task.seed for task in plan.trials}),
-         "sequences": plan.trials[0].sequences},
+         "seeds": seeds, "sequences": plan.trials[0].sequences},
         {"data": describe(read("pydoc", None, lines=False, vocab=256, rules=2, seed=0)),
          "intervals": "none: every seed is told, with sequences of its own, the same for all"},
     )  # fmt: skip

@@ -135,8 +135,3 @@ def reached(
             at = falls_below(seconds, level - share, 0.0)
             of.append(math.inf if math.isnan(at) else at)
     return found
-
-
-def median(seconds: Sequence[float]) -> float:
-    """Return the middle one, the later of two; infinite if most are."""
-    return sorted(seconds)[len(seconds) // 2]
