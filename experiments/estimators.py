@@ -4,7 +4,8 @@ Memory is lost shell by shell [T46]: first far from the training sequences, in t
 The shells, each with the P at which it goes:
 
     recovery from t leaves    training recovery from t = .1, .25, .5, .75 falls through .95
-    copies fall               fewer than half of the samples are copies (≤ 10 % changed): t = 1
+    copies fall               fewer than half of the samples (from t = 1) are copies of any training
+                              sequence (≤ 10 % of it changed)
     recoveries meet           intervals of training and unseen recovery from .1 overlap
     ideals cross              conditionals come closer to the ideal generaliser's, on a source
 

@@ -13,6 +13,7 @@ on disjoint sets of P sequences:
 τ_mem is fitted by a power of P; the paper's claim is the power 1.
 """
 
+import math
 from argparse import Namespace
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
@@ -31,15 +32,14 @@ from experiments.kit.experiment import Experiment, Findings, Run, Verdict
 from experiments.kit.figures import DASH, subplots
 from experiments.kit.grid import variant
 from experiments.kit.intervals import is_one, spread
-from experiments.kit.phases import power
+from experiments.kit.phases import GAP, generalises_first, power, times
 from experiments.kit.record import Record
 from experiments.kit.settings import COND, RECIPE, SCHEDULE
 from minuddm import ModelConfig, TrainConfig, Transformer, corrupt, restore
 from minuddm.probes import conditional_entropy, recovery
-from minuddm.probes.transition import falls_below
 from minuddm.train import train
 
-T, GRID, GAP, NEARLY = 0.1, 64, 0.1, 0.9
+T, GRID = 0.1, 64
 HALVES = (0, 1)
 MEASURED = ("step", "train_recovery", "test_recovery", "train_entropy", "test_entropy")
 COLUMNS = ["data", "P", "seed", "half", *MEASURED, "agree"]
@@ -102,19 +102,6 @@ def learn(task: Learner) -> dict[str, Any]:
 def schedule(steps: int, probes: int) -> tuple[int, ...]:
     """Return the steps at which networks are probed, evenly in their logarithm."""
     return tuple(sorted({round(k) for k in np.geomspace(min(25, steps), steps, probes)}))
-
-
-def times(found: Found) -> tuple[float, float]:
-    """Return (τ_gen, τ_mem) in steps, linear in log step between probes; NaN for never."""
-    step, train_, test = (found[name] for name in MEASURED[:3])
-    generalises = falls_below(step, NEARLY * test.max() - test, 1e-12)
-    remembers = falls_below(step, GAP - (train_ - test), 0.0)
-    return generalises, remembers
-
-
-def generalises_first(tau: NDArray[np.float64]) -> float:
-    """Return the share of networks, rows (τ_gen, τ_mem), in which memory came later or never."""
-    return float((~(tau[:, 1] <= tau[:, 0])).mean())
 
 
 def agreement(one: Found, other: Found) -> NDArray[np.float64]:
@@ -226,7 +213,8 @@ def measure(plan: Plan, run: Run) -> Findings:
     tasks, one = plan.tasks, plan.tasks[0]
     tiny = replace(one, steps=1, probes=1, sequences=2)
     found = dict(zip(tasks, run.each(learn, tasks, tiny), strict=True))
-    taus = {(task.P, task.seed, task.half): times(piece) for task, piece in found.items()}
+    taus = {(task.P, task.seed, task.half): times(*(piece[name] for name in MEASURED[:3]))
+            for task, piece in found.items()}  # fmt: skip
     table = rows(describe(plan.data)["name"], found)
     P, tau = np.array([key[0] for key in taus], dtype=float), np.array(list(taus.values()))
     sizes, fit = sorted({task.P for task in tasks}), power(P, tau[:, 1])
@@ -261,6 +249,7 @@ def verdicts(record: Record) -> list[Verdict]:
     about = "" if name == "pydoc" else f"{name}: "
     fit, order = record.headline["power"], record.headline["generalises_first"]
     known = fit["slope"] is not None
+    first = {P: math.nan if share is None else float(share) for P, share in order.items()}
     return [
         Verdict(
             f"{about}memory sets in after a time that grows linearly with P",
@@ -270,8 +259,8 @@ def verdicts(record: Record) -> list[Verdict]:
         Verdict(
             f"{about}generalisation comes before memory",
             "in a share of the networks of "
-            + ", ".join(f"{share:.2f} at P = {P}" for P, share in order.items()),
-            tuple(share > 0.9 if known else None for share in order.values()),
+            + ", ".join(f"{share:.2f} at P = {P}" for P, share in first.items() if share >= 0),
+            tuple(share > 0.9 if share >= 0 else None for share in first.values()),
         ),
     ]
 

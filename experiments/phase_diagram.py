@@ -10,7 +10,8 @@ One network size, P training sequences, and for each P and seed one run with eve
 Read off it: the time to remember, τ(P), when training recovery has risen through .9, as a power of
 P (Favero, Sclocchi & Wyart 2025, 2505.16959: linear); the step at which unseen recovery is largest,
 where early stopping would stop, and what is lost after it; and the P at which training recovery
-falls through .95 after all the steps there are. Each seed is read by itself, the maps show means.
+falls through .95 after all the steps there are. Whether generalisation comes before memory is told
+by the dates of `learning_time`. Each seed is read by itself, the maps show means.
 """
 
 from argparse import Namespace
@@ -38,10 +39,12 @@ from experiments.kit.phases import (
     SEEN,
     Lines,
     Summary,
+    generalises_first,
     lines_of,
     mean,
     readings,
     summary,
+    times,
 )
 from experiments.kit.record import Record
 from experiments.kit.settings import COND, RECIPE, SCHEDULE, SPLITS, STARTS
@@ -240,12 +243,15 @@ def _paragraph(lines: Lines, found: Summary, one: Line) -> str:
 
 
 def verdicts(record: Record) -> list[Verdict]:
-    """Judge the power, which should be 1, the loss after the best, and the limit."""
+    """Judge the power, which should be 1, the loss after the best, the limit, and what is first."""
     name = record.content["data"]["name"]
     about = "" if name == "pydoc" else f"{name}: "
     lines = lines_of(record.table)
     found = summary(lines)
     steps, lost, moved = record.content["settings"]["steps"], [], []
+    dates = {P: [times(*(seen[name] for name in SEEN[:3])) for seen in of]
+             for P, of in lines.items()}  # fmt: skip
+    first = {P: generalises_first(np.array(of)) for P, of in dates.items()}
     for P, of in lines.items():
         train, test = (mean(of, f"{split}_recovery") for split in SPLITS)
         calm = np.convolve(test, np.ones(LOOKS) / LOOKS, "valid")  # one look alone is noise
@@ -273,6 +279,12 @@ def verdicts(record: Record) -> list[Verdict]:
             if moved else f"not at the P measured, after {steps} steps",
             (bool(np.isfinite(found.limit.value)),
              all(x < SLACK for x in moved) if moved else None),
+        ),
+        Verdict(
+            f"{about}generalisation comes before memory, by the dates of `learning_time`",
+            "in a share of the networks of "
+            + ", ".join(f"{share:.2f} at P = {P}" for P, share in first.items() if share >= 0),
+            tuple(share > 0.9 if share >= 0 else None for share in first.values()),
         ),
     ]  # fmt: skip
 

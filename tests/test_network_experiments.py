@@ -22,7 +22,7 @@ from experiments import (
 from experiments.kit import cells, grid, networks
 from experiments.kit.commandline import CommandLine
 from experiments.kit.data import read
-from experiments.learning_time import Learner, agreement, generalises_first, times
+from experiments.learning_time import Learner, agreement
 from minuddm.probes import Curve, Interval, curves_meet, plateau_left
 from minuddm.probes.stability import CLASSES
 
@@ -124,20 +124,6 @@ def test_seeds_that_agree_change_no_estimate_and_seeds_that_differ_widen_the_int
                     np.random.default_rng(0))  # fmt: skip
 
 
-def test_times_are_read_from_curves():
-    found = {
-        "step": np.array([10, 100, 1000, 10_000]),
-        "train_recovery": np.array([0.1, 0.5, 0.5, 0.9]),
-        "test_recovery": np.array([0.1, 0.5, 0.5, 0.4]),
-    }
-    generalises, remembers = times(found)
-    # .45 of .5 lies 7/8 of the way from .1 to .5; the gap .1 a fifth of that from 0 to .5
-    assert generalises == pytest.approx(10 ** (1 + 7 / 8))
-    assert remembers == pytest.approx(10 ** (3 + 1 / 5))
-    found["train_recovery"] = found["test_recovery"]
-    assert np.isnan(times(found)[1])
-
-
 def test_networks_agree_where_they_say_the_same():
     says = np.array([[1, 2, 3, 4], [1, 1, 1, 1]]), np.array([[1, 2, 0, 0], [1, 1, 1, 1]])
     one, other = ({"says": x} for x in says)
@@ -149,11 +135,6 @@ def test_probes_are_spread_evenly_in_the_logarithm():
     assert steps[0] == 25
     assert steps[-1] == 8000
     assert np.ptp(np.diff(np.log(steps))) < 0.05
-
-
-def test_memory_that_never_came_came_later():
-    tau = np.array([[100, 50], [100, 200], [100, np.nan], [np.nan, np.nan]])
-    assert generalises_first(tau) == 0.75
 
 
 def test_learning_time_leaves_its_record(text, tmp_path, capsys):

@@ -9,12 +9,14 @@ import pytest
 from experiments import phase_diagram
 from experiments.kit.phases import (
     ENTROPIES,
+    generalises_first,
     lines_of,
     mean,
     power,
     reached,
     readings,
     summary,
+    times,
 )
 from experiments.kit.record import Record
 
@@ -69,6 +71,22 @@ def test_one_seed_has_the_interval_of_its_line_and_none_of_its_limit():
     assert np.isnan(summary({P: [line(600.0)] for P in (16, 32)}).limit.value)  # all is remembered
 
 
+def test_times_of_generalisation_and_memory_are_read_between_looks():
+    steps = [10, 100, 1000, 10_000]
+    train, test = [0.1, 0.5, 0.5, 0.9], [0.1, 0.5, 0.5, 0.4]
+    generalises, remembers = times(steps, train, test)
+    # .45 of .5 lies 7/8 of the way from .1 to .5; the gap .1 a fifth of that from 0 to .5
+    assert generalises == pytest.approx(10 ** (1 + 7 / 8))
+    assert remembers == pytest.approx(10 ** (3 + 1 / 5))
+    assert np.isnan(times(steps, test, test)[1])
+
+
+def test_memory_that_never_came_came_later():
+    tau = np.array([[100, 50], [100, 200], [100, np.nan], [np.nan, np.nan]])
+    assert generalises_first(tau) == 0.75
+    assert np.isnan(generalises_first(tau[3:]))
+
+
 def test_seconds_are_read_of_every_seed_and_told_by_the_middle_one():
     rows = [{"trial": "one", "seed": seed, "seconds": s, "train_recovery": r}
             for seed, last in enumerate((1.0, 0.95, 0.8))
@@ -86,7 +104,7 @@ def test_a_tiny_diagram_leaves_its_record(text, tmp_path, capsys):
     assert capsys.readouterr().out.strip().startswith(record.headline["paragraph"])
     assert len(record.table) == 4
     assert record.content["settings"]["seeds"] == [0, 1]
-    assert len(phase_diagram.verdicts(record)) == 3
+    assert len(phase_diagram.verdicts(record)) == 4
     lines = lines_of(record.table)
     assert list(lines) == [2, 4]
     kept = json.loads((tmp_path / "record.json").read_text())["headline"]["readings"]["2"]

@@ -3,6 +3,8 @@
     time to remember    steps until training recovery has risen through .9, and its power in P
     limit               the P whose training recovery ends below .95
     best                the step at which unseen recovery is largest, for early stopping
+    τ_gen, τ_mem        when unseen recovery has nine tenths of its largest, and when training
+                        recovery is .1 above it: from here on a network learns by heart
     reached             the seconds until it has risen through any level, of a table of trials
 
 Each seed is read by itself.
@@ -13,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.stats import linregress
 from scipy.stats import t as student
 
@@ -22,7 +24,7 @@ from minuddm.probes import Interval
 from minuddm.probes.intervals import student_interval
 from minuddm.probes.transition import PLATEAU, falls_below
 
-REMEMBERED = 0.9
+REMEMBERED, NEARLY, GAP = 0.9, 0.9, 0.1
 ENTROPIES = tuple(f"entropy_{t:g}" for t in STARTS)
 SEEN = ("steps", "train_recovery", "test_recovery", *ENTROPIES)
 
@@ -43,6 +45,22 @@ def power(P: NDArray[np.float64], tau: NDArray[np.float64]) -> dict[str, float]:
     half = float(student.ppf(0.975, known.sum() - 2) * line.stderr)
     slope = float(line.slope)
     return {"slope": slope, "low": slope - half, "high": slope + half, "sizes": sizes}
+
+
+def times(steps: ArrayLike, train: ArrayLike, test: ArrayLike) -> tuple[float, float]:
+    """Return τ_gen and τ_mem (above) in steps, linear in log steps between looks; NaN for never."""
+    own, unseen = np.asarray(train), np.asarray(test)
+    generalises = falls_below(steps, NEARLY * unseen.max() - unseen, 1e-12)
+    return generalises, falls_below(steps, GAP - (own - unseen), 0.0)
+
+
+def generalises_first(tau: NDArray[np.float64]) -> float:
+    """Return the share of networks, rows (τ_gen, τ_mem), in which memory came later or never.
+
+    NaN where no network came to remember: what is first was not seen.
+    """
+    later = ~(tau[:, 1] <= tau[:, 0])
+    return float(later.mean()) if np.isfinite(tau[:, 1]).any() else math.nan
 
 
 class Readings(NamedTuple):

@@ -8,6 +8,8 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+import numpy as np
+
 from experiments.kit.record import Record
 from experiments.kit.table import printed
 from experiments.report import PARTS, Judged, judged
@@ -64,11 +66,17 @@ def verdict_table(rows: Iterable[Judged]) -> str:
 
 
 def time(record: Record) -> str:
-    """Say how long a run took; of a grid also what its cells take, in minutes of one thread."""
-    seconds, cells = record.content["wall_seconds"], record.content["settings"].get("cell_seconds")
+    """Say how long a run took, and its cells, in minutes of one thread, where these took longer.
+
+    Then they ran side by side, or were found.
+    """
+    content, seconds = record.content, record.content["wall_seconds"]
+    cells = content["settings"].get("cell_seconds", content.get("cell_seconds"))
     took = f"{seconds / 60:.1f} min" if seconds >= 60 else f"{seconds:.0f} s"
     took += ", 1 job" if "--jobs 1" in record.command else ""
-    return took if cells is None else f"{took} + {cells / 60:.0f} min of cells"
+    each = cells.values() if isinstance(cells, dict) else [cells or 0]
+    together = sum(float(np.sum(of)) for of in each)
+    return took if together <= seconds else f"{took}; cells: {together / 60:.0f} min"
 
 
 def transition_table(record: Record) -> str:

@@ -57,7 +57,7 @@ KNOWN_ERROR: Mapping[float, tuple[float, float]] = {
 to that at which the mean entropy rises through .1 nats. From 1: half of the samples are no copies.
 Before: recovery of training sequences from t falls through .95 [T46]. 15 networks of five sizes, 15
 to 282 thousand weights, on text (`experiments.estimators`). On the hierarchy, L = 16, certainty is
-lost later still: 2.4, 2.8 and 9.6 times from .1, .25 and .5, on average."""
+lost later still: 2.4, 2.8 and 9.5 times from .1, .25 and .5, on average."""
 
 Array = NDArray[np.float64]
 
