@@ -25,6 +25,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from experiments.kit import commandline
+from experiments.kit.cells import path
 from experiments.kit.course import SLACK, follow
 from experiments.kit.data import Data, describe, read
 from experiments.kit.draws import generator
@@ -75,7 +76,7 @@ class Line:
     steps: int
     sequences: int
     seed: int
-    folder: Path | None = field(default=None, compare=False)
+    checkpoint: Path | None = field(default=None, compare=False)
 
     @property
     def label(self) -> str:
@@ -91,15 +92,15 @@ def walk(task: Line) -> dict[str, NDArray[Any]]:
     width, blocks = (int(part) for part in task.size.split("x"))
     config = ModelConfig(V, own.shape[1], width, blocks, 4, COND)
     clean = {"train": np.resize(own, test.tokens.shape), "test": test.tokens}
-    checkpoint = None if task.folder is None else task.folder / f"{task.label}.safetensors"
     _, seen = follow(
         Transformer.init(config, generator(task.seed, "weights")),
         own,
         TrainConfig(steps=task.steps, seed=task.seed, schedule=SCHEDULE, **RECIPE),
         partial(look, V=V, clean=clean, seed=task.seed),
         over=lambda *_: False,  # to the last step
-        checkpoint=checkpoint,
+        checkpoint=task.checkpoint,
         every=2000,
+        about={"cell": task.checkpoint.stem if task.checkpoint else ""},
     )
     return seen
 
@@ -196,7 +197,8 @@ def plan(args: Namespace) -> Plan:
 def measure(plan: Plan, run: Run) -> Findings:
     """Walk every line of the diagram, and read it."""
     folder = run.out / "cells"
-    tasks = [replace(line, folder=folder) for line in plan.lines]
+    files = [path(walk, line, folder).with_suffix(".safetensors") for line in plan.lines]
+    tasks = [replace(line, checkpoint=file) for line, file in zip(plan.lines, files, strict=True)]
     one = plan.lines[0]
     seen = run.each(walk, tasks, replace(one, P=2, steps=1, sequences=2), folder)
     lines: Lines = {}
@@ -225,7 +227,7 @@ def measure(plan: Plan, run: Run) -> Findings:
 
 def _paragraph(lines: Lines, found: Summary, one: Line) -> str:
     """Say what is remembered when, and what unseen recovery gains and loses."""
-    listed = ", ".join(f"{steps:.0f} at P = {P}"
+    listed = ", ".join(f"after {steps:.0f} steps at P = {P}"
                        for P, steps in found.remembers.items() if np.isfinite(steps))  # fmt: skip
     unseen = {P: mean(of, "test_recovery") for P, of in lines.items()}
     fallen = max(unseen, key=lambda P: unseen[P].max() - unseen[P][-1])
@@ -233,11 +235,10 @@ def _paragraph(lines: Lines, found: Summary, one: Line) -> str:
     known = np.isfinite(found.limit.value)
     where = f"falls through .95 at P = {show(found.limit)}" if known else "is above .95 at every P"
     return (
-        f"A {one.size} network recovers {REMEMBERED} of the corrupted training tokens after "
-        f"{listed or 'no'} steps; after {one.steps} steps training recovery {where}. Unseen "
-        f"recovery is largest early and falls as the training set is learnt by heart: most at P = "
-        f"{fallen}, from {gone.max():.2f} at {steps[gone.argmax()]} steps by "
-        f"{gone.max() - gone[-1]:.2f}. Medians and means over "
+        f"A {one.size} network recovers {REMEMBERED} of the corrupted training tokens "
+        f"{listed or 'at no P'}; after {one.steps} steps training recovery {where}. Unseen "
+        f"recovery falls most from its largest at P = {fallen}: from {gone.max():.2f} at "
+        f"{steps[gone.argmax()]} steps by {gone.max() - gone[-1]:.2f}. Medians and means over "
         f"{len(lines[fallen])} seed{'s' * (len(lines[fallen]) > 1)}."
     )
 
@@ -254,11 +255,13 @@ def verdicts(record: Record) -> list[Verdict]:
     first = {P: generalises_first(np.array(of)) for P, of in dates.items()}
     for P, of in lines.items():
         train, test = (mean(of, f"{split}_recovery") for split in SPLITS)
+        if len(test) < LOOKS:
+            continue
         calm = np.convolve(test, np.ones(LOOKS) / LOOKS, "valid")  # one look alone is noise
         if train[-1] >= PLATEAU:
             lost.append(float(calm.max() - calm[-1]))
         elif found.limit.value < P:
-            moved.append(float(np.ptp(train[-3:])))  # since half of the steps
+            moved.append(float(np.ptp(train[-LOOKS:])))  # √2 apart: since half of the steps
     return [
         Verdict(
             f"{about}the time to remember grows linearly with P",
@@ -277,7 +280,7 @@ def verdicts(record: Record) -> list[Verdict]:
             f"below from P = {show(found.limit)} on after {steps} steps; there it has changed by "
             f"{min(moved):.3f} to {max(moved):.3f} since half of them"
             if moved else f"not at the P measured, after {steps} steps",
-            (bool(np.isfinite(found.limit.value)),
+            (found.limited,
              all(x < SLACK for x in moved) if moved else None),
         ),
         Verdict(

@@ -13,7 +13,6 @@ told by runs whose rate falls to 0 at their last step, of text and of the hierar
 there stands beside that of the run with the constant rate.
 """
 
-import math
 import time
 from argparse import Namespace
 from dataclasses import dataclass, replace
@@ -32,9 +31,10 @@ from experiments.kit.draws import generator
 from experiments.kit.experiment import Experiment, Findings, Run, Verdict
 from experiments.kit.figures import COLOURS, subplots
 from experiments.kit.measures import there_and_back
-from experiments.kit.phases import reached
+from experiments.kit.phases import reached, share, within
 from experiments.kit.record import Record
 from experiments.kit.settings import COND, RECIPE, SCHEDULE
+from experiments.kit.table import matching
 from experiments.kit.warped import Warped
 from minuddm import ModelConfig, TrainConfig, Transformer, Uniform
 from minuddm.probes import recovery
@@ -68,10 +68,11 @@ COLUMNS = ["trial", "data", "P", "seed", "steps", "ms", "seconds",
 
 @dataclass(frozen=True)
 class Trial:
-    """One run: a name, data, and what differs from the recipe."""
+    """One run: a name, data, which `sha256` tells from others, and what differs from the recipe."""
 
     name: str
     data: str
+    sha256: str
     P: int
     steps: int
     sequences: int
@@ -121,8 +122,9 @@ def _look(
     return found
 
 
-def _there(annealed: bool, _: Any, seen: Any) -> bool:
-    return not annealed and seen[-1]["train_recovery"] >= PLATEAU
+def _there(annealed: bool, steps: Any, seen: Any) -> bool:
+    """Say whether a run is done: its rate does not fall, and it has passed the last of ENDS."""
+    return not annealed and steps[-1] >= ENDS[-1] and seen[-1]["train_recovery"] >= PLATEAU
 
 
 def costs(tasks: list[Trial], rounds: int) -> dict[str, float]:
@@ -158,18 +160,20 @@ def plan(args: Namespace) -> Plan:
     """Return what is run."""
     steps = args.steps or (1000 if args.quick else 32_000)
     n = 50 if args.quick else 200
+    known = {of: read(of, None, lines=False, vocab=256, rules=2, seed=0).corpus.sha256
+             for of in ("pydoc", "hierarchy")}  # fmt: skip
     names = ("recipe", "former") if args.quick else TRIALS
 
     def trial(name: str, data: str, P: int, seed: int = args.seed, **changed: Any) -> Trial:
-        if args.quick and "steps" in changed:
+        if "steps" in changed:
             changed["steps"] = min(changed["steps"], steps)
-        return Trial(name, data, P, steps, n, seed, tuple(changed.items()))
+        return Trial(name, data, known[data], P, steps, n, seed, tuple(changed.items()))
 
     seeds = args.seeds or (1 if args.quick else 3)
     trials = [trial(name, "pydoc", P_TEXT, args.seed + s, **TRIALS[name])
               for name in names for s in range(seeds)]  # fmt: skip
     pairs = []
-    ends = (steps,) if args.quick else ENDS
+    ends = tuple(end for end in ENDS if end <= steps) or (steps,)
     other = trial("hierarchy", "hierarchy", P_HIERARCHY, steps=ends[-1])
     for one, data, P in ((trials[0], "pydoc", P_TEXT), (other, "hierarchy", P_HIERARCHY)):
         for end in ends:
@@ -181,7 +185,7 @@ def plan(args: Namespace) -> Plan:
 def measure(plan: Plan, run: Run) -> Findings:
     """Run all trials, measure what their steps cost, and compare."""
     tasks = [*plan.trials, plan.pairs[-1][0], *(falling for _, falling in plan.pairs)]
-    tiny = Trial("tiny", "pydoc", 2, 1, 2, 0)
+    tiny = Trial("tiny", "pydoc", "", 2, 1, 2, 0)
     seen = dict(zip(tasks, run.each(learn, tasks, tiny), strict=True))
     seeds = sorted({task.seed for task in plan.trials})
     ms = costs(plan.trials[:: len(seeds)], 3 if run.args.quick else 25)
@@ -228,10 +232,6 @@ def _told(seconds: float) -> str:
     return f"{seconds:.0f} s" if np.isfinite(seconds) else "more than it had"
 
 
-def _share(ratio: float) -> str:
-    return f"{ratio:.2f}" if np.isfinite(ratio) else "–"
-
-
 def draw(table: list[dict[str, Any]], names: list[str]) -> Figure:
     """Draw training recovery against time, a line a trial."""
     figure, axes = subplots(1, 1, (7.5, 4.2))
@@ -254,17 +254,22 @@ def draw(table: list[dict[str, Any]], names: list[str]) -> Figure:
 def verdicts(record: Record) -> list[Verdict]:
     """Judge the time against the former one's, and the constant rate against one that falls."""
     falling, names = record.headline["falling"], ("recipe", "former")
-    early, late = (reached(record.table, names, level) for level in (NEARLY, PLATEAU))
-    ratios = [median(of["recipe"]) / median(of["former"]) for of in (early, late)]
-    each = [[a / b for a, b in zip(*of.values(), strict=True)] for of in (early, late)]
-    listed = [", ".join(map(_share, of)) for of in each]
+    own, other = (max(float(row["seconds"]) for row in matching(record.table, trial=name))
+                  for name in names)  # fmt: skip
+    said, ratios = [], []
+    for level in (NEARLY, PLATEAU):
+        of = reached(record.table, names, level)
+        seeds = [share(a, b, own, other) for a, b in zip(*of.values(), strict=True)]
+        ratios.append(share(*map(median, of.values()), own, other))
+        said.append(f"{within(ratios[-1])} of it (by seeds {', '.join(map(within, seeds))})")
+    low, high = ratios[-1]
+    third = None if low <= 1 / 3 < high else high <= 1 / 3
     gaps = [abs(a - b) for one, other in falling.values() for a, b in zip(one, other, strict=True)]
     return [
         Verdict(
             "the recipe finishes in a third of the time of the former one",
-            f"in {_share(ratios[1])} of it (by seeds {listed[1]}), "
-            f"{_told(median(late['recipe']))}; to {NEARLY} in {_share(ratios[0])} ({listed[0]})",
-            (None if math.isnan(ratios[1]) else ratios[1] <= 1 / 3,),
+            f"in {said[1]}, {_told(median(of['recipe']))}; to {NEARLY} in {said[0]}",
+            (third,),
         ),
         Verdict(
             "a look at a run with a constant rate is a run of that length",

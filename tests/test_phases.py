@@ -6,7 +6,9 @@ from statistics import median
 import numpy as np
 import pytest
 
-from experiments import phase_diagram
+from experiments import phase_diagram, recipe
+from experiments.kit import commandline
+from experiments.kit.experiment import OPEN
 from experiments.kit.phases import (
     ENTROPIES,
     generalises_first,
@@ -15,8 +17,10 @@ from experiments.kit.phases import (
     power,
     reached,
     readings,
+    share,
     summary,
     times,
+    within,
 )
 from experiments.kit.record import Record
 
@@ -68,7 +72,15 @@ def test_one_seed_has_the_interval_of_its_line_and_none_of_its_limit():
     found = summary({P: [line(50.0 * P * np.exp(0.05 * rng.normal()))] for P in (16, 32, 64, 128)})
     assert found.power.low < 1 < found.power.high
     assert np.isnan(found.limit.low)
-    assert np.isnan(summary({P: [line(600.0)] for P in (16, 32)}).limit.value)  # all is remembered
+    assert np.isinf(summary({P: [line(600.0)] for P in (16, 32)}).limit.value)  # all is remembered
+
+
+def test_a_seed_without_a_limit_leaves_its_interval_open():
+    found = summary({P: [line(50.0 * P), line(600.0), line(60.0 * P)] for P in (16, 64, 1024)})
+    assert 64 < found.limit.low <= found.limit.value < 1024
+    assert np.isinf(found.limit.high)
+    assert found.limited is None
+    assert np.isnan(found.power.high - found.power.low)
 
 
 def test_times_of_generalisation_and_memory_are_read_between_looks():
@@ -97,6 +109,36 @@ def test_seconds_are_read_of_every_seed_and_told_by_the_middle_one():
     assert median(found[1:]) == np.inf
 
 
+def test_a_time_that_never_came_bounds_a_ratio():
+    known = {(20, 80): "0.25", (20, np.inf): "at most 0.20", (np.inf, 80): "at least 0.50"}
+    for (own, other), said in known.items():
+        assert within(share(own, other, 40, 100)) == said
+    assert within(share(np.inf, np.inf, 40, 100)) == "–"
+
+
+def trials(recipe_at, former_at):
+    """A record of two trials of 100 s, whose recovery passes .95 after so many, or does not."""
+    table = [{"trial": name, "seed": "0", "seconds": str(s), "train_recovery": str(r)}
+             for name, at in (("recipe", recipe_at), ("former", former_at))
+             for s, r in ((1, 0.1), (at, 0.951 if at < 100 else 0.949))]  # fmt: skip
+    falling = {"text, falling to 1": [[0.5, 0.5], [0.5, 0.5]]}
+    return Record({"headline": {"falling": falling}}, table)
+
+
+def test_a_third_of_a_time_that_never_came_is_open():
+    words = [recipe.verdicts(trials(*at))[0].word
+             for at in ((20, 80), (50, 80), (20, 100), (50, 100), (100, 80))]  # fmt: skip
+    assert words == ["holds", "does not hold", "holds", "open", "does not hold"]
+
+
+def test_a_recipe_of_few_steps_has_its_ends_among_them():
+    line = commandline.CommandLine("recipe", "")
+    recipe.options(line)
+    plan = recipe.plan(line.parse_args(["--steps", "5000", "--seeds", "1"]))
+    assert [dict(falling.changed)["steps"] for _, falling in plan.pairs] == [4000, 4000]
+    assert all(dict(task.changed).get("steps", 0) <= 5000 for task in plan.trials)
+
+
 def test_a_tiny_diagram_leaves_its_record(text, tmp_path, capsys):
     words = ["--quick", "--subsets", "2", "4", "--steps", "500", "--seeds", "2", "--jobs", "2"]
     phase_diagram.EXPERIMENT.main([*words, "--data", str(text), "--out", str(tmp_path)])
@@ -104,7 +146,9 @@ def test_a_tiny_diagram_leaves_its_record(text, tmp_path, capsys):
     assert capsys.readouterr().out.strip().startswith(record.headline["paragraph"])
     assert len(record.table) == 4
     assert record.content["settings"]["seeds"] == [0, 1]
-    assert len(phase_diagram.verdicts(record)) == 4
+    judged = phase_diagram.verdicts(record)
+    assert [verdict.word for verdict in judged[:3]] == [OPEN] * 3  # one look moves nothing
+    assert len(judged) == 4
     lines = lines_of(record.table)
     assert list(lines) == [2, 4]
     kept = json.loads((tmp_path / "record.json").read_text())["headline"]["readings"]["2"]
@@ -113,3 +157,15 @@ def test_a_tiny_diagram_leaves_its_record(text, tmp_path, capsys):
     )
     assert mean(lines[2], "train_recovery")[-1] == pytest.approx(np.mean([r["kept"] for r in kept]),
                                                                  rel=1e-4)  # fmt: skip
+
+
+def test_damaged_looks_are_one_line(text, tmp_path, capsys):
+    words = ["--quick", "--subsets", "2", "--steps", "500", "--jobs", "1", "--data", str(text)]
+    phase_diagram.EXPERIMENT.main([*words, "--out", str(tmp_path)])
+    [looks] = tmp_path.rglob("*.looks.npz")
+    looks.write_bytes(b"nothing")
+    looks.with_name(looks.name.replace(".looks", "")).unlink()
+    with pytest.raises(SystemExit) as ended:
+        phase_diagram.EXPERIMENT.main([*words, "--out", str(tmp_path)])
+    assert ended.value.code == 2
+    assert f"{looks} is damaged" in capsys.readouterr().err

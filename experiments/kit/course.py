@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from experiments.kit.commandline import InputError
 from minuddm import TrainConfig, Transformer
 from minuddm.checks import Tokens
 from minuddm.files import write_atomically
@@ -75,7 +76,8 @@ def follow(
     """Train until learning is over, or to `config.steps`; return the run and what was seen.
 
     That is one row a look of every quantity that `look` returns, besides "steps" and, for the
-    whole, "finished". Raises `ValueError` as `train` does.
+    whole, "finished". Raises `InputError` for a checkpoint that is damaged or of something else,
+    and for a loss that diverged.
     """
     beside = None if checkpoint is None else checkpoint.with_suffix(".looks.npz")
     seen = {} if beside is None or not beside.exists() else _read(beside)
@@ -88,18 +90,15 @@ def follow(
 
     at = looks(config.steps, first)
     ends = next((k for k in sorted(seen) if over(*_until(seen, k))), config.steps)
-    trained = train(
-        model,
-        tokens,
-        replace(config, steps=ends),
-        checkpoint=checkpoint,
-        probe=probe,
-        probe_at=at,
-        **options,
-    )
+    config = replace(config, steps=ends)
+    kept: dict[str, Any] = {"checkpoint": checkpoint, "probe": probe, "probe_at": at}
+    try:
+        trained = train(model, tokens, config, **kept, **options)
+    except (ValueError, FloatingPointError) as error:
+        raise InputError(str(error)) from error
     steps, rows = _until(seen, len(trained.losses))
     if steps != [step for step in at if step <= len(trained.losses)]:
-        raise ValueError(f"{checkpoint} has gone further than {beside}; remove both to begin anew")
+        raise InputError(f"{checkpoint} has gone further than {beside}; remove both to begin anew")
     return trained, {
         "steps": np.array(steps),
         "finished": np.array(over(steps, rows)),
@@ -127,5 +126,5 @@ def _read(path: Path) -> dict[int, dict[str, Any]]:
             step, name = key.split(" ", 1)
             seen.setdefault(int(step), {})[name] = values
     except Exception as error:  # whatever the parsers of zip and npy raise
-        raise ValueError(f"{path} is damaged ({error}); remove it and its checkpoint") from None
+        raise InputError(f"{path} is damaged ({error}); remove it and its checkpoint") from None
     return seen

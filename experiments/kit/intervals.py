@@ -47,7 +47,7 @@ def over_seeds(rows: Sequence[Mapping[str, Any]], name: str, log: bool = False) 
 
 def show(interval: Interval, least: float = 0.0) -> str:
     """Say where a crossing is, with its interval; `least` is the smallest place measured."""
-    if math.isnan(interval.value):
+    if not math.isfinite(interval.value):
         return "none of those measured"
     if interval.value <= least:
         return f"{least:.0f} or below"
@@ -113,7 +113,7 @@ def is_one(power: Iterable[float]) -> bool | None:
     None where it is unknown, or its interval is wider than ± WIDE.
     """
     value, low, high = power
-    if math.isnan(value):
+    if math.isnan(value + low + high):
         return None
     if not low <= 1 <= high:
         return False

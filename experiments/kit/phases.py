@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import linregress
 from scipy.stats import t as student
 
+from experiments.kit.intervals import over_seeds
 from experiments.kit.settings import STARTS
 from minuddm.probes import Interval
 from minuddm.probes.intervals import student_interval
@@ -98,7 +99,12 @@ class Summary(NamedTuple):
     power: Interval
     """Of that time in P: over the seeds, or of one seed's line through its P."""
     limit: Interval
-    """P at which training recovery ends below .95; NaN where it never does."""
+    """P at which training recovery ends below .95; infinite where it never does."""
+
+    @property
+    def limited(self) -> bool | None:
+        """Whether it does at some P; None if for some of the seeds only."""
+        return None if self.limit.low < self.limit.high == math.inf else self.limit.value < math.inf
 
 
 def summary(lines: Lines) -> Summary:
@@ -108,12 +114,12 @@ def summary(lines: Lines) -> Summary:
     tau = np.array([[r.remembers for r in of] for of in each])  # (seeds, P)
     limits = np.array([falls_below(P, [r.kept for r in of], PLATEAU) for of in each])
     fits = [power(P, of) for of in tau]
+    slopes = [fit["slope"] for fit in fits]
     if len(each) == 1:
         slope = Interval(*(fits[0][end] for end in ("slope", "low", "high")))
-        limit = Interval(limits[0], np.nan, np.nan)
     else:
-        slope = student_interval([fit["slope"] for fit in fits])
-        limit = Interval(*np.exp(student_interval(np.log(limits))))
+        slope = student_interval(slopes if np.isfinite(slopes).all() else [])
+    limit = over_seeds([{"limit": P} for P in np.nan_to_num(limits, nan=np.inf)], "limit", log=True)
     median = np.median(np.where(np.isnan(tau), np.inf, tau), axis=0)
     times = np.where(np.isfinite(median), median, np.nan)
     return Summary(dict(zip(lines, times.tolist(), strict=True)), slope, limit)
@@ -153,3 +159,17 @@ def reached(
             at = falls_below(seconds, level - share, 0.0)
             of.append(math.inf if math.isnan(at) else at)
     return found
+
+
+def share(own: float, other: float, spent: float, spent_other: float) -> tuple[float, float]:
+    """Return the least and largest ratio of two times; an infinite one exceeds what was spent."""
+    least = (own if math.isfinite(own) else spent) / other
+    return least, own / (other if math.isfinite(other) else spent_other)
+
+
+def within(ratio: tuple[float, float]) -> str:
+    """Say a ratio that lies between two ends."""
+    low, high = ratio
+    if low == high:
+        return f"{low:.2f}"
+    return f"at most {high:.2f}" if math.isfinite(high) else f"at least {low:.2f}" if low else "–"
