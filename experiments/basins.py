@@ -24,7 +24,7 @@ from experiments.kit.cells import Found, grouped
 from experiments.kit.draws import generator
 from experiments.kit.experiment import Experiment, Findings, Run, Verdict
 from experiments.kit.figures import DASH, band, subplots
-from experiments.kit.intervals import above, columns, difference, headers
+from experiments.kit.intervals import columns, headers, larger
 from experiments.kit.patterns import SPINS, repaired, source
 from experiments.kit.record import Record
 from hopfield import (
@@ -207,7 +207,7 @@ def verdicts(record: Record) -> list[Verdict]:
             "structured patterns: likelihood-formed basins attract unseen ones best",
             f"at P = {record.headline['P']}, {own[0]:.2f} of their flipped spins come back "
             f"(pseudo-likelihood), of the energies at most {unseen[best][0]:.2f} ({best})",
-            (above(difference(own, unseen[best]), 0.0),),
+            (larger(own, unseen[best]),),
         )
     ]
 

@@ -17,7 +17,7 @@ sequences are damaged several times, and fill pools of several scores: such leve
 another, and intervals of lines through them are too narrow.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -30,29 +30,36 @@ from experiments.kit.draws import generator
 from experiments.kit.experiment import Experiment, Findings, Run, Verdict
 from experiments.kit.figures import COLOURS, DASH, subplots
 from experiments.kit.grid import Grid
-from experiments.kit.intervals import above, columns, difference, headers, over_seeds, spread
+from experiments.kit.intervals import above, columns, headers, spread
+from experiments.kit.pools import (
+    FREQUENCIES,
+    LINE,
+    MEMORY,
+    NETWORK,
+    SOURCE,
+    Rows,
+    levels,
+    nothing,
+    number,
+    steeper,
+    subjects,
+)
 from experiments.kit.record import Record
 from experiments.kit.settings import SCHEDULE, SPLITS
 from experiments.kit.table import matching
 from minuddm import DatasetIdeal, Denoiser, Uniform, restore
 from minuddm.checks import Tokens
-from minuddm.probes import Interval, trends
+from minuddm.probes import trends
 from minuddm.probes.pooled_entropy import ESTIMATES, LEAST
 from minuddm.probes.stability import entering_time
 
 GRID = 64  # steps of the reverse chain over [0, 1]
 FULL, QUICK = (2000, 200), (600, 40)  # sequences, permutations
-FREQUENCIES, NETWORK, MEMORY, SOURCE = "frequencies", "network", "dataset_ideal", "source_ideal"
-SAID = {NETWORK: "network", MEMORY: "perfect memory", FREQUENCIES: "frequencies alone",
-        SOURCE: "ideal generaliser"}  # fmt: skip
 CHAIN = "chain"
 STRONG = 0.8  # a correlation that would be called a law
-LINE = 3  # levels, at least
 COLUMNS = ["kind", "data", "model", "P", "seed", "split", "n", "estimate", "score", "sequences",
            "entropy", "levels", *headers(["slope", "r", "null", "excess"]), "steps",
            "finished"]  # fmt: skip
-
-Rows = list[dict[str, Any]]
 
 
 def frequencies(x: Tokens, V: int) -> Denoiser:
@@ -155,30 +162,6 @@ def measure(plan: grid.Plan, run: Run) -> Findings:
     )  # fmt: skip
 
 
-def number(rows: Sequence[Mapping[str, Any]], name: str) -> Interval:
-    """Return a quantity of the lines of all seeds; of several r the interval of arctanh r."""
-    if name != "r" or len(rows) == 1:
-        return over_seeds(rows, name)
-    z = [{"z": "" if row["r"] == "" else np.arctanh(float(row["r"]))} for row in rows]
-    return Interval(*np.tanh(over_seeds(z, "z")).tolist())
-
-
-def levels(rows: Sequence[Mapping[str, Any]]) -> int:
-    """Return how many levels the line of a subject has, of the seed that has most."""
-    return max(int(row["levels"]) for row in rows)
-
-
-def subjects(table: Sequence[Mapping[str, Any]], **wanted: Any) -> dict[str, dict[str, Rows]]:
-    """Return the lines of each subject by estimate, one a seed; those of few levels too."""
-    found: dict[str, dict[str, Rows]] = {}
-    for row in matching(table, kind="line", **wanted):
-        P = f", P = {row['P']}" if row["model"] in (NETWORK, MEMORY) else ""
-        split = "training" if row["split"] == "train" else "unseen"
-        key = f"{SAID[row['model']]}{P}, {split} {row['data']}"
-        found.setdefault(key, {}).setdefault(row["estimate"], []).append(dict(row))
-    return found
-
-
 def paragraph(table: Rows) -> str:
     """Say where the line is, and what is left of it."""
     said = []
@@ -248,17 +231,12 @@ def verdicts(record: Record) -> list[Verdict]:
         return "; ".join(f"{key} {spread(x, digits)}" for key, x in of.items())
 
     trained, free, left = found("plug_in", "r", model=NETWORK, split="train"), {}, {}
+    whole: dict[str, tuple[float, float, float]] = {}
     for model in (FREQUENCIES, SOURCE):
         free |= found("plug_in", "r", model=model, split="test")
         left |= found("rarefied", "excess", model=model)
-    both = {
-        f"P = {P}": [
-            x for split in SPLITS
-            for x in found("rarefied", "excess", model=NETWORK, P=P, split=split).values()
-        ]
-        for P in record.headline["subsets"]
-    }  # fmt: skip
-    both = {P: pair for P, pair in both.items() if len(pair) == len(SPLITS)}
+        whole |= found("plug_in", "slope", model=model)
+    both = {f"P = {P}": pair for P in record.headline["subsets"] if (pair := steeper(table, P))}
     stored = matching(table, kind="line", model=MEMORY, split="train")
     counted = {int(row["levels"]) for row in stored}
     return [
@@ -275,13 +253,15 @@ def verdicts(record: Record) -> list[Verdict]:
         Verdict(
             f"{about}pools of equal size, less their null, leave nothing of the line",
             f"nats a wrong token: {listed(left, 4)}",
-            tuple(low <= 0 <= high for _, low, high in left.values()) or (None,),
+            tuple(nothing(x, whole[key][0] / 2) for key, x in left.items()) or (None,),
         ),
         Verdict(
             f"{about}what is left is steeper on training text than on unseen text",
             "nats a wrong token, training against unseen: "
-            + "; ".join(f"{P} {spread(x, 4)} against {spread(y, 4)}" for P, (x, y) in both.items()),
-            tuple(above(difference(x, y), 0) for x, y in both.values()) or (None,),
+            + "; ".join(
+                f"{P} {spread(x, 4)} against {spread(y, 4)}" for P, (x, y, _) in both.items()
+            ),
+            tuple(above(apart, 0) for *_, apart in both.values()) or (None,),
         ),
         Verdict(
             "a perfect memory has one level on what it stores, and no line",

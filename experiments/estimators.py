@@ -48,7 +48,7 @@ from minuddm.probes import (
     copies,
     curves_cross,
     curves_meet,
-    from_the_widest,
+    gap_closes,
     plateau_left,
 )
 
@@ -109,9 +109,7 @@ def readings(found: Grid, size: str, seeds: Sequence[int], rng: Generator) -> Re
         result[CROSS] = curves_cross(P, near, far, rng)
     for t, name in RETURNING.items():
         result[name] = rises(of(f"returning train {t} entropy_loo"), SURE)
-    result[CLOSES] = curves_meet(
-        from_the_widest(Curve(P, of("network train clean_entropy_loo"), samples)), rng
-    )
+    result[CLOSES] = gap_closes(Curve(P, of("network train clean_entropy_loo"), samples), rng)
     for k, name in enumerate(BOUND.values()):
         result[name] = rises([x[..., k] for x in lost], float(np.log(2)))
     for t, name in SAMPLES.items():

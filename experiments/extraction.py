@@ -43,7 +43,7 @@ from experiments.kit.extracted import (
     share,
 )
 from experiments.kit.figures import COLOURS, band, subplots
-from experiments.kit.intervals import over_seeds, spread
+from experiments.kit.intervals import below, larger, over_seeds, spread
 from experiments.kit.record import Record
 from experiments.kit.settings import PROCESSES, SPLITS
 from experiments.kit.table import matching
@@ -248,17 +248,18 @@ def verdicts(record: Record) -> list[Verdict]:
         Verdict(
             "a perfect memory gives away in 8 steps of uniform diffusion what 256 of masked do not",
             f"exact copies: uniform {spread(early)} at N = 8, masked {spread(late)} at N = 256",
-            (early[1] > late[2],),
+            (larger(early, late),),
         ),
         Verdict(
             "an ideal generaliser obeys its rules after fewer steps of uniform diffusion",
             "; ".join(f"{u[0]:.2f} against {m[0]:.2f} at N = {N}" for N, (u, m) in allowed.items()),
-            tuple(u[1] > m[2] for u, m in allowed.values()),
+            tuple(larger(u, m) for u, m in allowed.values()),
         ),
         Verdict(
             f"{about}uniform networks copy more of their training text in N steps than masked ones",
             "; ".join(f"{key}: {u[0]:.2f} against {m[0]:.2f}" for key, (u, m) in own.items()),
-            tuple(u[1] > m[2] for u, m in own.values() if max(u[0], m[0]) > LITTLE) or (None,),
+            tuple(larger(u, m) for u, m in own.values()
+                  if max(u[0], m[0]) > LITTLE) or (None,),
         ),
         Verdict(
             "more steps extract a stored sequence more often",
@@ -271,7 +272,7 @@ def verdicts(record: Record) -> list[Verdict]:
             "; ".join(f"{key}: {x.value:.2g} ({x.low:.2g} to {x.high:.2g}) of as many"
                       for key, x in paired.items())
             or f"no bounds within {NEAR} nats per token",
-            tuple(None if x.low <= 1 <= x.high else x.high < 1 for x in paired.values()) or (None,),
+            tuple(below(x, 1) for x in paired.values()) or (None,),
         ),
     ]  # fmt: skip
 

@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from experiments.kit import commandline
-from experiments.kit.data import Data, describe
+from experiments.kit.data import Data, describe, label
 from experiments.kit.experiment import Experiment, Findings, Run, Verdict
 from experiments.kit.figures import COLOUR, subplots
 from experiments.kit.record import Record
@@ -191,7 +191,9 @@ def verdicts(record: Record) -> list[Verdict]:
     ]
 
 
-EXPERIMENT = Experiment("keystone", __doc__, COLUMNS, measure, verdicts, plan, options)
+EXPERIMENT = Experiment(
+    "keystone", __doc__, COLUMNS, measure, verdicts, plan, options, lambda args: label(args.data)
+)
 
 if __name__ == "__main__":
     EXPERIMENT.main()

@@ -26,7 +26,7 @@ from scipy.optimize import brentq
 from experiments.kit.draws import generator
 from experiments.kit.experiment import Experiment, Findings, Run, Verdict
 from experiments.kit.figures import COLOURS, band, subplots
-from experiments.kit.intervals import columns, headers, spread
+from experiments.kit.intervals import columns, headers, larger, spread
 from experiments.kit.record import Record
 from hopfield import ContinuousMemory, Propagation
 from hopfield.propagation import gaussian
@@ -283,7 +283,7 @@ def verdicts(record: Record) -> list[Verdict]:
                 f"α = {a}: {spread(out)} against {spread(counted)}"
                 for a, (out, counted) in steps.items()
             ),
-            tuple(out[1] > counted[2] for out, counted in steps.values()),
+            tuple(larger(out, counted) for out, counted in steps.values()),
         ),
         Verdict(
             "a step within the bound goes downhill, a longer one may not",

@@ -30,7 +30,16 @@ from experiments.kit.draws import generator
 from experiments.kit.experiment import Experiment, Findings, Run, Verdict
 from experiments.kit.figures import COLOURS, both, subplots
 from experiments.kit.grid import MEASURED, Grid, T
-from experiments.kit.intervals import columns, crossed, headers, is_one, recorded, show, spread
+from experiments.kit.intervals import (
+    columns,
+    crossed,
+    headers,
+    is_one,
+    larger,
+    recorded,
+    show,
+    spread,
+)
 from experiments.kit.record import Record
 from experiments.kit.settings import SPLITS, Arrays
 from minuddm.probes import (
@@ -146,11 +155,8 @@ def capacity(found: Grid, readings: dict[str, dict[str, Interval]]) -> dict[str,
     """Return weights per token and bits per weight of every size, where its capacity is known."""
     L, h = found.data.corpus.tokens.shape[1], found.data.entropy
     if h is None:  # the least bound on unseen text
-        h = min(
-            float(np.mean(x))
-            for size in found.sizes
-            for x in found.values(size, "network test nelbo")
-        )
+        h = min(float(np.mean(x)) for size in found.sizes
+                for x in found.values(size, "network test nelbo"))  # fmt: skip
     result = {}
     for size, reading in readings.items():
         tokens = reading["leaves"].value * L
@@ -234,23 +240,24 @@ def measure(plan: grid.Plan, run: Run) -> Findings:
 
 def verdicts(record: Record) -> list[Verdict]:
     """Judge whether the capacity rises with every size, how, and whether it carries over."""
-    sizes, least = (record.content["settings"][name] for name in ("sizes", "subsets"))
+    least = record.content["settings"]["subsets"]
+    weigh = {row["size"]: int(row["weights"]) for row in record.table}
+    sizes = sorted(weigh, key=weigh.__getitem__)
     about = "" if (name := record.content["data"]["name"]) == "pydoc" else f"{name}: "
     leaves = [recorded(record.headline[size]["leaves"]) for size in sizes]
     shown = [f"{s}: P = {show(x, min(least))}" for s, x in zip(sizes, leaves, strict=True)]
-    known = all(crossed(reading, min(least)) for reading in leaves)
+    known = len(sizes) > 1 and all(crossed(reading, min(least)) for reading in leaves)
     found = [
         Verdict(
             f"{about}larger networks remember more: training recovery leaves 0.95 at larger P",
             ", ".join(shown),
             (
                 bool((np.diff([x.value for x in leaves]) > 0).all()) if known else None,
-                leaves[0].high < leaves[-1].low if known else None,
+                larger(leaves[-1], leaves[0]) if known else None,
             ),
         )
     ]
-    of = record.headline.get("capacity")
-    if of:  # records made before it was asked have none
+    if of := record.headline["capacity"]:
         a = record.interval("growth")
         own = [x["weights_per_token"] for x in of.values()]
         every = [*own, *PAPER.values()]
@@ -269,22 +276,18 @@ def verdicts(record: Record) -> list[Verdict]:
                 (max(every) <= CARRIES * min(every),),
             ),
         ]
-    steps = record.headline.get("by_steps", {})
-    if len(steps) > 1:
-        half, whole = (
-            np.array([recorded(of[size]).value for size in sizes])
-            for of in list(steps.values())[-2:]
-        )
-        moved = whole / half
-        found.append(
-            Verdict(
-                f"{about}training is long enough: twice the steps move no size's capacity by a "
-                "tenth",
-                f"twice the steps: P {', '.join(f'x {x:.2f}' for x in moved)} at "
-                f"{', '.join(sizes)}",
-                (bool((moved <= STILL).all()) if np.isfinite(moved).all() else None,),
-            )
-        )
+    if len(steps := record.headline["by_steps"]) < 2:
+        return found
+    (half, before), (whole, after) = list(steps.items())[-2:]
+    pairs = [[recorded(of[size]) for of in (before, after)] for size in sizes]
+    moved = [new.value / old.value for old, new in pairs]
+    seen = all(crossed(x, min(least)) for pair in pairs for x in pair)
+    said = "twice" if int(whole) == 2 * int(half) else f"{int(whole) / int(half):.2f} times"
+    found.append(Verdict(
+        f"{about}training is long enough: {said} the steps move no size's capacity by a tenth",
+        f"{said} the steps: P {', '.join(f'x {x:.2f}' for x in moved)} at {', '.join(sizes)}",
+        (all(1 / STILL <= x <= STILL for x in moved) if seen else None,),
+    ))  # fmt: skip
     return found
 
 

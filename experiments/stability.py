@@ -245,6 +245,7 @@ def verdicts(record: Record) -> list[Verdict]:
     """Judge radii, which change by a token at least, and fixed points, most of the unseen ones."""
     sizes, L = record.content["settings"]["subsets"], record.content["data"]["L"]
     first, last = min(sizes), max(sizes)
+    far_apart = first < last  # else a P would be compared with itself
 
     def of(what: str) -> list[float]:
         modes = [(mode, P) for mode in ("train", "test") for P in (first, last)]
@@ -257,12 +258,12 @@ def verdicts(record: Record) -> list[Verdict]:
             "basins of training sequences shrink while those of unseen ones grow",
             f"radius in changed tokens of {L}, training and unseen: {near:.1f}, {unseen_near:.1f} "
             f"at P = {first}; {far:.1f}, {unseen_far:.1f} at P = {last}",
-            (near - far >= A_TOKEN, unseen_far - unseen_near >= A_TOKEN),
+            (near - far >= A_TOKEN, unseen_far - unseen_near >= A_TOKEN) if far_apart else (None,),
         ),
         Verdict(
             "most unseen sequences become fixed points of greedy restoring",
             f"{few:.2f} of them at P = {first}, {most:.2f} at P = {last}",
-            (few < 0.5 < most,),
+            (few < 0.5 < most if far_apart else None,),
         ),
     ]
 

@@ -32,7 +32,7 @@ from experiments.kit.draws import generator
 from experiments.kit.experiment import Experiment, Findings, Run, Verdict
 from experiments.kit.figures import NAME, both, subplots
 from experiments.kit.grid import variant
-from experiments.kit.intervals import crossed, recorded, show
+from experiments.kit.intervals import crossed, headers, no_loss, recorded, show
 from experiments.kit.overlaps import half_recall
 from experiments.kit.pairs import COLUMNS, WAYS, WRONG, Pair, compare, rows, ways
 from experiments.kit.record import Record
@@ -222,9 +222,9 @@ def verdicts(record: Record) -> list[Verdict]:
     exact = [{"model": "dataset_ideal", "split": "train"}, {"model": "source_ideal"}]
     found = []
     for who, several in (("exact denoisers", exact), ("networks", [{"model": "network"}])):
-        value, high = (
+        value, low, high = (
             [x for wanted in several for x in numbers(name, way=WAYS[1], **wanted)]
-            for name in ("gain", "gain_hi")
+            for name in headers(["gain"])
         )
         equal = [x for wanted in several for x in numbers("gain", way=WAYS[2], **wanted)]
         least, most = (round(x, 3) + 0.0 for x in (min(value), max(value)))
@@ -232,7 +232,7 @@ def verdicts(record: Record) -> list[Verdict]:
             Verdict(
                 f"{about}{who} recover masks no worse than wrong tokens in the same places",
                 f"better by {least:.3f} to {most:.3f} over all P and t",
-                (min(high) >= 0 if most > least else None,),
+                (no_loss(low, high) if most > least else None,),
             )
         )
         near, far = (np.abs(x).mean() for x in (equal, value))

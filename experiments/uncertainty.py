@@ -32,9 +32,8 @@ from minuddm.probes import (
     Curve,
     conditional_entropy,
     curvature,
-    curves_meet,
     entropy,
-    from_the_widest,
+    gap_closes,
     mean_interval,
     token_classes,
 )
@@ -198,7 +197,7 @@ def measure(plan: grid.Plan, run: Run) -> Findings:
     of = {(r["part"], r["P"], r["split"], r["kind"]): r["value"] for r in table}
     gap = Curve(list(found.subsets), found.values(size, "network train clean_entropy_loo"),
                 found.values(size, "samples entropy_loo"))  # fmt: skip
-    closes = curves_meet(from_the_widest(gap), generator(found.settings.seed, "gap closes"))
+    closes = gap_closes(gap, generator(found.settings.seed, "gap closes"))
     short = ", ".join(f"{word} {H:.2f}" for word, _, H in sorted(listed, key=lambda w: w[2])[:6])
     posteriors = [of["gap", P, split, "entropy_posterior"]
                   for P in found.subsets for split in ("samples", "train")]  # fmt: skip

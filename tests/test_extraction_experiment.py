@@ -8,10 +8,21 @@ import pytest
 from scipy.stats import t as student
 
 from experiments import entropy_memorization, extraction
-from experiments.entropy_memorization import CHAIN, FREQUENCIES, MEMORY, NETWORK, SOURCE, number
+from experiments.entropy_memorization import CHAIN
 from experiments.extraction import told, values
 from experiments.kit.extracted import LONG, RANDOM, TREE, Size, needed, pairs, quantile
 from experiments.kit.intervals import headers, over_seeds
+from experiments.kit.pools import (
+    FREQUENCIES,
+    MEMORY,
+    NETWORK,
+    SOURCE,
+    levels,
+    nothing,
+    number,
+    steeper,
+    subjects,
+)
 from experiments.kit.record import Record
 from experiments.kit.settings import PROCESSES
 from minuddm import DatasetIdeal
@@ -211,9 +222,9 @@ def test_verdicts_on_the_line_follow_the_table(left, train, levels, words):
 def test_lines_of_several_seeds_have_students_interval_over_them():
     rows = [row | {"seed": seed} for seed, slope in enumerate((0.04, 0.05, 0.09))
             for row in line(NETWORK, "train", slope, 0.0, levels=2 + seed)]  # fmt: skip
-    [of] = entropy_memorization.subjects(rows).values()
+    [of] = subjects(rows).values()
     assert [row["seed"] for row in of["plug_in"]] == [0, 1, 2]
-    assert entropy_memorization.levels(of["plug_in"]) == 4
+    assert levels(of["plug_in"]) == 4
     value, low, high = number(of["plug_in"], "slope")
     assert value == pytest.approx(0.06)
     assert high - value == pytest.approx(
@@ -224,3 +235,21 @@ def test_lines_of_several_seeds_have_students_interval_over_them():
     middle, _, high = number(rows, "r")
     assert np.arctanh(middle) == pytest.approx((np.arctanh(0.9) + np.arctanh(0.99)) / 2)
     assert high < 1
+
+
+def test_training_and_unseen_text_are_compared_seed_by_seed():
+    """Two networks scatter, their differences do not: only these decide."""
+    rows = [row | {"seed": seed} for seed, less in enumerate((0.0, 0.04))
+            for split, excess in (("train", 0.05), ("test", 0.02))
+            for row in line(NETWORK, split, 0.05, excess - less)]  # fmt: skip
+    one, other, apart = steeper(rows, 4)
+    assert one.low < other.value < one.high
+    assert apart == pytest.approx((0.03, 0.03, 0.03))
+    assert steeper([row | {"levels": 1} for row in rows], 4) is None
+    [alone] = [steeper([row for row in rows if row["seed"] == 0], 4)]
+    assert alone[2] == pytest.approx((0.03, 0.03 - 0.002**0.5 * 0.001**0.5, 0.0314), abs=1e-4)
+
+
+def test_an_interval_that_is_wide_is_not_nothing():
+    found = [nothing(x, 0.02) for x in ((0, -0.01, 0.01), (0.01, -0.03, 0.05), (0.03, 0.01, 0.05))]
+    assert found == [True, None, False]

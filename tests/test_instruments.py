@@ -12,9 +12,12 @@ from minuddm.probes import (
     class_means,
     conditional_entropy,
     curvature,
+    curves_cross,
     curves_meet,
     fixed_points,
     from_the_widest,
+    gap_closes,
+    mean_interval,
     plateau_left,
     recovery,
     token_classes,
@@ -179,6 +182,25 @@ def test_a_gap_closes_only_after_it_was_widest():
     rng = np.random.default_rng(22)
     assert curves_meet(curve, rng, draws=20).value == 1.0
     assert curves_meet(late, rng, draws=20).value == 16.0
+    assert gap_closes(curve, rng, draws=20).value == 16.0
+
+
+def test_a_gap_that_was_never_open_closed_at_the_least_place_or_below():
+    """Means of one law, six pairs of 30: intervals of one pair are apart with chance .034."""
+    found = []
+    for seed in range(20):  # four or more of them apart: a chance of .004
+        rng = np.random.default_rng(seed)
+        one, other = ([rng.normal(size=30) for _ in range(6)] for _ in range(2))
+        found.append(gap_closes(Curve([4, 8, 16, 32, 64, 128], one, other), rng, draws=20))
+    assert sum(closes.value == 4 and np.isnan(closes.low) for closes in found) > 16
+
+
+def test_one_number_has_no_interval():
+    rng = np.random.default_rng(0)
+    one, other = ([np.array([[x]]) for x in line] for line in ((3.0, 2, 0), (1.0, 1, 1)))
+    found = curves_cross([1, 2, 4], one, other, rng)
+    assert 2 < found.value < 4
+    assert np.isnan([found.low, found.high, mean_interval([[7.0]], rng).low]).all()
 
 
 # ---- curvature ----------------------------------------------------------------------------------

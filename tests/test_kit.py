@@ -18,9 +18,13 @@ from experiments.kit.experiment import Experiment, Findings, Verdict
 from experiments.kit.figures import subplots
 from experiments.kit.intervals import (
     above,
+    below,
     crossed,
     difference,
+    inside,
     is_one,
+    larger,
+    no_loss,
     recorded,
     same_place,
     show,
@@ -195,6 +199,13 @@ def test_what_an_interval_cannot_decide_is_open():
     assert [above(x, 0.8) for x in ((0.9, 0.85, 1), (0.7, 0.6, 0.75), (0.9, 0.7, 1))] == [
         True, False, None,
     ]  # fmt: skip
+    assert is_one((0.95, float("nan"), float("nan"))) is None  # of one seed
+    ranges = [inside(x, -1, 1) for x in ((0, -0.5, 0.5), (2, 1.5, 2.5), (0, -3, 0.5), unknown)]
+    assert ranges == [True, False, None, None]
+    assert [below(x, 1) for x in ((0, -0.5, 0.5), (2, 1.5, 2.5), (1, 0, 2))] == [True, False, None]
+    ends = (([0, -0.01], [0.1, 0.2]), ([0, -0.1], [0.1, 0.2]), ([0, -0.1], [0.1, -0.05]))
+    assert [no_loss(*x) for x in ends] == [True, None, False]
+    assert [larger((5, 4, 6), x) for x in ((2, 1, 3), (4, 3, 5), (8, 7, 9))] == [True, None, False]
     assert difference((5, 4, 6), (2, 2, 2)) == Interval(3, 2, 4)
     assert difference((5, 2, 8), (2, -2, 6)) == Interval(3, -2, 8)
 

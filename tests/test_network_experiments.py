@@ -60,6 +60,19 @@ def test_experiments_share_one_grid(experiment, trained, text, capsys, monkeypat
     assert (trained / "figure.svg").exists()
 
 
+def test_text_needs_a_second_subset_for_a_reference(text, tmp_path, capsys):
+    words = ["--quick", "--subsets", "8", "--data", str(text), "--out", str(tmp_path)]
+    with pytest.raises(SystemExit) as ended:
+        unseen_basins.EXPERIMENT.main(words)
+    assert ended.value.code == 2
+    assert "at least 2 subsets" in capsys.readouterr().err
+
+
+def test_a_peak_lies_between_the_neighbours_of_where_it_was_seen():
+    seen = [generated.between(Interval(8, *ends), [4, 8, 32]) for ends in ((8, 8), (4, 8))]
+    assert seen == [Interval(8, 4, 32)] * 2
+
+
 def test_official_files_hold_what_their_columns_say(trained, text, monkeypatch):
     monkeypatch.setattr(stability, "TIMES", (0.1, 1.0))
     words = [*SMALL, "--data", str(text), "--out", str(trained), "--jobs", "1", "--official-format"]

@@ -14,9 +14,11 @@ import time
 from pathlib import Path
 
 import matplotlib
+import numpy as np
 import pytest
 
 from experiments.kit import commandline
+from experiments.kit.experiment import Experiment
 from tests.test_kit import EXAMPLE
 
 ROOT = Path(__file__).parents[1]
@@ -183,6 +185,17 @@ def test_what_is_shared_by_experiments_has_a_folder_that_is_tried_as_well(tmp_pa
     (tmp_path / "cells").touch()
     with pytest.raises(commandline.InputError, match="cannot be written: File exists"):
         commandline.create(tmp_path / "cells")
+
+
+def test_too_little_memory_is_one_line(tmp_path, capsys):
+    def measure(*_):
+        np.empty(2**62, np.uint8)
+
+    experiment = Experiment("x", "A claim.", [], measure, lambda record: [])
+    with pytest.raises(SystemExit) as stop:
+        experiment.main(["--out", str(tmp_path)])
+    assert stop.value.code == 2
+    assert "Unable to allocate" in capsys.readouterr().err.splitlines()[-1]
 
 
 @pytest.mark.parametrize("measured", [False, True])

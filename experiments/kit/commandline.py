@@ -15,6 +15,7 @@ from minuddm.command.arguments import Parser, positive, time, whole
 
 __all__ = ["CommandLine", "InputError", "create", "folder", "positive", "time", "whole"]
 
+SEEDS = 2**53 - 1  # seeds of several networks are made of one, and stay within 64 bits
 ENDS = """Exit status: 0 done; 2 it cannot be done, and one line says why; 130 interrupted by
 Ctrl-C, SIGTERM or SIGHUP. What is finished is kept: the same command goes on from there."""
 
@@ -50,9 +51,7 @@ class CommandLine(Parser):
             "dashes, the data where it is not the default, digits of its own for a file, and "
             "quick)",
         )
-        self.add_argument(
-            "--seed", type=whole(0, 2**63 - 1), default=0, help="of every random draw"
-        )
+        self.add_argument("--seed", type=whole(0, SEEDS), default=0, help="of every random draw")
         self.add_argument(
             "--jobs", type=whole(1), default=joblib.cpu_count(), help="processes, one thread each"
         )

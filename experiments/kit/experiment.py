@@ -140,8 +140,8 @@ class Experiment:
         try:
             with figures.style():
                 self._run(plan, Run(args, out), command)
-        except (InputError, WorkersError, OSError) as error:
-            p.error(str(error))
+        except (InputError, WorkersError, OSError, MemoryError) as error:
+            p.error(str(error) or "not enough memory")
 
     def _run(self, plan: Any, run: Run, command: str) -> None:
         """Measure what was planned; print and write what was found."""

@@ -194,7 +194,7 @@ def plan(args: Namespace) -> Plan:
     quick = args.quick
     seeds = tuple(args.seed + s for s in range(args.seeds or args.default_seeds[quick]))
     subsets = tuple(sorted(set(args.subsets or args.default_subsets[quick])))
-    sizes = tuple(args.sizes or args.default_sizes[: 2 if quick else None])
+    sizes = tuple(dict.fromkeys(args.sizes or args.default_sizes[: 2 if quick else None]))
     data = read(args.data, None, lines=False, vocab=256, rules=2, seed=args.seed)
     corpus, sequences = data.corpus, 50 if quick else 200
     models = ("network", "dataset_ideal", *(("source_ideal",) if args.data in SOURCES else ()))

@@ -14,6 +14,7 @@ from minuddm.probes.intervals import student_interval
 
 SPAN = 4.0  # an interval of P that is wider than this factor cannot say where a crossing is
 WIDE = 0.2  # a power that is not known to this cannot be said to be 1
+LOSS = 0.02  # of a share: what may be more is not known to be none
 
 
 def headers(names: Iterable[str]) -> list[str]:
@@ -95,7 +96,10 @@ def same_place(one: Interval, other: Interval) -> bool | None:
 
 
 def difference(one: Iterable[float], other: Iterable[float]) -> Interval:
-    """Return one quantity less another, each (value, low, high), independent of each other."""
+    """Return one quantity less another, each (value, low, high), as if independent.
+
+    Of two that rise and fall together the interval is too long.
+    """
     (x, x_low, x_high), (y, y_low, y_high) = one, other
     wide = math.hypot(x_high - x_low, y_high - y_low) / 2
     return Interval(x - y, x - y - wide, x - y + wide)
@@ -105,6 +109,33 @@ def above(quantity: Iterable[float], level: float) -> bool | None:
     """Say whether (value, low, high) lies above a level; None where its interval may hold it."""
     _, low, high = quantity
     return None if not (level < low or high < level) else low > level
+
+
+def larger(one: Iterable[float], other: Iterable[float]) -> bool | None:
+    """Say whether one quantity is larger than another; None where chance may tell them apart."""
+    return above(difference(one, other), 0)
+
+
+def below(quantity: Iterable[float], level: float) -> bool | None:
+    """Say whether (value, low, high) lies below a level; None where its interval may hold it."""
+    over = above(quantity, level)
+    return None if over is None else not over
+
+
+def inside(quantity: Iterable[float], least: float, most: float) -> bool | None:
+    """Say whether (value, low, high) lies in a range; None where its interval is in and out."""
+    _, low, high = quantity
+    if high < least or low > most:
+        return False
+    return True if least <= low and high <= most else None
+
+
+def no_loss(low: Sequence[float], high: Sequence[float]) -> bool | None:
+    """Say whether no gain of several is a loss, by the ends of their intervals.
+
+    None where one may be a loss of more than LOSS.
+    """
+    return False if min(high) < 0 else True if min(low) >= -LOSS else None
 
 
 def is_one(power: Iterable[float]) -> bool | None:

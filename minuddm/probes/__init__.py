@@ -61,6 +61,7 @@ from minuddm.probes.transition import (
     curves_cross,
     curves_meet,
     from_the_widest,
+    gap_closes,
     plateau_left,
 )
 from minuddm.probes.verdicts import Gap, Verdict, gaps, memories, verdicts
@@ -97,6 +98,7 @@ __all__ = [
     "even_grid",
     "fixed_points",
     "from_the_widest",
+    "gap_closes",
     "gaps",
     "generated_law",
     "held_out_nelbo",

@@ -33,12 +33,15 @@ class Interval(NamedTuple):
 
 
 def bootstrap_mean(values: ArrayLike, rng: Generator, draws: int = DRAWS) -> Interval:
-    """Return the mean of one value per sequence (N,), NaN left out, and its 95 % interval."""
+    """Return the mean of one value per sequence (N,), NaN left out, and its 95 % interval.
+
+    Fewer than two values have no interval: its ends are NaN.
+    """
     checks.generator(rng)
     x = np.asarray(values, dtype=np.float64).ravel()
     x = x[~np.isnan(x)]
-    if len(x) == 0:
-        return Interval(np.nan, np.nan, np.nan)
+    if len(x) < 2:
+        return Interval(float(x[0]) if len(x) else np.nan, np.nan, np.nan)
     means = np.empty(checks.count(draws, "draws"))
     block = max(1, _BLOCK // len(x))
     for start in range(0, draws, block):

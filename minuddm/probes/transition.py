@@ -81,6 +81,17 @@ def curves_cross(
     return _interval(sequences, [gaps], read, rng, draws)
 
 
+def gap_closes(curve: Curve, rng: Generator, draws: int = DRAWS) -> Interval:
+    """Return the P at which the intervals of training and test means overlap, after the widest gap.
+
+    Of a gap that was never open that is the first P, which says that it closed there or below.
+    """
+    found = curves_meet(late := from_the_widest(curve), rng, draws)
+    if found.value <= late.sequences[0]:
+        return Interval(float(curve.sequences[0]), np.nan, np.nan)
+    return found
+
+
 def from_the_widest(curve: Curve) -> Curve:
     """Return the curve from the P on at which its two means are furthest apart.
 
@@ -132,6 +143,8 @@ def _interval(
     if any(len(x) != S for grid in grids for x in grid):
         raise ValueError("all points of a curve need the same number of seeds")
     own = np.array([read(P, *([x[s] for x in grid] for grid in grids)) for s in range(S)])
+    if S == 1 and all(x.size == 1 for grid in grids for x in grid):
+        return Interval(float(own[0]), np.nan, np.nan)
     if S == 1:
         return _bootstrap(
             float(own[0]), P, [[x[0] for x in grid] for grid in grids], read, rng, draws
