@@ -211,10 +211,11 @@ def measure(plan: grid.Plan, run: Run) -> Findings:
     listed = "; ".join(
         f"{name} at P = {show(x, least)}" for name, x in pooled[size].items() if name in wanted
     )
+    times = f"{np.exp(alone['shift']):.2f} times" if alone["pairs"] else "no known multiple of"
     text = (
         f"For a {size} network (seeds: {len(found.seeds)}): {listed}. The entropy of the model's "
-        f"own samples, which needs no training data, puts the transition at "
-        f"{np.exp(alone['shift']):.2f} times the P at which training recovery leaves its plateau."
+        f"own samples, which needs no training data, puts the transition at {times} the P at which "
+        "training recovery leaves its plateau."
     )
     return Findings(
         rows(found.name, {(size, "all"): x for size, x in pooled.items()} | single),
@@ -222,7 +223,7 @@ def measure(plan: grid.Plan, run: Run) -> Findings:
         text + told(found.over()),
         draw(agree, single),
         found.describe(),
-        found.more("95 %, Student's over seeds, each with sequences of its own"),
+        found.more(),
     )
 
 

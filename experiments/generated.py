@@ -169,7 +169,7 @@ def measure(plan: grid.Plan, run: Run) -> Findings:
         text,
         draw(table, leaves, reference, critic),
         found.describe(),
-        found.more("95 %, Student's over seeds; of peaks a bootstrap over seeds and samples"),
+        found.more(f"{grid.OVER_SEEDS}; of peaks a bootstrap over seeds and samples"),
     )  # fmt: skip
 
 

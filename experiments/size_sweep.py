@@ -215,7 +215,7 @@ def measure(plan: grid.Plan, run: Run) -> Findings:
     curves = {size: found.curve(size, MEASURED["recovery"]) for size in found.sizes}
     halves = "; ".join(
         f"after {steps} steps at P = "
-        + ", ".join(f"{of[size].value:.0f}" for size in found.sizes)
+        + ", ".join(show(of[size]._replace(low=np.nan), least) for size in found.sizes)
         + f", {power(of['growth'])}"
         for steps, of in earlier.items()
     )
@@ -234,7 +234,7 @@ def measure(plan: grid.Plan, run: Run) -> Findings:
         f"On the way it was left {halves}." + told(found.over()),
         draw(table, readings, earlier),
         found.describe(),
-        found.more("95 %, Student's over seeds, each with sequences of its own"),
+        found.more(),
     )  # fmt: skip
 
 

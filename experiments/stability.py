@@ -215,7 +215,7 @@ def measure(plan: grid.Plan, run: Run) -> Findings:
         paragraph(of, size, first, last, L),
         draw(table, measured, L),
         found.describe() | {"sequences": n, "grid": GRID, "times": TIMES},
-        found.more("95 %, Student's over seeds, each with sequences of its own"),
+        found.more(),
     )  # fmt: skip
 
 

@@ -218,7 +218,7 @@ def measure(plan: grid.Plan, run: Run) -> Findings:
         text,
         draw(found, measured, letters, table),
         found.describe() | {"sequences": n, "grid": GRID},
-        found.more("95 %, Student's over seeds; density, position: bootstrap over tokens"),
+        found.more(f"{grid.OVER_SEEDS}; density, position: bootstrap over tokens"),
     )
 
 

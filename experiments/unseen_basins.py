@@ -200,7 +200,7 @@ def measure(plan: grid.Plan, run: Run) -> Findings:
         text + told(found.over()),
         draw(table, who, crossing, left_out),
         found.describe() | {"changed": drawn, "grid": GRID, "share": SHARE},
-        found.more("95 %, Student's over seeds, each with sequences of its own"),
+        found.more(),
     )
 
 

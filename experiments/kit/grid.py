@@ -30,6 +30,7 @@ from minuddm.probes import Curve
 T = 0.1
 TIMES = (T, 0.25, 0.5, 0.75)
 SIZES = ("8x2", "16x2", "32x2", "64x2", "96x2")
+OVER_SEEDS = "95 %, Student's over seeds, each with sequences of its own from one corpus"
 SUBSETS = (4, 8, 16, 32, 64, 128, 512, 4096)
 QUICK = (4, 32, 256)
 MEASURED = {"recovery": f"{T} recovery", "entropy_loo": f"{T} entropy_loo", "nelbo": "nelbo"}
@@ -130,8 +131,10 @@ class Grid:
             "cell_seconds": float(sum(arrays["seconds"].sum() for arrays in self.cells.values())),
         }  # fmt: skip
 
-    def more(self, intervals: str) -> dict[str, Any]:
+    def more(self, intervals: str = OVER_SEEDS) -> dict[str, Any]:
         """Return what else a record says: the data, and what its intervals are over."""
+        if len(self.seeds) == 1:
+            intervals = intervals.replace(OVER_SEEDS, "95 %, bootstrap over sequences of one seed")
         return {"data": describe(self.data), "intervals": intervals}
 
 

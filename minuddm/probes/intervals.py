@@ -5,7 +5,8 @@
                    2.5 % and 97.5 % quantiles (Efron & Tibshirani 1993, ch. 13)
     shares         of yes and no: exact, by Clopper and Pearson
     several        Student's interval of the seeds' own estimates: each seed trained a network of
-                   its own and drew sequences of its own, so their scatter holds both
+                   its own and drew sequences of its own, so their scatter holds both; of one
+                   corpus, so what another corpus would change it does not hold
 
 Three seeds are too few for a bootstrap: it never leaves the range of their means, which holds the
 mean of all seeds in three cases of four only. Student's factor 4.3 makes good for it.

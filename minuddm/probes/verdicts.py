@@ -55,9 +55,9 @@ KNOWN_ERROR: Mapping[float, tuple[float, float]] = {
 }  # fmt: skip
 """By t, least and largest factor from the number P of training sequences at which the shell is lost
 to that at which the mean entropy rises through .1 nats. From 1: half of the samples are no copies.
-Before: recovery of training sequences from t falls through .95 [T46]. 15 networks of five sizes, 15
-to 282 thousand weights, on text (`experiments.estimators`). On the hierarchy, L = 16, certainty is
-lost later still: 2.4, 2.8 and 9.5 times from .1, .25 and .5, on average."""
+Before: recovery of training sequences from t falls through .95 [T46]. Up to 15 networks of five
+sizes, 15 to 282 thousand weights, on text (`experiments.estimators`). On the hierarchy, L = 16,
+certainty is lost later still: 2.4, 2.8 and 9.5 times from .1, .25 and .5, on average."""
 
 Array = NDArray[np.float64]
 
@@ -149,7 +149,9 @@ def _of_text(read: Probed, t: float) -> Verdict:
     kept = _kept(back)
     share = _share(kept)
     word = _word(share, len(kept), FORGOTTEN)
-    why = f"{share.value:.0%} of what returns is the text, certain of its tokens"
+    why = "nothing returned that had been changed"
+    if len(kept):
+        why = f"{share.value:.0%} of what returns is the text, certain of its tokens"
     if len(kept) < _LEAST:
         why += f", but {len(kept)} returns with a change are too few"
     if word == REMEMBERS and not read.against:
