@@ -30,7 +30,7 @@ from experiments.kit.cells import Found, grouped
 from experiments.kit.draws import generator
 from experiments.kit.experiment import Experiment, Findings, Run, Verdict
 from experiments.kit.figures import COLOURS, both, subplots
-from experiments.kit.intervals import columns, headers, show
+from experiments.kit.intervals import columns, earlier, headers, show
 from experiments.kit.patterns import repaired, source
 from experiments.kit.record import Record
 from hopfield import PseudoLikelihood
@@ -288,7 +288,7 @@ def verdicts(record: Record) -> list[Verdict]:
             "no energy, structured patterns: training recovery leaves 0.95, meets unseen recovery, "
             "and the entropies cross",
             f"P = {show(leaves)}, {show(meet)} and {show(cross)}; [T25] within {near_25:.3f}",
-            (leaves.value < meet.value, crossed, near_25 <= NEAR) if known else (None,),
+            (earlier(leaves, meet), crossed, near_25 <= NEAR) if known else (None,),
         ),
     ]
 

@@ -25,7 +25,7 @@ from experiments.kit import commandline
 from experiments.kit.course import SLACK, told
 from experiments.kit.data import SOURCES, Data, describe, label, read
 from experiments.kit.experiment import Experiment, Findings, Run, Verdict
-from experiments.kit.intervals import above, crossed, headers, same_place, show
+from experiments.kit.intervals import above, crossed, earlier, headers, same_place, show
 from experiments.kit.networks import by_seeds, compute
 from experiments.kit.readings import Estimates, draw, estimate
 from experiments.kit.record import Record
@@ -109,7 +109,7 @@ def verdicts(record: Record) -> list[Verdict]:
             f"{about}training recovery leaves 0.95, then meets that of unseen sequences",
             f"leaves at P = {show(leaves, sizes[0])}, meets at P = {show(meet, sizes[0])}; "
             f"{train:.2f} and {test:.2f} at P = {sizes[-1]}",
-            (leaves.value < meet.value if left and met else None,),
+            (earlier(leaves, meet) if left and met else None,),
         ),
         Verdict(
             f"{about}the entropies of the same sequences meet where the recoveries do",

@@ -32,7 +32,7 @@ from experiments.kit.draws import generator
 from experiments.kit.experiment import Experiment, Findings, Run, Verdict
 from experiments.kit.figures import NAME, both, subplots
 from experiments.kit.grid import variant
-from experiments.kit.intervals import crossed, headers, no_loss, recorded, show
+from experiments.kit.intervals import crossed, earlier, headers, no_loss, recorded, show
 from experiments.kit.overlaps import half_recall
 from experiments.kit.pairs import COLUMNS, WAYS, WRONG, Pair, compare, rows, ways
 from experiments.kit.record import Record
@@ -270,7 +270,7 @@ def verdicts(record: Record) -> list[Verdict]:
                 f"{show(x['meet'], sizes[0])}"
                 for way, x in read_off.items()
             ),
-            (left[1].value > left[0].value if seen else None,),
+            (earlier(*left) if seen else None,),
         ),
         Verdict(
             f"{about}the area under a masked memoriser's entropy is log P, a uniform one's is not",

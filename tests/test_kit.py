@@ -16,19 +16,6 @@ from experiments.kit import cells
 from experiments.kit.commandline import InputError
 from experiments.kit.experiment import Experiment, Findings, Verdict
 from experiments.kit.figures import subplots
-from experiments.kit.intervals import (
-    above,
-    below,
-    crossed,
-    difference,
-    inside,
-    is_one,
-    larger,
-    no_loss,
-    recorded,
-    same_place,
-    show,
-)
 from experiments.kit.record import Record, records
 from experiments.kit.workers import Workers
 from minuddm.probes import Interval
@@ -82,6 +69,7 @@ from pathlib import Path
 
 from experiments.kit import cells
 from experiments.kit.workers import Workers
+from minuddm.probes import Interval
 
 @dataclass(frozen=True)
 class Task:
@@ -174,40 +162,6 @@ def test_records_of_quick_runs_are_left_out(tmp_path):
         (tmp_path / name).mkdir()
         Record.of({"experiment": "one"}, ["a"], [{"a": 1}]).write(tmp_path / name)
     assert list(records(tmp_path)) == ["one"]
-
-
-def test_crossings_are_shown_with_their_intervals():
-    assert show(Interval(57.3, 53.5, 62.9)) == "57 (54 to 63)"
-    assert show(Interval(57.3, 53.5, float("inf"))) == "57 (54 to beyond)"
-    assert show(Interval(4.0, 4.0, 5.0), least=4) == "4 or below"
-    assert show(recorded({"value": None, "low": "inf", "high": "inf"})) == "none of those measured"
-    assert [crossed(Interval(x, 0, 9), 4) for x in (float("nan"), 4, 5)] == [False, None, True]
-
-
-def test_what_an_interval_cannot_decide_is_open():
-    one, near, apart = Interval(10, 8, 16), Interval(20, 15, 30), Interval(40, 20, 80)
-    unknown = Interval(*[float("nan")] * 3)
-    assert same_place(one, near) is True
-    assert same_place(one, apart) is False
-    assert same_place(Interval(20, 10, 50), near) is None  # spans more than a factor of four
-    assert same_place(one, unknown) is None
-    assert same_place(near, Interval(20, 10, float("inf"))) is None
-    assert is_one((1.05, 0.9, 1.2)) is True
-    assert is_one((0.8, 0.7, 0.9)) is False
-    assert is_one((1.5, 0.1, 2.9)) is None
-    assert is_one(unknown) is None
-    assert [above(x, 0.8) for x in ((0.9, 0.85, 1), (0.7, 0.6, 0.75), (0.9, 0.7, 1))] == [
-        True, False, None,
-    ]  # fmt: skip
-    assert is_one((0.95, float("nan"), float("nan"))) is None  # of one seed
-    ranges = [inside(x, -1, 1) for x in ((0, -0.5, 0.5), (2, 1.5, 2.5), (0, -3, 0.5), unknown)]
-    assert ranges == [True, False, None, None]
-    assert [below(x, 1) for x in ((0, -0.5, 0.5), (2, 1.5, 2.5), (1, 0, 2))] == [True, False, None]
-    ends = (([0, -0.01], [0.1, 0.2]), ([0, -0.1], [0.1, 0.2]), ([0, -0.1], [0.1, -0.05]))
-    assert [no_loss(*x) for x in ends] == [True, None, False]
-    assert [larger((5, 4, 6), x) for x in ((2, 1, 3), (4, 3, 5), (8, 7, 9))] == [True, None, False]
-    assert difference((5, 4, 6), (2, 2, 2)) == Interval(3, 2, 4)
-    assert difference((5, 2, 8), (2, -2, 6)) == Interval(3, -2, 8)
 
 
 @pytest.mark.parametrize(

@@ -68,6 +68,13 @@ def crossed(interval: Interval, least: float) -> bool | None:
     return True if interval.value > least else None
 
 
+def earlier(one: Interval, other: Interval) -> bool | None:
+    """Say whether one crossing comes before another; None where their intervals overlap."""
+    if one.high < other.low or other.high < one.low:
+        return one.high < other.low
+    return None
+
+
 def spread(values: Iterable[float], digits: int = 2) -> str:
     """Say a value with its interval, given as (value, low, high)."""
     value, low, high = values
@@ -112,7 +119,7 @@ def above(quantity: Iterable[float], level: float) -> bool | None:
 
 
 def larger(one: Iterable[float], other: Iterable[float]) -> bool | None:
-    """Say whether one quantity is larger than another; None where chance may tell them apart."""
+    """Say whether one quantity is larger than another; None where chance alone may say so."""
     return above(difference(one, other), 0)
 
 
