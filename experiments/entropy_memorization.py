@@ -57,6 +57,7 @@ GRID = 64  # steps of the reverse chain over [0, 1]
 FULL, QUICK = (2000, 200), (600, 40)  # sequences, permutations
 CHAIN = "chain"
 STRONG = 0.8  # a correlation that would be called a law
+LITTLE = 0.5  # of a line: if more than that may be left, it is not known to be gone
 COLUMNS = ["kind", "data", "model", "P", "seed", "split", "n", "estimate", "score", "sequences",
            "entropy", "levels", *headers(["slope", "r", "null", "excess"]), "steps",
            "finished"]  # fmt: skip
@@ -253,7 +254,7 @@ def verdicts(record: Record) -> list[Verdict]:
         Verdict(
             f"{about}pools of equal size, less their null, leave nothing of the line",
             f"nats a wrong token: {listed(left, 4)}",
-            tuple(nothing(x, whole[key][0] / 2) for key, x in left.items()) or (None,),
+            tuple(nothing(x, whole[key][0] * LITTLE) for key, x in left.items()) or (None,),
         ),
         Verdict(
             f"{about}what is left is steeper on training text than on unseen text",

@@ -9,6 +9,7 @@ The paper says that this perplexity peaks where training recovery leaves its pla
 seen here is reported either way.
 """
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -21,7 +22,7 @@ from experiments.kit.draws import generator
 from experiments.kit.experiment import Experiment, Findings, Run, Verdict
 from experiments.kit.figures import band, subplots
 from experiments.kit.grid import MEASURED, Grid
-from experiments.kit.intervals import columns, crossed, headers, same_place, show
+from experiments.kit.intervals import above, columns, crossed, headers, same_place, show, spread
 from experiments.kit.record import Record
 from minuddm.probes import (
     Interval,
@@ -176,7 +177,8 @@ def measure(plan: grid.Plan, run: Run) -> Findings:
 def verdicts(record: Record) -> list[Verdict]:
     """Judge the peak of perplexity, which should be at the plateau's end, and spurious samples."""
     peak, leaves, most = map(record.interval, ("perplexity_peak", "leaves", "spurious_peak"))
-    share = record.headline["spurious_share"]
+    [row] = record.rows(P=f"{most.value:.0f}")
+    share = [float(row[name]) for name in headers(["spurious"])]
     sizes = sorted(record.content["settings"]["subsets"])
     known, peak = crossed(leaves, sizes[0]), between(peak, sizes)
     return [
@@ -187,17 +189,17 @@ def verdicts(record: Record) -> list[Verdict]:
         ),
         Verdict(
             "spurious samples appear between memory and generalisation",
-            f"largest share {share:.2f} at P = {show(most)}",
-            (share > FEW and sizes[0] < most.value < sizes[-1] if known else None,),
+            f"largest share {spread(share)} at P = {show(most)}",
+            (above(share, FEW), sizes[0] < most.value < sizes[-1]) if known else (None,),
         ),
     ]
 
 
 def between(peak: Interval, sizes: list[int]) -> Interval:
     """Return where a peak may be that was seen at one of the P: between the neighbours of it."""
-    below = max([P for P in sizes if peak.low > P], default=sizes[0])
-    above = min([P for P in sizes if peak.high < P], default=sizes[-1])
-    return Interval(peak.value, float(below), float(above))
+    low = max([P for P in sizes if peak.low > P], default=0)
+    high = min([P for P in sizes if peak.high < P], default=math.inf)
+    return Interval(peak.value, float(low), float(high))
 
 
 EXPERIMENT = Experiment(

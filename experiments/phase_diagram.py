@@ -11,7 +11,7 @@ Read off it: the time to remember, τ(P), when training recovery has risen throu
 P (Favero, Sclocchi & Wyart 2025, 2505.16959: linear); the step at which unseen recovery is largest,
 where early stopping would stop, and what is lost after it; and the P at which training recovery
 falls through .95 after all the steps there are. Whether generalisation comes before memory is told
-by the dates of `learning_time`. Each seed is read by itself, the maps show means.
+by τ_gen and τ_mem (`kit/phases.py`). Each seed is read by itself, the maps show means.
 """
 
 from argparse import Namespace
@@ -36,16 +36,18 @@ from experiments.kit.intervals import is_one, show, spread
 from experiments.kit.measures import there_and_back
 from experiments.kit.phases import (
     ENTROPIES,
+    LOOKS,
     REMEMBERED,
     SEEN,
     Lines,
     Summary,
+    calm,
+    dates,
     generalises_first,
     lines_of,
     mean,
     readings,
     summary,
-    times,
 )
 from experiments.kit.record import Record
 from experiments.kit.settings import COND, RECIPE, SCHEDULE, SPLITS, STARTS
@@ -55,7 +57,6 @@ from minuddm.probes.transition import PLATEAU
 from minuddm.reverse import T_END
 
 T, GRID = 0.1, 64
-LOOKS = 3  # whose mean is compared with another's
 COLUMNS = ["data", "size", "P", "seed", *SEEN]
 MAPS = {
     "train_recovery": "training recovery",
@@ -232,8 +233,8 @@ def _paragraph(lines: Lines, found: Summary, one: Line) -> str:
     unseen = {P: mean(of, "test_recovery") for P, of in lines.items()}
     fallen = max(unseen, key=lambda P: unseen[P].max() - unseen[P][-1])
     gone, steps = unseen[fallen], lines[fallen][0]["steps"]
-    known = np.isfinite(found.limit.value)
-    where = f"falls through .95 at P = {show(found.limit)}" if known else "is above .95 at every P"
+    where = {True: f"falls through .95 at P = {show(found.limit)}", None: "is below .95 at some P, "
+             "but not for all seeds", False: "is above .95 at every P"}[found.limited]  # fmt: skip
     return (
         f"A {one.size} network recovers {REMEMBERED} of the corrupted training tokens "
         f"{listed or 'at no P'}; after {one.steps} steps training recovery {where}. Unseen "
@@ -250,16 +251,14 @@ def verdicts(record: Record) -> list[Verdict]:
     lines = lines_of(record.table)
     found = summary(lines)
     steps, lost, moved = record.content["settings"]["steps"], [], []
-    dates = {P: [times(*(seen[name] for name in SEEN[:3])) for seen in of]
+    first = {P: generalises_first(np.array([dates(seen) for seen in of]))
              for P, of in lines.items()}  # fmt: skip
-    first = {P: generalises_first(np.array(of)) for P, of in dates.items()}
     for P, of in lines.items():
         train, test = (mean(of, f"{split}_recovery") for split in SPLITS)
         if len(test) < LOOKS:
             continue
-        calm = np.convolve(test, np.ones(LOOKS) / LOOKS, "valid")  # one look alone is noise
         if train[-1] >= PLATEAU:
-            lost.append(float(calm.max() - calm[-1]))
+            lost.append(float(calm(test).max() - calm(test)[-1]))
         elif found.limit.value < P:
             moved.append(float(np.ptp(train[-LOOKS:])))  # √2 apart: since half of the steps
     return [
@@ -277,14 +276,14 @@ def verdicts(record: Record) -> list[Verdict]:
         Verdict(
             f"{about}beyond some P no time suffices to remember: training recovery stays below "
             f"{PLATEAU}, and stands still",
-            f"below from P = {show(found.limit)} on after {steps} steps; there it has changed by "
-            f"{min(moved):.3f} to {max(moved):.3f} since half of them"
-            if moved else f"not at the P measured, after {steps} steps",
+            f"below from P = {show(found.limit)} on after {steps} steps"
+            + (f"; there it has changed by {min(moved):.3f} to {max(moved):.3f} since half of them"
+               if moved else ""),
             (found.limited,
              all(x < SLACK for x in moved) if moved else None),
         ),
         Verdict(
-            f"{about}generalisation comes before memory, by the dates of `learning_time`",
+            f"{about}generalisation comes before memory (τ_gen and τ_mem, means of {LOOKS} looks)",
             "in a share of the networks of "
             + ", ".join(f"{share:.2f} at P = {P}" for P, share in first.items() if share >= 0),
             tuple(share > 0.9 if share >= 0 else None for share in first.values()),

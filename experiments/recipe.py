@@ -123,7 +123,7 @@ def _look(
 
 
 def _there(annealed: bool, steps: Any, seen: Any) -> bool:
-    """Say whether a run is done: its rate does not fall, and it has passed the last of ENDS."""
+    """Say whether a run is done: .95 is back, ENDS have passed, and its rate does not fall."""
     return not annealed and steps[-1] >= ENDS[-1] and seen[-1]["train_recovery"] >= PLATEAU
 
 
@@ -257,8 +257,8 @@ def verdicts(record: Record) -> list[Verdict]:
     own, other = (max(float(row["seconds"]) for row in matching(record.table, trial=name))
                   for name in names)  # fmt: skip
     said, ratios = [], []
-    for level in (NEARLY, PLATEAU):
-        of = reached(record.table, names, level)
+    late = reached(record.table, names, PLATEAU)
+    for of in (reached(record.table, names, NEARLY), late):
         seeds = [share(a, b, own, other) for a, b in zip(*of.values(), strict=True)]
         ratios.append(share(*map(median, of.values()), own, other))
         said.append(f"{within(ratios[-1])} of it (by seeds {', '.join(map(within, seeds))})")
@@ -268,7 +268,7 @@ def verdicts(record: Record) -> list[Verdict]:
     return [
         Verdict(
             "the recipe finishes in a third of the time of the former one",
-            f"in {said[1]}, {_told(median(of['recipe']))}; to {NEARLY} in {said[0]}",
+            f"in {said[1]}, {_told(median(late['recipe']))}; to {NEARLY} in {said[0]}",
             (third,),
         ),
         Verdict(

@@ -33,13 +33,14 @@ from experiments.kit.grid import MEASURED, Grid, T
 from experiments.kit.intervals import (
     columns,
     crossed,
+    earlier,
     headers,
     is_one,
-    larger,
     recorded,
     show,
     spread,
 )
+from experiments.kit.phases import misfit
 from experiments.kit.record import Record
 from experiments.kit.settings import SPLITS, Arrays
 from minuddm.probes import (
@@ -60,6 +61,7 @@ PAPER = {"23.7 million": 23.7e6 / 0.85e6, "384 million": 384e6 / 8.5e6}
 """Weights of the paper's networks, and weights per training token where they leave the plateau:
 near 1e-3 and 1e-2 of the 30.3 million sentences of LM1B, in blocks of 128 tokens."""
 CARRIES = 2  # a number carries over if it stays within this factor
+BENT = 1.25  # points farther than this factor from a power of W are on none
 STILL = 1.1  # a capacity does not move if twice the steps multiply it by no more
 DOUBLINGS = 3  # of the steps that are read
 
@@ -240,40 +242,38 @@ def measure(plan: grid.Plan, run: Run) -> Findings:
 
 def verdicts(record: Record) -> list[Verdict]:
     """Judge whether the capacity rises with every size, how, and whether it carries over."""
-    least = record.content["settings"]["subsets"]
+    least = min(record.content["settings"]["subsets"])
     weigh = {row["size"]: int(row["weights"]) for row in record.table}
     sizes = sorted(weigh, key=weigh.__getitem__)
     about = "" if (name := record.content["data"]["name"]) == "pydoc" else f"{name}: "
     leaves = [recorded(record.headline[size]["leaves"]) for size in sizes]
-    shown = [f"{s}: P = {show(x, min(least))}" for s, x in zip(sizes, leaves, strict=True)]
-    known = len(sizes) > 1 and all(crossed(reading, min(least)) for reading in leaves)
+    known = len(sizes) > 1 and all(crossed(reading, least) for reading in leaves)
     found = [
         Verdict(
             f"{about}larger networks remember more: training recovery leaves 0.95 at larger P",
-            ", ".join(shown),
-            (
-                bool((np.diff([x.value for x in leaves]) > 0).all()) if known else None,
-                larger(leaves[-1], leaves[0]) if known else None,
-            ),
+            ", ".join(f"{s}: P = {show(x, least)}" for s, x in zip(sizes, leaves, strict=True)),
+            (bool((np.diff([x.value for x in leaves]) > 0).all()) if known else None,
+             earlier(leaves[0], leaves[-1]) if known else None),
         )
-    ]
+    ]  # fmt: skip
     if of := record.headline["capacity"]:
         a = record.interval("growth")
-        own = [x["weights_per_token"] for x in of.values()]
-        every = [*own, *PAPER.values()]
+        own, bits = ([x[name] for x in of.values()]
+                     for name in ("weights_per_token", "bits_per_weight"))  # fmt: skip
+        off = misfit([weigh[size] for size in sizes], [x.value for x in leaves])
         found += [
             Verdict(
                 f"{about}the capacity of a network grows linearly with its weights",
-                f"{power(a)}, {min(x['bits_per_weight'] for x in of.values()):.2f} to "
-                f"{max(x['bits_per_weight'] for x in of.values()):.2f} bits per weight",
-                (is_one(a),),
+                f"{power(a)}, off by up to a factor of {off:.2f}; {min(bits):.2f} to "
+                f"{max(bits):.2f} bits per weight",
+                (is_one(a), off < BENT if known else None),
             ),
             Verdict(
                 f"{about}one number of weights per training token carries over to networks a "
                 "thousand times larger",
                 f"{min(own):.1f} to {max(own):.1f} here, "
                 + ", ".join(f"{x:.0f} ({name} weights)" for name, x in PAPER.items()),
-                (max(every) <= CARRIES * min(every),),
+                (max(*own, *PAPER.values()) <= CARRIES * min(*own, *PAPER.values()),),
             ),
         ]
     if len(steps := record.headline["by_steps"]) < 2:
@@ -281,7 +281,7 @@ def verdicts(record: Record) -> list[Verdict]:
     (half, before), (whole, after) = list(steps.items())[-2:]
     pairs = [[recorded(of[size]) for of in (before, after)] for size in sizes]
     moved = [new.value / old.value for old, new in pairs]
-    seen = all(crossed(x, min(least)) for pair in pairs for x in pair)
+    seen = all(crossed(x, least) for pair in pairs for x in pair)
     said = "twice" if int(whole) == 2 * int(half) else f"{int(whole) / int(half):.2f} times"
     found.append(Verdict(
         f"{about}training is long enough: {said} the steps move no size's capacity by a tenth",

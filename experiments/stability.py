@@ -29,7 +29,7 @@ from experiments.kit.draws import generator
 from experiments.kit.experiment import Experiment, Findings, Run, Verdict
 from experiments.kit.figures import band, subplots
 from experiments.kit.grid import Grid
-from experiments.kit.intervals import columns, headers
+from experiments.kit.intervals import above, below, columns, difference, headers
 from experiments.kit.record import Record
 from experiments.kit.settings import SCHEDULE
 from minuddm import corrupt, restore
@@ -245,25 +245,27 @@ def verdicts(record: Record) -> list[Verdict]:
     """Judge radii, which change by a token at least, and fixed points, most of the unseen ones."""
     sizes, L = record.content["settings"]["subsets"], record.content["data"]["L"]
     first, last = min(sizes), max(sizes)
-    far_apart = first < last  # else a P would be compared with itself
+    several = first < last  # else a P would be compared with itself
 
-    def of(what: str) -> list[float]:
-        modes = [(mode, P) for mode in ("train", "test") for P in (first, last)]
-        return [record.headline[f"{mode} {what} at P = {P}"] for mode, P in modes]
+    def of(name: str, t: float, split: str) -> list[list[float]]:
+        rows = [record.rows(P=P, split=split, t=t)[0] for P in (first, last)]
+        return [[float(row[x]) for x in headers([name])] for row in rows]
 
-    near, far, unseen_near, unseen_far = of("radius")
-    *_, few, most = of("fixed points")
+    (near, far), unseen = (of("radius", TIMES[-1], split) for split in ("train", "test"))
+    few, most = of("fixed_point", 0.1, "test")
     return [
         Verdict(
             "basins of training sequences shrink while those of unseen ones grow",
-            f"radius in changed tokens of {L}, training and unseen: {near:.1f}, {unseen_near:.1f} "
-            f"at P = {first}; {far:.1f}, {unseen_far:.1f} at P = {last}",
-            (near - far >= A_TOKEN, unseen_far - unseen_near >= A_TOKEN) if far_apart else (None,),
+            f"radius in changed tokens of {L}, training and unseen: {near[0]:.1f}, "
+            f"{unseen[0][0]:.1f} at P = {first}; {far[0]:.1f}, {unseen[1][0]:.1f} at P = {last}",
+            tuple(above(difference(*pair), A_TOKEN) for pair in ((near, far), unseen[::-1]))
+            if several
+            else (None,),
         ),
         Verdict(
             "most unseen sequences become fixed points of greedy restoring",
-            f"{few:.2f} of them at P = {first}, {most:.2f} at P = {last}",
-            (few < 0.5 < most if far_apart else None,),
+            f"{few[0]:.2f} of them at P = {first}, {most[0]:.2f} at P = {last}",
+            (below(few, 0.5), above(most, 0.5)) if several else (None,),
         ),
     ]
 

@@ -225,7 +225,7 @@ def measure(plan: grid.Plan, run: Run) -> Findings:
 def verdicts(record: Record) -> list[Verdict]:
     """Judge whether recovered tokens have the lower entropy, and whether the gap closes."""
     recovered, failed = record.number("recovered"), record.number("failed")
-    closes = record.interval("gap_closes")
+    closes, least = record.interval("gap_closes"), min(record.content["settings"]["subsets"])
     return [
         Verdict(
             "recovered tokens are the certain ones",
@@ -234,8 +234,8 @@ def verdicts(record: Record) -> list[Verdict]:
         ),
         Verdict(
             "the entropy gap between samples and training data closes",
-            f"P = {show(closes)}",
-            (crossed(closes, min(record.content["settings"]["subsets"])),),
+            f"P = {show(closes, least)}",
+            (crossed(closes, least),),
         ),
     ]
 

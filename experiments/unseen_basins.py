@@ -29,7 +29,7 @@ from experiments.kit.draws import generator
 from experiments.kit.experiment import Experiment, Findings, Run, Verdict
 from experiments.kit.figures import band, subplots
 from experiments.kit.grid import Grid
-from experiments.kit.intervals import columns, crossed, headers, show
+from experiments.kit.intervals import above, columns, crossed, difference, headers, show, spread
 from experiments.kit.record import Record
 from experiments.kit.settings import SCHEDULE, SPLITS
 from minuddm import DatasetIdeal, Denoiser
@@ -210,19 +210,20 @@ def verdicts(record: Record) -> list[Verdict]:
     sizes = [P for P in sorted(settings["subsets"]) if record.headline["left_out"] != P]
     about = "" if name == "pydoc" else f"{name}: "
 
-    def of(split: str) -> list[float]:
-        return [record.headline[f"{split} radius at P = {P}"] for P in sizes]
+    def of(split: str) -> list[list[float]]:
+        rows = {row["P"]: row for row in record.rows(split=split, k=1)}
+        return [[float(rows[str(P)][name]) for name in headers(["radius"])] for P in sizes]
 
     training, unseen, crossing = of("train"), of("test"), record.interval("meet")
     return [
         Verdict(
             f"{about}relative to who knows best, basins of training sequences shrink, those of "
             "unseen ones grow, and they meet",
-            f"radius {training[0]:.1f} to {training[-1]:.1f} and {unseen[0]:.1f} to "
-            f"{unseen[-1]:.1f} tokens; they cross at P = {show(crossing, sizes[0])}",
+            f"radius {training[0][0]:.1f} to {training[-1][0]:.1f} and {unseen[0][0]:.1f} to "
+            f"{spread(unseen[-1], 1)} tokens; they cross at P = {show(crossing, sizes[0])}",
             (
-                training[0] - training[-1] >= A_TOKEN,
-                unseen[-1] - unseen[0] >= A_TOKEN,
+                above(difference(training[0], training[-1]), A_TOKEN),
+                above(difference(unseen[-1], unseen[0]), A_TOKEN),
                 crossed(crossing, sizes[0]),
             )
             if len(sizes) > 1

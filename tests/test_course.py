@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from experiments.kit.commandline import InputError
 from experiments.kit.course import EARLIEST, SLACK, follow, looks, over, told
 from minuddm import ModelConfig, TrainConfig, Transformer, corrupt, restore
 from minuddm.probes import conditional_entropy, mean_interval, recovery, student_interval
@@ -96,10 +97,10 @@ def test_an_interrupted_course_goes_on_and_says_the_same(tmp_path, killed_at):
         for name, values in seen.items():
             np.testing.assert_array_equal(same[name], values)
     (tmp_path / "run.looks.npz").write_bytes(b"PK what is this")
-    with pytest.raises(ValueError, match=r"run.looks.npz is damaged .*; remove it"):
+    with pytest.raises(InputError, match=r"run.looks.npz is damaged .*; remove it"):
         run()
     (tmp_path / "run.looks.npz").unlink()
-    with pytest.raises(ValueError, match="has gone further"):
+    with pytest.raises(InputError, match="has gone further"):
         run()
 
 

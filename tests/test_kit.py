@@ -69,7 +69,6 @@ from pathlib import Path
 
 from experiments.kit import cells
 from experiments.kit.workers import Workers
-from minuddm.probes import Interval
 
 @dataclass(frozen=True)
 class Task:

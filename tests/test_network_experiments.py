@@ -69,8 +69,9 @@ def test_text_needs_a_second_subset_for_a_reference(text, tmp_path, capsys):
 
 
 def test_a_peak_lies_between_the_neighbours_of_where_it_was_seen():
-    seen = [generated.between(Interval(8, *ends), [4, 8, 32]) for ends in ((8, 8), (4, 8))]
-    assert seen == [Interval(8, 4, 32)] * 2
+    ends = ((8, 8), (4, 8), (8, 32))
+    seen = [generated.between(Interval(8, *pair), [4, 8, 32])[1:] for pair in ends]
+    assert seen == [(4, 32), (0, 32), (4, np.inf)]
 
 
 def test_official_files_hold_what_their_columns_say(trained, text, monkeypatch):

@@ -14,6 +14,7 @@ from experiments.kit.phases import (
     generalises_first,
     lines_of,
     mean,
+    misfit,
     power,
     reached,
     readings,
@@ -37,6 +38,12 @@ def test_a_known_power_is_found():
     missing = power(P, np.where(P == 256, np.nan, 3 * P))
     assert missing["sizes"] == 2
     assert missing["slope"] == pytest.approx(1)
+
+
+def test_points_beside_a_power_are_found():
+    W = np.array([1.0, 2, 4, 8])
+    assert misfit(W, 3 * W**1.5) == pytest.approx(1)
+    assert misfit(W, 3 * W**1.5 * [1, 2, 2, 1]) == pytest.approx(2**0.5)
 
 
 def line(tau, best=2000):

@@ -140,7 +140,7 @@ class Experiment:
         try:
             with figures.style():
                 self._run(plan, Run(args, out), command)
-        except (InputError, WorkersError, OSError, MemoryError) as error:
+        except (InputError, WorkersError, OSError, MemoryError, FloatingPointError) as error:
             p.error(str(error) or "not enough memory")
 
     def _run(self, plan: Any, run: Run, command: str) -> None:

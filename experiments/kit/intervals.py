@@ -76,9 +76,12 @@ def earlier(one: Interval, other: Interval) -> bool | None:
 
 
 def spread(values: Iterable[float], digits: int = 2) -> str:
-    """Say a value with its interval, given as (value, low, high)."""
+    """Say a value with its interval, given as (value, low, high); what is not known is not told."""
     value, low, high = values
-    return f"{value:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
+    if math.isnan(value):
+        return "unknown"
+    ends = "" if math.isnan(low + high) else f" ({low:.{digits}f} to {high:.{digits}f})"
+    return f"{value:.{digits}f}{ends}"
 
 
 def recorded(entry: Mapping[str, Any] | None) -> Interval:

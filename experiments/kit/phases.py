@@ -3,9 +3,9 @@
     time to remember    steps until training recovery has risen through .9, and its power in P
     limit               the P whose training recovery ends below .95
     best                the step at which unseen recovery is largest, for early stopping
-    τ_gen, τ_mem        when unseen recovery has nine tenths of its largest, and when training
-                        recovery is .1 above it: from here on a network learns by heart
     reached             the seconds until it has risen through any level, of a table of trials
+    τ_gen, τ_mem        when unseen recovery has nine tenths of its largest, and when training
+                        recovery first is .1 above it, and learning by heart sets in
 
 Each seed is read by itself.
 """
@@ -26,6 +26,7 @@ from minuddm.probes.intervals import student_interval
 from minuddm.probes.transition import PLATEAU, falls_below
 
 REMEMBERED, NEARLY, GAP = 0.9, 0.9, 0.1
+LOOKS = 3  # whose mean stands for the middle one, as one look alone is noise
 ENTROPIES = tuple(f"entropy_{t:g}" for t in STARTS)
 SEEN = ("steps", "train_recovery", "test_recovery", *ENTROPIES)
 
@@ -55,6 +56,18 @@ def times(steps: ArrayLike, train: ArrayLike, test: ArrayLike) -> tuple[float, f
     return generalises, falls_below(steps, GAP - (own - unseen), 0.0)
 
 
+def calm(values: NDArray[Any]) -> NDArray[np.float64]:
+    """Return means of LOOKS looks, for all but the first and the last of them."""
+    return np.convolve(values, np.ones(LOOKS) / LOOKS, "valid")
+
+
+def dates(seen: Seen) -> tuple[float, float]:
+    """Return τ_gen and τ_mem, read off means of LOOKS looks; NaN for never, or for fewer looks."""
+    if len(seen["steps"]) < LOOKS:
+        return math.nan, math.nan
+    return times(seen["steps"][1:-1], *(calm(seen[name]) for name in SEEN[1:3]))
+
+
 def generalises_first(tau: NDArray[np.float64]) -> float:
     """Return the share of networks, rows (τ_gen, τ_mem), in which memory came later or never.
 
@@ -62,6 +75,12 @@ def generalises_first(tau: NDArray[np.float64]) -> float:
     """
     later = ~(tau[:, 1] <= tau[:, 0])
     return float(later.mean()) if np.isfinite(tau[:, 1]).any() else math.nan
+
+
+def misfit(W: Sequence[float], P: Sequence[float]) -> float:
+    """Return the largest factor between P and a power of W."""
+    x, y = np.log(W), np.log(P)
+    return float(np.exp(np.abs(y - np.polyval(np.polyfit(x, y, 1), x)).max()))
 
 
 class Readings(NamedTuple):
@@ -119,10 +138,11 @@ def summary(lines: Lines) -> Summary:
         slope = Interval(*(fits[0][end] for end in ("slope", "low", "high")))
     else:
         slope = student_interval(slopes if np.isfinite(slopes).all() else [])
-    limit = over_seeds([{"limit": P} for P in np.nan_to_num(limits, nan=np.inf)], "limit", log=True)
+    ends = [{"limit": end} for end in np.nan_to_num(limits, nan=np.inf)]
+    limit = over_seeds(ends, "limit", log=True)
     median = np.median(np.where(np.isnan(tau), np.inf, tau), axis=0)
-    times = np.where(np.isfinite(median), median, np.nan)
-    return Summary(dict(zip(lines, times.tolist(), strict=True)), slope, limit)
+    known = np.where(np.isfinite(median), median, np.nan)
+    return Summary(dict(zip(lines, known.tolist(), strict=True)), slope, limit)
 
 
 def mean(of: Sequence[Seen], name: str) -> NDArray[np.float64]:
@@ -154,9 +174,9 @@ def reached(
         rows = [row for row in table if row["trial"] == name]
         for seed in sorted({str(row.get("seed", 0)) for row in rows}):
             line = [row for row in rows if str(row.get("seed", 0)) == seed]
-            seconds, share = (np.array([float(row[column]) for row in line])
-                              for column in ("seconds", "train_recovery"))  # fmt: skip
-            at = falls_below(seconds, level - share, 0.0)
+            seconds, own = (np.array([float(row[column]) for row in line])
+                            for column in ("seconds", "train_recovery"))  # fmt: skip
+            at = falls_below(seconds, level - own, 0.0)
             of.append(math.inf if math.isnan(at) else at)
     return found
 

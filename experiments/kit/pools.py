@@ -47,7 +47,10 @@ def subjects(table: Sequence[Mapping[str, Any]], **wanted: Any) -> dict[str, dic
 
 
 def nothing(left: Iterable[float], little: float) -> bool | None:
-    """Say whether (value, low, high) is 0, to within a little that is not worth a line."""
+    """Say whether what is left, as (value, low, high), is none of a line.
+
+    It is some if its interval leaves 0 out; if it does not, that interval must be within ± little.
+    """
     return False if above(left, 0) is not None else inside(left, -abs(little), abs(little))
 
 
@@ -62,5 +65,5 @@ def steeper(table: Rows, P: int) -> tuple[Interval, Interval, Interval] | None:
     one, other = (number(of, "excess") for of in rows)
     if len(rows[0]) == 1:
         return one, other, difference(one, other)
-    apart = [{"x": float(x["excess"]) - float(y["excess"])} for x, y in zip(*rows, strict=True)]
-    return one, other, over_seeds(apart, "x")
+    own, unseen = ({row["seed"]: float(row["excess"]) for row in of} for of in rows)
+    return one, other, over_seeds([{"x": own[seed] - unseen[seed]} for seed in own], "x")

@@ -84,12 +84,19 @@ def curves_cross(
 def gap_closes(curve: Curve, rng: Generator, draws: int = DRAWS) -> Interval:
     """Return the P at which the intervals of training and test means overlap, after the widest gap.
 
-    Of a gap that was never open that is the first P, which says that it closed there or below.
+    Of a gap that was never open that is the first P, which says that it closed there or below; if
+    those of some seeds were not, the interval goes from there to infinity.
     """
-    found = curves_meet(late := from_the_widest(curve), rng, draws)
-    if found.value <= late.sequences[0]:
-        return Interval(float(curve.sequences[0]), np.nan, np.nan)
-    return found
+    P, training, test = late = from_the_widest(curve)
+    found, least = curves_meet(late, rng, draws), float(curve.sequences[0])
+    seeds = range(len(np.atleast_2d(training[0])))
+    each = [
+        Curve(P, *([np.atleast_2d(x)[s] for x in line] for line in (training, test))) for s in seeds
+    ]
+    shut = [curves_meet(one, rng, draws=1).value <= P[0] for one in each]
+    if all(shut):
+        return Interval(least, np.nan, np.nan)
+    return found._replace(low=least, high=np.inf) if any(shut) else found
 
 
 def from_the_widest(curve: Curve) -> Curve:
@@ -152,7 +159,9 @@ def _interval(
     if np.isnan(own).any():  # a seed that does not cross is beyond the largest P
         pooled = read(P, *([x.ravel() for x in grid] for grid in grids))
         return Interval(pooled, float(np.nanmin([*own, P[-1]])), np.inf)
-    return Interval(*np.exp(student_interval(np.log(own))).tolist())
+    value, low, high = np.exp(student_interval(np.log(own))).tolist()
+    value = min(max(value, own.min()), own.max())  # rounding moves the mean of equal P
+    return Interval(value, min(low, value), max(high, value))
 
 
 def _bootstrap(

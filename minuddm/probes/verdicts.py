@@ -149,9 +149,9 @@ def _of_text(read: Probed, t: float) -> Verdict:
     kept = _kept(back)
     share = _share(kept)
     word = _word(share, len(kept), FORGOTTEN)
-    why = "nothing returned that had been changed"
-    if len(kept):
-        why = f"{share.value:.0%} of what returns is the text, certain of its tokens"
+    if not len(kept):
+        return Verdict(t, "text", word, "nothing returned that had been changed", share)
+    why = f"{share.value:.0%} of what returns is the text, certain of its tokens"
     if len(kept) < _LEAST:
         why += f", but {len(kept)} returns with a change are too few"
     if word == REMEMBERS and not read.against:
