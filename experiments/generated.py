@@ -24,6 +24,7 @@ from experiments.kit.figures import band, subplots
 from experiments.kit.grid import MEASURED, Grid
 from experiments.kit.intervals import above, columns, crossed, headers, same_place, show, spread
 from experiments.kit.record import Record
+from minuddm.checks import Tokens
 from minuddm.probes import (
     Interval,
     NGram,
@@ -46,20 +47,25 @@ Floats = NDArray[np.float64]
 Critic = Callable[[NDArray[Any]], Floats]
 
 
-def critics(found: Grid) -> tuple[str, dict[int, Critic]]:
-    """Return a name and for each seed -log P per token, (N,), of sequences (N, L)."""
+def critics(found: Grid) -> tuple[str, dict[int, Critic], dict[int, Tokens]]:
+    """Return a name, for each seed -log P per token, (N,), of sequences (N, L), and unseen ones.
+
+    These the critic has not seen either.
+    """
     source, V = found.data.source, found.data.corpus.V
+    unseen = {seed: test for seed, (_, test) in found.parts.items()}
     if isinstance(source, MarkovChain):
-        return "the source itself", {
-            seed: lambda x: -source.log_prob(x) / x.shape[1] for seed in found.seeds
-        }
+        exact = {seed: lambda x: -source.log_prob(x) / x.shape[1] for seed in found.seeds}
+        return "the source itself", exact, unseen
     order = next(k for k in ORDERS if V**k <= 20_000_000)
     judges: dict[int, Critic] = {}
     for seed in found.seeds:
         unused = found.parts[seed][0][found.subsets[-1] :]
-        judge = NGram(unused if len(unused) else found.parts[seed][1][::2], V, order)
+        if not len(unused):
+            unused, unseen[seed] = unseen[seed][::2], unseen[seed][1::2]
+        judge = NGram(unused, V, order)
         judges[seed] = lambda x, judge=judge: -judge.log_prob(x).mean(axis=1)
-    return f"an interpolated {order}-gram of text no network saw", judges
+    return f"an interpolated {order}-gram of text no network saw", judges, unseen
 
 
 def quantities(found: Grid, size: str, judges: dict[int, Critic]) -> dict[str, list[Floats]]:
@@ -144,14 +150,12 @@ def measure(plan: grid.Plan, run: Run) -> Findings:
     """Train the grid, and tell the samples of one size apart."""
     found = grid.trained(plan, run)
     size = found.sizes[0]
-    critic, judges = critics(found)
+    critic, judges, unseen = critics(found)
     values = quantities(found, size, judges)
     table = rows(found, size, values)
     rng = generator(found.settings.seed, "generated leaves")
     leaves = plateau_left(found.curve(size, MEASURED["recovery"]), rng)
     spurious, perplexity = (peak(found, values[name], name) for name in ("spurious", "critic"))
-    whole = found.subsets[-1] < len(found.parts[found.seeds[0]][0])  # unseen by the critic as well
-    unseen = {s: found.parts[s][1] if whole else found.parts[s][1][1::2] for s in found.seeds}
     reference = float(np.mean([judges[seed](unseen[seed]).mean() for seed in found.seeds]))
     first, last, share = table[0], table[-1], max(row["spurious"] for row in table)
     far = nearest(found.parts[found.seeds[0]][1], found.parts[found.seeds[0]][0]).mean()

@@ -3,6 +3,7 @@
     plateau_left    the P at which a training curve falls through 0.95
     curves_meet     the P at which the 95 % intervals of training and test first overlap
     curves_cross    the P at which one quantity of the same sequences falls below another
+    gap_closes      curves_meet, of a gap that has to open first
 
 All are read with straight lines in log P; a curve that is below from the start has its smallest
 P, one that never falls has NaN. Each gets an interval (`probes.intervals`). By bootstrap, sequences
