@@ -39,11 +39,11 @@ def bootstrap_mean(values: ArrayLike, rng: Generator, draws: int = DRAWS) -> Int
     Fewer than two values have no interval: its ends are NaN.
     """
     checks.generator(rng)
+    means = np.empty(checks.count(draws, "draws"))
     x = np.asarray(values, dtype=np.float64).ravel()
     x = x[~np.isnan(x)]
     if len(x) < 2:
         return Interval(float(x[0]) if len(x) else np.nan, np.nan, np.nan)
-    means = np.empty(checks.count(draws, "draws"))
     block = max(1, _BLOCK // len(x))
     for start in range(0, draws, block):
         stop = min(draws, start + block)
