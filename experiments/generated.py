@@ -22,7 +22,16 @@ from experiments.kit.draws import generator
 from experiments.kit.experiment import Experiment, Findings, Run, Verdict
 from experiments.kit.figures import band, subplots
 from experiments.kit.grid import MEASURED, Grid
-from experiments.kit.intervals import above, columns, crossed, headers, same_place, show, spread
+from experiments.kit.intervals import (
+    above,
+    columns,
+    crossed,
+    headers,
+    over_seeds,
+    same_place,
+    show,
+    spread,
+)
 from experiments.kit.record import Record
 from minuddm.checks import Tokens
 from minuddm.probes import (
@@ -181,8 +190,7 @@ def measure(plan: grid.Plan, run: Run) -> Findings:
 def verdicts(record: Record) -> list[Verdict]:
     """Judge the peak of perplexity, which should be at the plateau's end, and spurious samples."""
     peak, leaves, most = map(record.interval, ("perplexity_peak", "leaves", "spurious_peak"))
-    [row] = record.rows(P=f"{most.value:.0f}")
-    share = [float(row[name]) for name in headers(["spurious"])]
+    share = over_seeds(record.rows(P=f"{most.value:.0f}"), "spurious")
     sizes = sorted(record.content["settings"]["subsets"])
     known, peak = crossed(leaves, sizes[0]), between(peak, sizes)
     return [

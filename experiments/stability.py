@@ -29,12 +29,13 @@ from experiments.kit.draws import generator
 from experiments.kit.experiment import Experiment, Findings, Run, Verdict
 from experiments.kit.figures import band, subplots
 from experiments.kit.grid import Grid
-from experiments.kit.intervals import above, below, columns, difference, headers
+from experiments.kit.intervals import above, below, columns, difference, headers, over_seeds
 from experiments.kit.record import Record
 from experiments.kit.settings import SCHEDULE
 from minuddm import corrupt, restore
 from minuddm.files import write_atomically
 from minuddm.probes import (
+    Interval,
     basin_radius,
     class_means,
     conditional_entropy,
@@ -247,9 +248,8 @@ def verdicts(record: Record) -> list[Verdict]:
     first, last = min(sizes), max(sizes)
     several = first < last  # else a P would be compared with itself
 
-    def of(name: str, t: float, split: str) -> list[list[float]]:
-        rows = [record.rows(P=P, split=split, t=t)[0] for P in (first, last)]
-        return [[float(row[x]) for x in headers([name])] for row in rows]
+    def of(name: str, t: float, split: str) -> list[Interval]:
+        return [over_seeds(record.rows(P=P, split=split, t=t), name) for P in (first, last)]
 
     (near, far), unseen = (of("radius", TIMES[-1], split) for split in ("train", "test"))
     few, most = of("fixed_point", 0.1, "test")

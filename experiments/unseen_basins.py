@@ -29,7 +29,16 @@ from experiments.kit.draws import generator
 from experiments.kit.experiment import Experiment, Findings, Run, Verdict
 from experiments.kit.figures import band, subplots
 from experiments.kit.grid import Grid
-from experiments.kit.intervals import above, columns, crossed, difference, headers, show, spread
+from experiments.kit.intervals import (
+    above,
+    columns,
+    crossed,
+    difference,
+    headers,
+    over_seeds,
+    show,
+    spread,
+)
 from experiments.kit.record import Record
 from experiments.kit.settings import SCHEDULE, SPLITS
 from minuddm import DatasetIdeal, Denoiser
@@ -210,9 +219,8 @@ def verdicts(record: Record) -> list[Verdict]:
     sizes = [P for P in sorted(settings["subsets"]) if record.headline["left_out"] != P]
     about = "" if name == "pydoc" else f"{name}: "
 
-    def of(split: str) -> list[list[float]]:
-        rows = {row["P"]: row for row in record.rows(split=split, k=1)}
-        return [[float(rows[str(P)][name]) for name in headers(["radius"])] for P in sizes]
+    def of(split: str) -> list[Interval]:
+        return [over_seeds(record.rows(split=split, k=1, P=P), "radius") for P in sizes]
 
     training, unseen, crossing = of("train"), of("test"), record.interval("meet")
     return [

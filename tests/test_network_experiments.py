@@ -60,6 +60,14 @@ def test_experiments_share_one_grid(experiment, trained, text, capsys, monkeypat
     assert (trained / "figure.svg").exists()
 
 
+@pytest.mark.parametrize("experiment", [size_sweep, generated, stability, unseen_basins])
+def test_one_seed_is_judged_too(experiment, trained, text, capsys, monkeypatch):
+    monkeypatch.setattr(stability, "TIMES", (0.1, 1.0))
+    words = [*SMALL, "--seeds", "1", "--data", str(text), "--out", str(trained), "--jobs", "1"]
+    experiment.EXPERIMENT.main(words)
+    assert "nan" not in capsys.readouterr().out
+
+
 def test_text_needs_a_second_subset_for_a_reference(text, tmp_path, capsys):
     words = ["--quick", "--subsets", "8", "--data", str(text), "--out", str(tmp_path)]
     with pytest.raises(SystemExit) as ended:
