@@ -32,7 +32,7 @@ from experiments.kit.experiment import Experiment, Findings, Run, Verdict
 from experiments.kit.figures import DASH, subplots
 from experiments.kit.grid import variant
 from experiments.kit.intervals import is_one, spread
-from experiments.kit.phases import GAP, generalises_first, power, times
+from experiments.kit.phases import GAP, generalises_first, power, times, who_is_first
 from experiments.kit.record import Record
 from experiments.kit.settings import COND, RECIPE, SCHEDULE
 from minuddm import ModelConfig, TrainConfig, Transformer, corrupt, restore
@@ -258,9 +258,7 @@ def verdicts(record: Record) -> list[Verdict]:
         ),
         Verdict(
             f"{about}generalisation comes before memory",
-            "in a share of the networks of "
-            + ", ".join(f"{share:.2f} at P = {P}" for P, share in first.items() if share >= 0),
-            tuple(share > 0.9 if share >= 0 else None for share in first.values()),
+            *who_is_first(first),
         ),
     ]
 

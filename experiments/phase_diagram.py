@@ -48,6 +48,7 @@ from experiments.kit.phases import (
     mean,
     readings,
     summary,
+    who_is_first,
 )
 from experiments.kit.record import Record
 from experiments.kit.settings import COND, RECIPE, SCHEDULE, SPLITS, STARTS
@@ -276,7 +277,8 @@ def verdicts(record: Record) -> list[Verdict]:
         Verdict(
             f"{about}beyond some P no time suffices to remember: training recovery stays below "
             f"{PLATEAU}, and stands still",
-            f"below from P = {show(found.limit)} on after {steps} steps"
+            (f"below from P = {show(found.limit)} on" if found.limited is not False
+             else "not at the P measured,") + f" after {steps} steps"
             + (f"; there it has changed by {min(moved):.3f} to {max(moved):.3f} since half of them"
                if moved else ""),
             (found.limited,
@@ -284,9 +286,7 @@ def verdicts(record: Record) -> list[Verdict]:
         ),
         Verdict(
             f"{about}generalisation comes before memory (τ_gen and τ_mem, means of {LOOKS} looks)",
-            "in a share of the networks of "
-            + ", ".join(f"{share:.2f} at P = {P}" for P, share in first.items() if share >= 0),
-            tuple(share > 0.9 if share >= 0 else None for share in first.values()),
+            *who_is_first(first),
         ),
     ]  # fmt: skip
 

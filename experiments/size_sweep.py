@@ -264,8 +264,8 @@ def verdicts(record: Record) -> list[Verdict]:
         found += [
             Verdict(
                 f"{about}the capacity of a network grows linearly with its weights",
-                f"{power(a)}, off by up to a factor of {off:.2f}; {min(bits):.2f} to "
-                f"{max(bits):.2f} bits per weight",
+                f"{power(a)}, off by up to a factor of {spread((off, np.nan, np.nan))}; "
+                f"{min(bits):.2f} to {max(bits):.2f} bits per weight",
                 (is_one(a), off < BENT if known else None),
             ),
             Verdict(
@@ -280,13 +280,13 @@ def verdicts(record: Record) -> list[Verdict]:
         return found
     (half, before), (whole, after) = list(steps.items())[-2:]
     pairs = [[recorded(of[size]) for of in (before, after)] for size in sizes]
-    moved = [new.value / old.value for old, new in pairs]
+    moved = [(new.value / old.value, np.nan, np.nan) for old, new in pairs]
     seen = all(crossed(x, least) for pair in pairs for x in pair)
     said = "twice" if int(whole) == 2 * int(half) else f"{int(whole) / int(half):.2f} times"
     found.append(Verdict(
         f"{about}training is long enough: {said} the steps move no size's capacity by a tenth",
-        f"{said} the steps: P {', '.join(f'x {x:.2f}' for x in moved)} at {', '.join(sizes)}",
-        (all(1 / STILL <= x <= STILL for x in moved) if seen else None,),
+        f"{said} the steps: P {', '.join(f'x {spread(x)}' for x in moved)} at {', '.join(sizes)}",
+        (all(1 / STILL <= x <= STILL for x, *_ in moved) if seen else None,),
     ))  # fmt: skip
     return found
 

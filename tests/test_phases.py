@@ -44,6 +44,7 @@ def test_points_beside_a_power_are_found():
     W = np.array([1.0, 2, 4, 8])
     assert misfit(W, 3 * W**1.5) == pytest.approx(1)
     assert misfit(W, 3 * W**1.5 * [1, 2, 2, 1]) == pytest.approx(2**0.5)
+    assert np.isnan(misfit(W, [1, 2, np.nan, 3]))
 
 
 def line(tau, best=2000):

@@ -77,9 +77,18 @@ def generalises_first(tau: NDArray[np.float64]) -> float:
     return float(later.mean()) if np.isfinite(tau[:, 1]).any() else math.nan
 
 
+def who_is_first(shares: Mapping[Any, float]) -> tuple[str, tuple[bool | None, ...]]:
+    """Return what is said of such shares by P, and whether generalisation is first at each."""
+    said = ", ".join(f"{share:.2f} at P = {P}" for P, share in shares.items() if share >= 0)
+    return (f"in a share of the networks of {said}",
+            tuple(share > 0.9 if share >= 0 else None for share in shares.values()))  # fmt: skip
+
+
 def misfit(W: Sequence[float], P: Sequence[float]) -> float:
-    """Return the largest factor between P and a power of W."""
+    """Return the largest factor between P and a power of W; NaN where a P is not known."""
     x, y = np.log(W), np.log(P)
+    if not np.isfinite(y).all():
+        return math.nan
     return float(np.exp(np.abs(y - np.polyval(np.polyfit(x, y, 1), x)).max()))
 
 

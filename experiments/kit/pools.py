@@ -1,4 +1,4 @@
-"""What is read off the lines of entropy against score, one a seed: slope, correlation, remainder.
+"""What is read off lines of entropy against score [T48], one a seed: slope, correlation, rest.
 
 Of several seeds a quantity has Student's interval, of one that of its line. A subject is a model,
 the P it was trained on, and the split it is asked about.
