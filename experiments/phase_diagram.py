@@ -48,6 +48,7 @@ from experiments.kit.phases import (
     mean,
     readings,
     summary,
+    until,
     who_is_first,
 )
 from experiments.kit.record import Record
@@ -178,9 +179,7 @@ def options(p: commandline.CommandLine) -> None:
     p.add_argument("--subsets", type=whole(1), nargs="+", metavar="P",
                    help="training sets (default: 8 from 8 to 1024; --quick: 4, 32)")  # fmt: skip
     p.add_argument("--seeds", type=whole(1), help="networks a P (default: 3; --quick: 1)")
-    p.add_argument(
-        "--steps", type=whole(500), help="of training (default: 256000; 1000 if --quick)"
-    )
+    p.add_argument("--steps", type=whole(500), help="of training (default: 256000; --quick: 1000)")
 
 
 def plan(args: Namespace) -> Plan:
@@ -247,8 +246,7 @@ def _paragraph(lines: Lines, found: Summary, one: Line) -> str:
 
 def verdicts(record: Record) -> list[Verdict]:
     """Judge the power, which should be 1, the loss after the best, the limit, and what is first."""
-    name = record.content["data"]["name"]
-    about = "" if name == "pydoc" else f"{name}: "
+    about = "" if (name := record.content["data"]["name"]) == "pydoc" else f"{name}: "
     lines = lines_of(record.table)
     found = summary(lines)
     steps, lost, moved = record.content["settings"]["steps"], [], []
@@ -262,6 +260,9 @@ def verdicts(record: Record) -> list[Verdict]:
             lost.append(float(calm(test).max() - calm(test)[-1]))
         elif found.limit.value < P:
             moved.append(float(np.ptp(train[-LOOKS:])))  # √2 apart: since half of the steps
+    before = "".join(f", from {show(summary(until(lines, steps // part)).limit)} on after a {word}"
+                     for part, word in ((2, "half"), (4, "quarter"))
+                     if steps // part >= next(iter(lines.values()))[0]["steps"][0])  # fmt: skip
     return [
         Verdict(
             f"{about}the time to remember grows linearly with P",
@@ -277,8 +278,8 @@ def verdicts(record: Record) -> list[Verdict]:
         Verdict(
             f"{about}beyond some P no time suffices to remember: training recovery stays below "
             f"{PLATEAU}, and stands still",
-            (f"below from P = {show(found.limit)} on" if found.limited is not False
-             else "not at the P measured,") + f" after {steps} steps"
+            (f"below from P = {show(found.limit)} on after {steps} steps{before}"
+             if found.limited is not False else f"not at the P measured after {steps} steps")
             + (f"; there it has changed by {min(moved):.3f} to {max(moved):.3f} since half of them"
                if moved else ""),
             (found.limited,

@@ -21,6 +21,7 @@ from experiments.kit.phases import (
     share,
     summary,
     times,
+    until,
     within,
 )
 from experiments.kit.record import Record
@@ -89,6 +90,14 @@ def test_a_seed_without_a_limit_leaves_its_interval_open():
     assert np.isinf(found.limit.high)
     assert found.limited is None
     assert np.isnan(found.power.high - found.power.low)
+
+
+def test_a_limit_after_fewer_steps_is_that_of_a_shorter_training():
+    """Time P² for each doubling of .9 + .2 log: the limit doubles when the steps are fourfold."""
+    of = {P: [line(4.0 * P**2)] for P in (4, 8, 16, 32, 64, 128)}
+    limits = [summary(until(of, steps)).limit.value for steps in (500, 2000, 8000)]
+    assert np.divide(limits[1:], limits[:-1]) == pytest.approx([2, 2])
+    assert [len(x) for x in until(of, 2500)[4][0].values()] == len(of[4][0]) * [3]
 
 
 def test_times_of_generalisation_and_memory_are_read_between_looks():

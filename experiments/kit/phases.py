@@ -154,6 +154,14 @@ def summary(lines: Lines) -> Summary:
     return Summary(dict(zip(lines, known.tolist(), strict=True)), slope, limit)
 
 
+def until(lines: Lines, steps: int) -> Lines:
+    """Return the lines as if training had ended after so many steps."""
+    return {
+        P: [{name: x[seen["steps"] <= steps] for name, x in seen.items()} for seen in of]
+        for P, of in lines.items()
+    }
+
+
 def mean(of: Sequence[Seen], name: str) -> NDArray[np.float64]:
     """Return the mean of a quantity over seeds, at every look."""
     return np.asarray(np.mean([seen[name] for seen in of], axis=0))
