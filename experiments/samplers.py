@@ -2,13 +2,14 @@
 
 On two worlds that can be enumerated, a perfect memory of four patterns and a Markov chain, the law
 of every sampler's sequences is a product of matrices [T45]: its total variation to the law of the
-data is exact. A network of text, trained by the recipe, stands beside them: what its samples cost
-under an n-gram critic of text that it never saw, less what unseen text costs. The denoiser of the
+data is exact. Networks of text, trained by the recipe, stand beside them: what their samples cost
+under an n-gram critic of text that they never saw, less what unseen text costs. The denoiser of the
 worlds is exact, so all their error is the sampler's; that of a network is also its own.
 
-Samplers are compared at equal numbers of calls. A heat bath costs a call for each site, and jumps
-one for each jump and one more at the end; in the masked process, where visible tokens have to be
-hidden in turn, they cost L + 1 calls each, so there they are not run on text.
+Samplers are compared at equal numbers of calls, those of a network with each other, seed by seed. A
+heat bath costs a call for each site, and jumps one for each jump and one more at the end; in the
+masked process, where visible tokens have to be hidden in turn, they cost L + 1 calls each, so there
+they are not run on text.
 """
 
 import math
@@ -21,11 +22,13 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from experiments.kit.chains import Sampler, worlds
+from experiments.kit.commandline import CommandLine, whole
 from experiments.kit.data import Data, describe
 from experiments.kit.draws import generator
 from experiments.kit.experiment import Experiment, Findings, Run, Verdict
 from experiments.kit.figures import COLOURS, subplots
-from experiments.kit.intervals import columns, headers
+from experiments.kit.gains import EXCESS, curves, gain, middle
+from experiments.kit.intervals import below, columns
 from experiments.kit.record import Record
 from experiments.kit.settings import COND, PROCESSES, RECIPE, SCHEDULE
 from minuddm import Corpus, Linear, ModelConfig, TrainConfig, Transformer, generate, load
@@ -35,7 +38,7 @@ from minuddm.samplers import tau_leap
 from minuddm.train import train
 
 Array = NDArray[np.float64]
-COLUMNS = ["world", "process", "sampler", "intervals", "calls", "tv", *headers(["critic"])]
+COLUMNS = ["world", "process", "seed", "sampler", "intervals", "calls", "tv", *EXCESS]
 WORLDS, TEXT, L = ("memory", "chain"), "text", 32
 PLAIN, SHORT, LEAP, BATH, BATHS, BOTH, JUMPS = SAMPLERS = (
     "equal steps",
@@ -46,7 +49,7 @@ PLAIN, SHORT, LEAP, BATH, BATHS, BOTH, JUMPS = SAMPLERS = (
     "7 sites, steps (k/N)²",
     "informed jumps",
 )
-NAMES = ("four patterns, exact", "Markov chain, exact", "text, a trained network")
+NAMES = ("four patterns, exact", "Markov chain, exact", "text, trained networks")
 COMPARED = (16, 32, 64, 120)  # calls
 
 
@@ -106,7 +109,7 @@ class Sampled:
     @property
     def label(self) -> str:
         """Return the readable part of the file's name."""
-        return self.process
+        return f"{self.process}-seed={self.seed}"
 
 
 def drawn(task: Sampled) -> dict[str, NDArray[Any]]:
@@ -140,122 +143,90 @@ def drawn(task: Sampled) -> dict[str, NDArray[Any]]:
 
 
 class Plan(NamedTuple):
-    """What is run."""
+    """What is run; of each seed what the critic reads, and unseen text."""
 
     corpus: Corpus
-    critic: Corpus
-    unseen: Corpus
+    heard: dict[int, tuple[Corpus, Corpus]]
     tasks: list[Sampled]
     most: int
 
 
+def options(p: CommandLine) -> None:
+    """Add the options of this experiment."""
+    p.add_argument("--seeds", type=whole(1), help="networks a process (default: 3; --quick: 1)")
+
+
 def plan(args: Namespace) -> Plan:
     """Return what is run: a third of the text is the critic's."""
-    corpus = load("pydoc", L)
-    most, steps, samples, test = (16, 100, 50, 500) if args.quick else (128, 5000, 1000, 2000)
-    training, unseen = corpus.split(test, args.seed)
-    training, critic = training.split(len(training) // 3, args.seed)
-    tasks = [
-        Sampled(name, training.tokens, corpus.V, steps, samples, most, args.seed)
-        for name in PROCESSES
-    ]
-    return Plan(corpus, critic, unseen, tasks, most)
+    corpus, tasks, heard = load("pydoc", L), [], {}
+    most, steps, samples, test = (16, 100, 50, 500) if args.quick else (128, 20_000, 1000, 2000)
+    for seed in range(args.seed, args.seed + (args.seeds or (1 if args.quick else 3))):
+        training, unseen = corpus.split(test, seed)
+        training, critic = training.split(len(training) // 3, seed)
+        heard[seed] = critic, unseen
+        tasks += [Sampled(name, training.tokens, corpus.V, steps, samples, most, seed)
+                  for name in PROCESSES]  # fmt: skip
+    return Plan(corpus, heard, tasks, most)
 
 
 def measure(plan: Plan, run: Run) -> Findings:
     """Enumerate, train, draw, and judge what was drawn."""
     places = [(name, process, plan.most) for process in PROCESSES for name in WORLDS]
     table = [row for rows in run.spread(enumerated, places) for row in rows]
-    small = Sampled("uniform", plan.unseen.tokens[:16], plan.corpus.V, 1, 2, 16, 0)
-    critic = NGram(plan.critic.tokens, plan.corpus.V, 4)
-    reference = -float(critic.log_prob(plan.unseen.tokens).mean())
+    small = Sampled("uniform", plan.tasks[0].tokens[:16], plan.corpus.V, 1, 2, 16, 0)
+    critics = {seed: NGram(own.tokens, plan.corpus.V, 4) for seed, (own, _) in plan.heard.items()}
+    costs = {seed: -float(critics[seed].log_prob(unseen.tokens).mean())
+             for seed, (_, unseen) in plan.heard.items()}  # fmt: skip
     for task, found in zip(plan.tasks, run.each(drawn, plan.tasks, small), strict=True):
         for label in SAMPLERS:
             for n in intervals(label, plan.most):
                 if f"{label} {n}" in found:
-                    cost = -critic.log_prob(found[f"{label} {n}"]).mean(axis=1)
+                    cost = -critics[task.seed].log_prob(found[f"{label} {n}"]).mean(axis=1)
                     chance = generator(task.seed, f"critic {task.process} {label} {n}")
                     table.append({
-                        "world": TEXT, "process": task.process, "sampler": label, "intervals": n,
+                        "world": TEXT, "process": task.process, "seed": task.seed,
+                        "sampler": label, "intervals": n,
                         "calls": float(found[f"{label} {n} calls"]),
-                        **columns("critic", bootstrap_mean(cost, chance)),
+                        **columns("excess", bootstrap_mean(cost - costs[task.seed], chance)),
                     })  # fmt: skip
     task = plan.tasks[0]
     return Findings(
         table,
-        {"reference": reference},
-        told(table, reference),
-        draw(table, reference),
+        {"unseen": costs},
+        told(table, costs),
+        draw(table),
         {"sequences": len(task.tokens), "steps": task.steps, "samples": task.samples,
-         "calls": plan.most, "seed": task.seed, "schedule": repr(SCHEDULE)},
-        {"data": describe(Data(plan.corpus)), "intervals": "95 %, bootstrap over samples"},
+         "calls": plan.most, "seeds": list(costs), "schedule": repr(SCHEDULE)},
+        {"data": describe(Data(plan.corpus)),
+         "intervals": "95 %, of an excess bootstrap over samples of one seed"},
     )  # fmt: skip
 
 
-def curve(
-    table: list[dict[str, Any]], world: str, process: str, name: str, reference: float
-) -> tuple[Array, Array, float]:
-    """Return calls, and how far a sampler is from the data: total variation, or nats a token.
-
-    Of the latter also the largest half-width of an interval.
-    """
-    of = [r for r in table if (r["world"], r["process"], r["sampler"]) == (world, process, name)]
-    of.sort(key=lambda r: float(r["calls"]))
-    calls = np.array([float(r["calls"]) for r in of])
-    if world != TEXT:
-        return calls, np.array([float(r["tv"]) for r in of]), 0.0
-    far = np.array([abs(float(r["critic"]) - reference) for r in of])
-    wide = [float(r["critic_hi"]) - float(r["critic_lo"]) for r in of]
-    return calls, far, max(wide, default=0.0) / 2
-
-
-def gain(
-    table: list[dict[str, Any]], world: str, process: str, name: str, calls: float, reference: float
-) -> tuple[float, bool]:
-    """Return a sampler's distance over that of equal steps at as many calls; NaN outside both.
-
-    And whether they are apart by more than chance. Between the numbers measured, logarithms are
-    interpolated.
-    """
-    far, chance = [], 0.0
-    for label in (name, PLAIN):
-        at, distance, half = curve(table, world, process, label, reference)
-        if not len(at) or not 0.93 * at[0] <= calls <= 1.07 * at[-1]:
-            return math.nan, False
-        far.append(math.exp(np.interp(math.log(calls), np.log(at), np.log(distance))))
-        chance += half**2
-    return far[0] / far[1], abs(far[0] - far[1]) > math.sqrt(chance)
-
-
-def told(table: list[dict[str, Any]], reference: float) -> str:
+def told(table: list[dict[str, Any]], costs: dict[int, float]) -> str:
     """Say what a call buys."""
     parts = []
     for process in PROCESSES:
         for world in (*WORLDS, TEXT):
-            at, far, _ = curve(table, world, process, PLAIN, reference)
+            at, far = middle(curves(table, world=world, process=process, sampler=PLAIN))
             parts.append(f"{process}, {world}: {far[0]:.3f} at {at[0]:.0f} calls, "
                          f"{far[-1]:.4f} at {at[-1]:.0f}")  # fmt: skip
     return (
         f"Distance to the data of the ancestral chain with equal steps: {'; '.join(parts)}. It is "
-        f"total variation, on text nats per token, of which unseen text costs {reference:.3f}."
+        "total variation, on text nats per token, of which unseen text costs "
+        f"{', '.join(f'{cost:.3f}' for cost in costs.values())} "
+        f"({len(costs)} seed{'s' * (len(costs) > 1)})."
     )
 
 
-def draw(table: list[dict[str, Any]], reference: float) -> Figure:
+def draw(table: list[dict[str, Any]]) -> Figure:
     """Draw distance against calls: a row a process, a column a world."""
     figure, axes = subplots(2, 3, (11, 6.6), sharex=True)
     for row, process in zip(axes, PROCESSES, strict=True):
         for place, world, title in zip(row, (*WORLDS, TEXT), NAMES, strict=True):
             for k, name in enumerate(SAMPLERS):
-                at, far, _ = curve(table, world, process, name, reference)
-                place.plot(
-                    at,
-                    far,
-                    marker=".",
-                    color=(*COLOURS, "0.4")[k],
-                    label=name,
-                    ls="--" if k > 2 else "-",
-                )
+                at, far = middle(curves(table, world=world, process=process, sampler=name))
+                place.plot(at, far, marker=".", label=name, color=(*COLOURS, "0.4")[k],
+                           ls="--" if k > 2 else "-")  # fmt: skip
             place.set(xscale="log", yscale="log", title=f"{process}: {title}")
         row[0].set_ylabel("total variation to the data")
         row[2].set_ylabel("nats per token from unseen text")
@@ -276,17 +247,16 @@ CLAIMS = {
 
 def verdicts(record: Record) -> list[Verdict]:
     """Judge each sampler against equal ancestral steps, where the two are apart."""
-    table, reference = record.table, float(record.headline["reference"])
     result = []
     for process in PROCESSES:
         for name, claim in CLAIMS.items():
             said, better = [], []
             for world in (*WORLDS, TEXT):
-                found = [gain(table, world, process, name, calls, reference) for calls in COMPARED]
-                better += [ratio < 1 for ratio, apart in found if apart]
-                ratios = " ".join(
-                    "–" if math.isnan(ratio) else f"{ratio:.2f}" for ratio, _ in found
-                )
+                own, plain = (curves(record.table, world=world, process=process, sampler=label)
+                              for label in (name, PLAIN))  # fmt: skip
+                found = [gain(own, plain, calls) for calls in COMPARED]
+                better += [x for ratio in found if (x := below(ratio, 1)) is not None]
+                ratios = " ".join("–" if math.isnan(x.value) else f"{x.value:.2f}" for x in found)
                 said.append(f"{world} {ratios}")
             at = ", ".join(map(str, COMPARED))
             number = f"error over that of equal steps at {at} calls: {'; '.join(said)}"
@@ -294,7 +264,7 @@ def verdicts(record: Record) -> list[Verdict]:
     return result
 
 
-EXPERIMENT = Experiment("samplers", __doc__, COLUMNS, measure, verdicts, plan)
+EXPERIMENT = Experiment("samplers", __doc__, COLUMNS, measure, verdicts, plan, options)
 
 if __name__ == "__main__":
     EXPERIMENT.main()

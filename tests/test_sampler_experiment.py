@@ -9,7 +9,9 @@ import pytest
 
 from experiments import samplers
 from experiments.kit.chains import Sampler, worlds
-from experiments.samplers import BATH, PLAIN, SHORT, TEXT, gain
+from experiments.kit.gains import curves, gain, middle
+from experiments.kit.intervals import below
+from experiments.samplers import BATH, PLAIN, SHORT, TEXT
 from minuddm import Linear
 from minuddm.reverse import quadratic_grid, time_grid
 
@@ -33,27 +35,39 @@ def test_a_tiny_run_leaves_its_record(tmp_path, capsys):
     assert (tmp_path / "figure.svg").exists()
 
 
-def row(world, name, calls, far, half=0.0):
-    values = {
-        "tv": far,
-        "critic": 2 + far,
-        "critic_lo": 2 + far - half,
-        "critic_hi": 2 + far + half,
-    }
-    return {"world": world, "process": "uniform", "sampler": name, "calls": calls, **values}
+def rows(name, far, half, seeds=(0,)):
+    """Rows of a sampler whose distance is far / calls on every world; seeds have their own far."""
+    for calls in (8, 32, 128):
+        yield {"world": "chain", "sampler": name, "calls": calls, "tv": far[0] / calls}
+        for seed, x in zip(seeds, far, strict=True):
+            yield {"world": TEXT, "sampler": name, "seed": seed, "calls": calls - (name == BATH),
+                   "tv": "", "excess": -x / calls, "excess_lo": -x / calls - half,
+                   "excess_hi": -x / calls + half}  # fmt: skip
 
 
 @pytest.mark.parametrize("world", ["chain", TEXT])
 def test_a_gain_is_a_ratio_at_equal_calls_told_from_chance(world):
-    table = [row(world, PLAIN, c, 1 / c) for c in (8, 32, 128)]
-    table += [row(world, BATH, c, 0.5 / c, 0.01) for c in (7, 31, 127)]
-    ratio, apart = gain(table, world, "uniform", BATH, 32, 2.0)
-    assert ratio == pytest.approx(0.5)
-    assert apart
-    assert gain(table, world, "uniform", BATH, 120, 2.0)[1] == (world != TEXT)
+    table = [*rows(PLAIN, [1], 0.0), *rows(BATH, [0.5], 0.01)]
+    own, plain = (curves(table, world=world, sampler=name) for name in (BATH, PLAIN))
+    assert gain(own, plain, 32).value == pytest.approx(0.5, rel=0.05)
+    assert below(gain(own, plain, 32), 1)
+    assert below(gain(own, plain, 120), 1) == (True if world == "chain" else None)
     for calls in (4, 200):
-        assert math.isnan(gain(table, world, "uniform", BATH, calls, 2.0)[0])
-    assert math.isnan(gain(table, world, "uniform", SHORT, 32, 2.0)[0])
+        assert math.isnan(gain(own, plain, calls).value)
+    assert math.isnan(gain(curves(table, sampler=SHORT), plain, 32).value)
+
+
+def test_a_gain_of_several_seeds_is_read_in_each_of_them():
+    """Distances differ by a factor of 4 between seeds, ratios by 1.21: .5 x (1/1.1, 1, 1.1)."""
+    seeds = (0, 1, 2)
+    table = [*rows(PLAIN, [1, 2, 4], 0.0, seeds), *rows(BATH, [0.5 / 1.1, 1.0, 2.2], 0.0, seeds)]
+    own, plain = (curves(table, world=TEXT, sampler=name) for name in (BATH, PLAIN))
+    own[:, 0] += 1  # as many calls
+    found = gain(own, plain, 32)
+    assert found.value == pytest.approx(0.5)
+    # Student's 4.303 of three, whose standard deviation is log 1.1
+    assert found.high / found.value == pytest.approx(1.1 ** (4.3027 / 3**0.5), rel=1e-4)
+    assert middle(plain)[1] == pytest.approx(2 / plain[0, 0])
 
 
 KNOWN = {
