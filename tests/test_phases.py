@@ -21,6 +21,7 @@ from experiments.kit.phases import (
     share,
     summary,
     times,
+    timetable,
     until,
     within,
 )
@@ -98,6 +99,18 @@ def test_a_limit_after_fewer_steps_is_that_of_a_shorter_training():
     limits = [summary(until(of, steps)).limit.value for steps in (500, 2000, 8000)]
     assert np.divide(limits[1:], limits[:-1]) == pytest.approx([2, 2])
     assert [len(x) for x in until(of, 2500)[4][0].values()] == len(of[4][0]) * [3]
+
+
+def test_a_timetable_tells_what_most_seeds_do_and_means_at_the_end():
+    few, many = timetable({16: [line(700.0), line(900.0), line(1e5)],
+                           64: [line(700.0), line(1e5), line(1e5)]})  # fmt: skip
+    assert (few.P, many.P) == (16, 64)
+    assert few.remembers == pytest.approx(900)
+    assert np.isinf(many.remembers)
+    assert (few.best, few.largest) == (2000, 0.5)
+    assert few.test == pytest.approx(0.5 - 0.1 * np.log(4))
+    last = 0.9 + 0.2 * np.log(8000 / 1e5)
+    assert (few.train, many.train) == pytest.approx(((2 + last) / 3, (1 + 2 * last) / 3))
 
 
 def test_times_of_generalisation_and_memory_are_read_between_looks():

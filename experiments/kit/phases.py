@@ -162,6 +162,33 @@ def until(lines: Lines, steps: int) -> Lines:
     }
 
 
+class Row(NamedTuple):
+    """What a line of one P is told by: medians and means over its seeds, infinite for never."""
+
+    P: int
+    remembers: float
+    generalises: float
+    memory: float
+    best: float
+    """Steps after which mean unseen recovery is largest."""
+    largest: float
+    train: float
+    """Training recovery at the last step."""
+    test: float
+
+
+def timetable(lines: Lines) -> list[Row]:
+    """Return what is read off every line, by P."""
+    rows = []
+    for P, of in lines.items():
+        each = np.array([(readings(seen).remembers, *dates(seen)) for seen in of])
+        train, test = (mean(of, name) for name in SEEN[1:3])
+        middle = np.median(np.where(np.isnan(each), np.inf, each), axis=0)
+        best = int(of[0]["steps"][test.argmax()])
+        rows.append(Row(P, *middle.tolist(), best, test.max(), train[-1], test[-1]))
+    return rows
+
+
 def mean(of: Sequence[Seen], name: str) -> NDArray[np.float64]:
     """Return the mean of a quantity over seeds, at every look."""
     return np.asarray(np.mean([seen[name] for seen in of], axis=0))

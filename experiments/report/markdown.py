@@ -1,6 +1,6 @@
 """RESULTS.md: texts from `RESULTS.template.md`, every number in them from a record.
 
-The template names the three tables of numbers, a table of verdicts for each part, and single
+The template names tables of numbers (`tables.py`), a table of verdicts for each part, and single
 numbers as places in a record: {r[keystone].headline[tokens_differing]}.
 """
 
@@ -13,21 +13,19 @@ import numpy as np
 from experiments.kit.record import Record
 from experiments.kit.table import printed
 from experiments.report import PARTS, Judged, judged
+from experiments.report.tables import capacity_table, times_table, transition_table
 from experiments.speed import memories_shown, shown
 
 TEMPLATE = Path(__file__).with_name("RESULTS.template.md")
-CURVES = (
-    ("network", "recovery"),
-    ("network", "entropy_loo"),
-    ("dataset_ideal", "recovery"),
-    ("token_memory", "recovery"),
-)
+TRANSITIONS = ("transition", "transition-finished")
+DIAGRAMS = ("phase_diagram", "phase_diagram-hierarchy")
+SWEEPS = ("size_sweep", "size_sweep-hierarchy")
 
 
 def results(found: dict[str, Record]) -> str:
     """Return RESULTS.md. Raises `ValueError` if a record that the template names is missing."""
     template = TEMPLATE.read_text("utf-8")
-    named = {"transition", "speed", *re.findall(r"\{r\[(.*?)\]", template)}
+    named = {"speed", *TRANSITIONS, *DIAGRAMS, *SWEEPS, *re.findall(r"\{r\[(.*?)\]", template)}
     if missing := sorted(named - found.keys()):
         raise ValueError(f"RESULTS.md needs the records of {', '.join(missing)}")
     rows = judged(found)
@@ -41,8 +39,10 @@ def results(found: dict[str, Record]) -> str:
     )
     return template.format(
         r=found,
-        transition_table=transition_table(found["transition"]),
-        finished_table=transition_table(found["transition-finished"]),
+        transition_table=transition_table(found[TRANSITIONS[0]]),
+        finished_table=transition_table(found[TRANSITIONS[1]]),
+        times_table=times_table(found[name] for name in DIAGRAMS),
+        capacity_table=capacity_table(found[name] for name in SWEEPS),
         speed_table=shown(found["speed"].table),
         memories_table=memories_shown(found["speed"].table),
         sizes=sizes,
@@ -77,16 +77,3 @@ def time(record: Record) -> str:
     each = cells.values() if isinstance(cells, dict) else [cells or 0]
     together = sum(float(np.sum(of)) for of in each)
     return took if together <= seconds else f"{took}; cells: {together / 60:.0f} min"
-
-
-def transition_table(record: Record) -> str:
-    """Return recovery and entropy at the first time against P: network, ideal memoriser, memory."""
-    t = record.headline["t"]
-    lines = []
-    for P in dict.fromkeys(row["P"] for row in record.table):
-        of = {(row["model"], row["split"]): row for row in record.rows(P=P, t=t)}
-        numbers = [of[model, split][name] for model, name in CURVES for split in ("train", "test")]
-        lines.append([P, *(f"{float(number):.2f}" for number in numbers)])
-    titles = ["P", "network, training", "unseen", "entropy, training", "unseen",
-              "memoriser, training", "unseen", "token memory, training", "unseen"]  # fmt: skip
-    return printed(titles, lines, "r" * len(titles))
