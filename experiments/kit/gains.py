@@ -30,8 +30,8 @@ def curves(table: Sequence[Mapping[str, Any]], **where: str) -> Array:
     seeds: dict[str, list[list[float]]] = {}
     for row in table:
         if all(row[name] == value for name, value in where.items()):
-            known = row.get("tv") in ("", None)
-            value, low, high = (float(row[name]) for name in (EXCESS if known else 3 * ["tv"]))
+            names = EXCESS if row.get("tv") in ("", None) else 3 * ["tv"]
+            value, low, high = (float(row[name]) for name in names)
             own = [float(row["calls"]), abs(value), (high - low) / 2]
             seeds.setdefault(str(row.get("seed")), []).append(own)
     return np.array([np.transpose(sorted(seeds[seed])) for seed in sorted(seeds)]

@@ -168,7 +168,9 @@ class Row(NamedTuple):
     P: int
     remembers: float
     generalises: float
+    """τ_gen."""
     memory: float
+    """τ_mem."""
     best: float
     """Steps after which mean unseen recovery is largest."""
     largest: float
