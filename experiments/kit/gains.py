@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.kit.intervals import headers
+from experiments.kit.intervals import columns, headers, over_seeds
+from experiments.kit.table import matching
 from minuddm.probes import Interval
-from minuddm.probes.intervals import student_interval
 
 Array = NDArray[np.float64]
 EXCESS = headers(["excess"])
@@ -28,12 +28,11 @@ def curves(table: Sequence[Mapping[str, Any]], **where: str) -> Array:
     No rows are one seed with nothing.
     """
     seeds: dict[str, list[list[float]]] = {}
-    for row in table:
-        if all(row[name] == value for name, value in where.items()):
-            names = EXCESS if row.get("tv") in ("", None) else 3 * ["tv"]
-            value, low, high = (float(row[name]) for name in names)
-            own = [float(row["calls"]), abs(value), (high - low) / 2]
-            seeds.setdefault(str(row.get("seed")), []).append(own)
+    for row in matching(table, **where):
+        names = EXCESS if row.get("tv") in ("", None) else 3 * ["tv"]
+        value, low, high = (float(row[name]) for name in names)
+        own = [float(row["calls"]), abs(value), (high - low) / 2]
+        seeds.setdefault(str(row.get("seed")), []).append(own)
     return np.array([np.transpose(sorted(seeds[seed])) for seed in sorted(seeds)]
                     or np.empty((1, 3, 0)))  # fmt: skip
 
@@ -56,6 +55,6 @@ def gain(own: Array, other: Array, calls: float) -> Interval:
         x = [np.interp(math.log(calls), *of) for of in zip(np.log(at), np.log(far), strict=True)]
         logs.append(np.array(x))
         chance = math.hypot(chance, half.max() / math.exp(x[0]))
-    ratio = logs[0] - logs[1]
-    one = Interval(ratio[0], ratio[0] - chance, ratio[0] + chance)
-    return Interval(*np.exp(one if len(ratio) == 1 else student_interval(ratio)).tolist())
+    each = [columns("gain", Interval(*np.exp([x, x - chance, x + chance]).tolist()))
+            for x in logs[0] - logs[1]]  # fmt: skip
+    return over_seeds(each, "gain", log=True)
