@@ -1,8 +1,8 @@
 """Generalisation comes first and memory later: after a time that grows with the training set.
 
 The instruments look at networks *while they are trained* (Favero, Sclocchi & Wyart 2025,
-2505.16959), all with the same schedule of equally many steps. For every P two networks are trained
-on disjoint sets of P sequences:
+2505.16959), all for equally many steps. For every P two networks are trained on disjoint sets of P
+sequences, and read off means of three looks (`kit/phases.py`):
 
     τ_gen    steps after which unseen recovery at t = .1 has 90 % of the largest it will have
     τ_mem    steps after which training recovery is .1 above unseen recovery: from here on the
@@ -15,7 +15,9 @@ on disjoint sets of P sequences:
 
 import math
 from argparse import Namespace
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,24 +28,25 @@ from numpy.typing import NDArray
 
 from experiments.kit import commandline
 from experiments.kit.cells import Found
+from experiments.kit.course import follow
 from experiments.kit.data import Data, describe, read
 from experiments.kit.draws import generator
 from experiments.kit.experiment import Experiment, Findings, Run, Verdict
 from experiments.kit.figures import DASH, subplots
 from experiments.kit.grid import variant
-from experiments.kit.intervals import is_one, spread
-from experiments.kit.phases import GAP, generalises_first, power, times, who_is_first
+from experiments.kit.intervals import is_one, recorded, spread
+from experiments.kit.measures import there_and_back
+from experiments.kit.phases import GAP, dates, generalises_first, power, who_is_first
 from experiments.kit.record import Record
 from experiments.kit.settings import COND, RECIPE, SCHEDULE
-from minuddm import ModelConfig, TrainConfig, Transformer, corrupt, restore
-from minuddm.probes import conditional_entropy, recovery
-from minuddm.train import train
+from minuddm import ModelConfig, TrainConfig, Transformer, Uniform
+from minuddm.probes import Interval, conditional_entropy, recovery
 
 T, GRID = 0.1, 64
+FIRST = 125  # steps before the first look
 HALVES = (0, 1)
-MEASURED = ("step", "train_recovery", "test_recovery", "train_entropy", "test_entropy")
-COLUMNS = ["data", "P", "seed", "half", *MEASURED, "agree"]
-ENDS = ("slope", "low", "high")
+SEEN = ("steps", "train_recovery", "test_recovery", "train_entropy", "test_entropy")
+COLUMNS = ["data", "P", "seed", "half", *SEEN, "agree"]
 
 Taus = dict[tuple[int, int, int], tuple[float, float]]  # by P, seed and half: τ_gen, τ_mem
 
@@ -57,76 +60,72 @@ class Learner:
     P: int
     half: int
     steps: int
-    probes: int
     sequences: int
     seed: int
 
+    @property
+    def label(self) -> str:
+        """Return the readable part of the file's name."""
+        return f"learn-P={self.P:06d}-seed={self.seed}-half={self.half}"
 
-def learn(task: Learner) -> dict[str, Any]:
-    """Train one network; return what was measured at every probe, and what it would say."""
+
+def learn(task: Learner) -> Found:
+    """Train one network to the last step; return what was seen of it on the way."""
     corpus = read(task.data, None, lines=False, vocab=256, rules=2, seed=0).corpus
     training, test = corpus.split(task.sequences, task.seed)
     own = training.tokens[task.half * len(training) // 2 :][: task.P]
-    V, L, alpha = corpus.V, corpus.tokens.shape[1], float(SCHEDULE.alpha(T))
-    many = np.resize(own, (task.sequences, L))
-    clean = {"train": many, "test": test.tokens}
-    noisy = {
-        split: corrupt(x, alpha, V, generator(task.seed, f"learning {split}"))
-        for split, x in clean.items()
-    }
-    found: dict[str, Any] = {name: [] for name in (*MEASURED, "says")}
-    size = ModelConfig(V, L, 64, 2, 4, COND)
-
-    def probe(step: int, network: Transformer) -> None:
-        found["step"].append(step)
-        for split, xt in noisy.items():
-            chance = generator(task.seed, f"learning restore {split} {step}")
-            back = restore(network, xt, T, SCHEDULE, GRID, chance)
-            came = recovery(clean[split], xt, back).recovery
-            found[f"{split}_recovery"].append(float(np.nanmean(came)))
-            H = conditional_entropy(network, xt, alpha).loo
-            found[f"{split}_entropy"].append(float(H.mean()))
-        log_p = network(noisy["test"], np.full(len(test), alpha))
-        found["says"].append(log_p.argmax(axis=2).ravel())
-
-    train(
-        Transformer.init(size, generator(task.seed, f"weights {task.half}")),
+    clean = {"train": np.resize(own, test.tokens.shape), "test": test.tokens}
+    _, seen = follow(
+        Transformer.init(
+            ModelConfig(corpus.V, own.shape[1], 64, 2, 4, COND),
+            generator(task.seed, f"weights {task.half}"),
+        ),
         own,
         TrainConfig(task.steps, seed=2 * task.seed + task.half, schedule=SCHEDULE, **RECIPE),
-        probe=probe,
-        probe_at=schedule(task.steps, task.probes),
+        partial(look, of=Uniform(corpus.V), clean=clean, seed=task.seed),
+        over=lambda *_: False,  # to the last step
+        first=FIRST,
     )
+    return seen
+
+
+def look(
+    network: Transformer, of: Uniform, clean: Mapping[str, NDArray[np.int32]], seed: int
+) -> dict[str, Any]:
+    """Return recoveries and entropies from t = .1, and the values named for unseen tokens."""
+    alpha, found = float(SCHEDULE.alpha(T)), dict[str, Any]()
+    for split, x in clean.items():
+        xt, back = there_and_back(network, x, T, GRID, of, seed, f"learning {split}")
+        found[f"{split}_recovery"] = float(np.nanmean(recovery(x, xt, back).recovery))
+        found[f"{split}_entropy"] = float(conditional_entropy(network, xt, alpha).loo.mean())
+        if split == "test":
+            found["says"] = network(xt, np.full(len(xt), alpha)).argmax(axis=2).ravel()
     return found
 
 
-def schedule(steps: int, probes: int) -> tuple[int, ...]:
-    """Return the steps at which networks are probed, evenly in their logarithm."""
-    return tuple(sorted({round(k) for k in np.geomspace(min(25, steps), steps, probes)}))
-
-
 def agreement(one: Found, other: Found) -> NDArray[np.float64]:
-    """Return at every probe the share of tokens for which two networks name the same value."""
+    """Return at every look the share of tokens for which two networks name the same value."""
     return np.asarray((one["says"] == other["says"]).mean(axis=1))
 
 
-def draw(table: list[dict[str, Any]], taus: Taus, fit: dict[str, float]) -> Figure:
+def draw(table: list[dict[str, Any]], taus: Taus, fit: Interval) -> Figure:
     """Draw recovery and agreement against steps, and the times against P."""
     sizes = sorted({row["P"] for row in table})
     shades = colormaps["viridis"](np.linspace(0, 0.85, len(sizes)))
     figure, (left, middle, right) = subplots(1, 3, (12.5, 4.2))
     for P, shade in zip(sizes, shades, strict=True):
         of = [row for row in table if row["P"] == P]
-        steps = sorted({row["step"] for row in of})
+        steps = sorted({row["steps"] for row in of})
 
         def mean(name: str, of: Any = of, steps: Any = steps) -> list[float]:
-            return [float(np.mean([r[name] for r in of if r["step"] == step])) for step in steps]
+            return [float(np.mean([r[name] for r in of if r["steps"] == step])) for step in steps]
 
         for split in ("train", "test"):
             left.plot(steps, mean(f"{split}_recovery"), color=shade, ls=DASH[split],
                       label=f"P = {P}" if split == "train" else None)  # fmt: skip
         middle.plot(steps, mean("agree"), color=shade, label=f"P = {P}")
-        general, memory = np.array([tau for (n, _, _), tau in taus.items() if n == P]).T
-        memory = memory[np.isfinite(memory)]
+        each = np.array([tau for (n, _, _), tau in taus.items() if n == P]).T
+        general, memory = (tau[np.isfinite(tau)] for tau in each)
         if len(memory):
             middle.axvline(np.exp(np.mean(np.log(memory))), color=shade, ls=":", lw=1)
         for name, mark, colour, values in (("τ_gen", "o", "#0072B2", general),
@@ -144,9 +143,10 @@ def draw(table: list[dict[str, Any]], taus: Taus, fit: dict[str, float]) -> Figu
         axes.set(xscale="log", xlabel="steps of training", ylim=(-0.02, 1.02))
         axes.legend(fontsize=8)
     right.set(xscale="log", yscale="log", xlabel="training sequences P", ylabel="steps")
+    right.set_ylim(0.8 * steps[0], 1.25 * steps[-1])
     right.set_xticks(sizes, [str(P) for P in sizes])
     right.xaxis.set_minor_formatter(NullFormatter())
-    right.set_title(f"τ_mem ∝ P^{spread(fit[end] for end in ENDS)}")
+    right.set_title(f"τ_mem ∝ P^{spread(fit)}")
     right.legend(fontsize=8.5)
     return figure
 
@@ -158,7 +158,7 @@ def agreeing(table: list[dict[str, Any]], taus: Taus) -> tuple[float, float]:
         line = [r for r in table if (r["P"], r["seed"], r["half"]) == (P, seed, half)]
         if np.isfinite(memory):
             at_end.append(line[-1]["agree"])
-            steps, agree = ([r[name] for r in line] for name in ("step", "agree"))
+            steps, agree = ([r[name] for r in line] for name in ("steps", "agree"))
             at_memory.append(float(np.interp(np.log(memory), np.log(steps), agree)))
     return (float(np.mean(at_end)), float(np.mean(at_memory))) if at_end else (np.nan, np.nan)
 
@@ -175,46 +175,44 @@ def options(p: commandline.CommandLine) -> None:
     whole = commandline.whole
     p.add_argument("--data", default="pydoc", help="pydoc, names, markov, hierarchy, or a file")
     p.add_argument("--subsets", type=whole(2), nargs="+", metavar="P",
-                   help="training sets (default: 16 32 64 128 256; --quick: 8 32)")  # fmt: skip
-    p.add_argument("--steps", type=whole(50), help="of training (default: 8000; 600 if --quick)")
+                   help="training sets (default: 6 from 16 to 512; --quick: 8 32)")  # fmt: skip
+    p.add_argument("--steps", type=whole(50), help="of training (default: 32000; --quick: 600)")
     p.add_argument("--seeds", type=whole(1), default=2, help="pairs of networks for each P")
 
 
 def plan(args: Namespace) -> Plan:
     """Return what is trained."""
-    sizes = sorted(set(args.subsets or ([8, 32] if args.quick else [16, 32, 64, 128, 256])))
-    steps, n = args.steps or (600 if args.quick else 8000), 50 if args.quick else 100
+    sizes = sorted(set(args.subsets or ([8, 32] if args.quick else [2**k for k in range(4, 10)])))
+    steps, n = args.steps or (600 if args.quick else 32_000), 50 if args.quick else 100
     data = read(args.data, None, lines=False, vocab=256, rules=2, seed=0)
     if 2 * (P := sizes[-1]) > len(data.corpus) - n:
         raise ValueError(f"two halves of P = {P} need more than {len(data.corpus)} sequences")
-    same, probes = (args.data, data.corpus.sha256), 8 if args.quick else 20
     return Plan(data, [
-        Learner(*same, P, half, steps, probes, n, args.seed + s)
+        Learner(args.data, data.corpus.sha256, P, half, steps, n, args.seed + s)
         for P in sizes for s in range(args.seeds) for half in HALVES
     ])  # fmt: skip
 
 
 def rows(name: str, found: dict[Learner, Found]) -> list[dict[str, Any]]:
-    """Return one row per network and probe."""
+    """Return one row per network and look."""
     table, pieces = [], list(found.items())
     for pair in zip(pieces[::2], pieces[1::2], strict=True):
         agree = agreement(pair[0][1], pair[1][1])
         for task, piece in pair:
             table += [
                 {"data": name, "P": task.P, "seed": task.seed, "half": task.half, "agree": agree[k],
-                 **{column: piece[column][k] for column in MEASURED}}
+                 **{column: piece[column][k] for column in SEEN}}
                 for k in range(len(agree))
             ]  # fmt: skip
     return table
 
 
 def measure(plan: Plan, run: Run) -> Findings:
-    """Train and probe all networks, and fit the times of memory by a power of P."""
+    """Train and watch all networks, and fit the times of memory by a power of P."""
     tasks, one = plan.tasks, plan.tasks[0]
-    tiny = replace(one, steps=1, probes=1, sequences=2)
+    tiny = replace(one, steps=1, sequences=2)
     found = dict(zip(tasks, run.each(learn, tasks, tiny), strict=True))
-    taus = {(task.P, task.seed, task.half): times(*(piece[name] for name in MEASURED[:3]))
-            for task, piece in found.items()}  # fmt: skip
+    taus = {(task.P, task.seed, task.half): dates(piece) for task, piece in found.items()}
     table = rows(describe(plan.data)["name"], found)
     P, tau = np.array([key[0] for key in taus], dtype=float), np.array(list(taus.values()))
     sizes, fit = sorted({task.P for task in tasks}), power(P, tau[:, 1])
@@ -223,9 +221,11 @@ def measure(plan: Plan, run: Run) -> Findings:
     memory = {n: np.exp(np.nanmean(np.log(tau[n == P, 1]))) for n in sizes
               if np.isfinite(tau[n == P, 1]).any()}  # fmt: skip
     listed = ", ".join(f"{steps:.0f} at P = {n}" for n, steps in memory.items())
+    came = int(np.isfinite(tau[:, 1]).sum())
     text = (
-        f"Memory sets in after {listed} steps. Two networks on disjoint sets name the same value "
-        f"for {settled:.2f} of the tokens at τ_mem, and for {last:.2f} at the end."
+        f"Memory sets in after {listed} steps, in {came} of {len(tau)} networks. Two networks on "
+        f"disjoint sets name the same value for {settled:.2f} of the tokens at τ_mem, and for "
+        f"{last:.2f} at the end."
         if memory
         else f"No network came to remember in {one.steps} steps."
     )
@@ -247,14 +247,14 @@ def verdicts(record: Record) -> list[Verdict]:
     """Judge the power, which should be 1, and whether most networks generalise first at every P."""
     name = record.content["data"]["name"]
     about = "" if name == "pydoc" else f"{name}: "
-    fit, order = record.headline["power"], record.headline["generalises_first"]
-    known = fit["slope"] is not None
+    fit, order = recorded(record.headline["power"]), record.headline["generalises_first"]
+    known = math.isfinite(fit.low)
     first = {P: math.nan if share is None else float(share) for P, share in order.items()}
     return [
         Verdict(
             f"{about}memory sets in after a time that grows linearly with P",
-            f"P^{spread(fit[end] for end in ENDS)}" if known else "too few networks remember",
-            (is_one(fit[end] for end in ENDS) if known else None,),
+            f"P^{spread(fit)}" if known else "too few networks remember",
+            (is_one(fit),),
         ),
         Verdict(
             f"{about}generalisation comes before memory",

@@ -31,10 +31,10 @@ from experiments.kit.draws import generator
 from experiments.kit.experiment import Experiment, Findings, Run, Verdict
 from experiments.kit.figures import COLOURS, subplots
 from experiments.kit.measures import there_and_back
-from experiments.kit.phases import reached, share, within
 from experiments.kit.record import Record
 from experiments.kit.settings import COND, RECIPE, SCHEDULE
 from experiments.kit.table import matching
+from experiments.kit.trials import reached, share, within
 from experiments.kit.warped import Warped
 from minuddm import ModelConfig, TrainConfig, Transformer, Uniform
 from minuddm.probes import recovery

@@ -11,21 +11,20 @@ from experiments.kit import commandline
 from experiments.kit.experiment import OPEN
 from experiments.kit.phases import (
     ENTROPIES,
+    dates,
     generalises_first,
     lines_of,
     mean,
     misfit,
     power,
-    reached,
     readings,
-    share,
     summary,
     times,
     timetable,
     until,
-    within,
 )
 from experiments.kit.record import Record
+from experiments.kit.trials import reached, share, within
 
 STEPS = np.array([500.0, 1000, 2000, 4000, 8000])
 
@@ -34,12 +33,10 @@ def test_a_known_power_is_found():
     P = np.repeat([16.0, 64.0, 256.0], 4)
     noise = np.exp(0.1 * np.random.default_rng(0).normal(size=12))
     fit = power(P, 3 * P**1.0 * noise)
-    assert fit["low"] < 1 < fit["high"]
-    assert fit["high"] - fit["low"] < 0.2
-    assert np.isnan(power(P[:4], P[:4])["slope"])
-    missing = power(P, np.where(P == 256, np.nan, 3 * P))
-    assert missing["sizes"] == 2
-    assert missing["slope"] == pytest.approx(1)
+    assert fit.low < 1 < fit.high
+    assert fit.high - fit.low < 0.2
+    assert np.isnan(power(P[:4], P[:4])).all()
+    assert power(P, np.where(P == 256, np.nan, 3 * P)) == pytest.approx([1, 1, 1])
 
 
 def test_points_beside_a_power_are_found():
@@ -121,6 +118,22 @@ def test_times_of_generalisation_and_memory_are_read_between_looks():
     assert generalises == pytest.approx(10 ** (1 + 7 / 8))
     assert remembers == pytest.approx(10 ** (3 + 1 / 5))
     assert np.isnan(times(steps, test, test)[1])
+
+
+def test_dates_are_read_off_means_of_three_looks():
+    """A gap of .2 in one look alone dates nothing; one that stays passes .1 in the means."""
+    steps, flat = np.array([1.0, 2, 4, 8, 16, 32]), np.full(6, 0.5)
+    once = flat + 0.2 * (steps == 2)
+    stays = once + 0.3 * (steps > 4)
+
+    def of(train):
+        return dates({"steps": steps, "train_recovery": train, "test_recovery": flat})
+
+    assert np.isfinite(times(steps, once, flat)[1])
+    assert np.isnan(of(once)[1])
+    assert of(stays)[1] == pytest.approx(2 ** (1 + 1 / 3))  # from .2/3 at 2 to (.2 + .3)/3 at 4
+    short = {"steps": steps[:2], "train_recovery": stays[:2], "test_recovery": flat[:2]}
+    assert np.isnan(dates(short)).all()
 
 
 def test_memory_that_never_came_came_later():

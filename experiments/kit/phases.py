@@ -3,7 +3,6 @@
     time to remember    steps until training recovery has risen through .9, and its power in P
     limit               the P whose training recovery ends below .95
     best                the step at which unseen recovery is largest, for early stopping
-    reached             the seconds until it has risen through any level, of a table of trials
     τ_gen, τ_mem        when unseen recovery has nine tenths of its largest, and when training
                         recovery first is .1 above it, and learning by heart sets in
 
@@ -34,19 +33,18 @@ Seen = Mapping[str, NDArray[Any]]
 Lines = dict[int, list[Seen]]  # by P, a line a seed
 
 
-def power(P: NDArray[np.float64], tau: NDArray[np.float64]) -> dict[str, float]:
+def power(P: NDArray[np.float64], tau: NDArray[np.float64]) -> Interval:
     """Return the slope of log τ on log P and its 95 % interval, a line through all networks.
 
     Networks that never came to remember are left out; fewer than two sizes have no slope.
     """
     known = np.isfinite(tau)
-    sizes = len(np.unique(P[known]))
-    if sizes < 2 or known.sum() < 3:
-        return {"slope": float("nan"), "low": float("nan"), "high": float("nan"), "sizes": sizes}
+    if len(np.unique(P[known])) < 2 or known.sum() < 3:
+        return Interval(math.nan, math.nan, math.nan)
     line = linregress(np.log(P[known]), np.log(tau[known]))
     half = float(student.ppf(0.975, known.sum() - 2) * line.stderr)
     slope = float(line.slope)
-    return {"slope": slope, "low": slope - half, "high": slope + half, "sizes": sizes}
+    return Interval(slope, slope - half, slope + half)
 
 
 def times(steps: ArrayLike, train: ArrayLike, test: ArrayLike) -> tuple[float, float]:
@@ -80,7 +78,7 @@ def generalises_first(tau: NDArray[np.float64]) -> float:
 def who_is_first(shares: Mapping[Any, float]) -> tuple[str, tuple[bool | None, ...]]:
     """Return what is said of such shares by P, and whether generalisation is first at each."""
     said = ", ".join(f"{share:.2f} at P = {P}" for P, share in shares.items() if share >= 0)
-    return (f"in a share of the networks of {said}",
+    return (f"in a share of the networks of {said}" if said else "no network came to remember",
             tuple(share > 0.9 if share >= 0 else None for share in shares.values()))  # fmt: skip
 
 
@@ -142,10 +140,9 @@ def summary(lines: Lines) -> Summary:
     tau = np.array([[r.remembers for r in of] for of in each])  # (seeds, P)
     limits = np.array([falls_below(P, [r.kept for r in of], PLATEAU) for of in each])
     fits = [power(P, of) for of in tau]
-    slopes = [fit["slope"] for fit in fits]
-    if len(each) == 1:
-        slope = Interval(*(fits[0][end] for end in ("slope", "low", "high")))
-    else:
+    slope = fits[0]
+    if len(each) > 1:
+        slopes = [fit.value for fit in fits]
         slope = student_interval(slopes if np.isfinite(slopes).all() else [])
     ends = [{"limit": end} for end in np.nan_to_num(limits, nan=np.inf)]
     limit = over_seeds(ends, "limit", log=True)
@@ -206,36 +203,3 @@ def lines_of(table: Sequence[Mapping[str, Any]]) -> Lines:
             for rows in of.values()]
         for P, of in each.items()
     }  # fmt: skip
-
-
-def reached(
-    table: Sequence[Mapping[str, Any]], names: Sequence[str], level: float
-) -> dict[str, list[float]]:
-    """Return by trial, for every seed, the seconds until training recovery rises through `level`.
-
-    Infinite where it never does.
-    """
-    found: dict[str, list[float]] = {name: [] for name in names}
-    for name, of in found.items():
-        rows = [row for row in table if row["trial"] == name]
-        for seed in sorted({str(row.get("seed", 0)) for row in rows}):
-            line = [row for row in rows if str(row.get("seed", 0)) == seed]
-            seconds, own = (np.array([float(row[column]) for row in line])
-                            for column in ("seconds", "train_recovery"))  # fmt: skip
-            at = falls_below(seconds, level - own, 0.0)
-            of.append(math.inf if math.isnan(at) else at)
-    return found
-
-
-def share(own: float, other: float, spent: float, spent_other: float) -> tuple[float, float]:
-    """Return the least and largest ratio of two times; an infinite one exceeds what was spent."""
-    least = (own if math.isfinite(own) else spent) / other
-    return least, own / (other if math.isfinite(other) else spent_other)
-
-
-def within(ratio: tuple[float, float]) -> str:
-    """Say a ratio that lies between two ends."""
-    low, high = ratio
-    if low == high:
-        return f"{low:.2f}"
-    return f"at most {high:.2f}" if math.isfinite(high) else f"at least {low:.2f}" if low else "–"
