@@ -19,13 +19,13 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.special import stdtrit
 
 from experiments.kit import commandline
 from experiments.kit.course import SLACK, told
 from experiments.kit.data import SOURCES, Data, describe, label, read
 from experiments.kit.experiment import Experiment, Findings, Run, Verdict
-from experiments.kit.intervals import above, crossed, earlier, headers, same_place, show
+from experiments.kit.intervals import crossed, earlier, same_place, show
+from experiments.kit.near import half, near
 from experiments.kit.networks import by_seeds, compute
 from experiments.kit.readings import Estimates, draw, estimate
 from experiments.kit.record import Record
@@ -42,7 +42,6 @@ from experiments.kit.settings import (
 from experiments.kit.table import COLUMNS, gaps, rows
 from minuddm import Corpus, TrainConfig
 
-NEAR_BOUND, NEAR_RECOVERY = 0.02, 0.95  # of the ideal: nats per token, share of its recovery
 FINISHED = {"steps": 64_000, "width": 96}
 
 
@@ -79,7 +78,7 @@ def paragraph(table: list[dict[str, Any]], t: float, subject: str) -> str:
         row = of[subject, last, "test"]
         said.append(
             f"The ideal generaliser recovers {both(last, 'recovery', 'source_ideal')}; the bound "
-            f"on unseen sequences lies {row['excess']:.4f} ± {_half(row):.4f} nats per "
+            f"on unseen sequences lies {row['excess']:.4f} ± {half(row):.4f} nats per "
             "token above the source's entropy."
         )
     return " ".join(said)
@@ -97,7 +96,7 @@ def verdicts(record: Record) -> list[Verdict]:
              "masked": settings.get("measured", {}).get("process") == "masked"}  # fmt: skip
     about = "".join(f"{kind}: " for kind, so in kinds.items() if so)
     if len(sizes) == 1:
-        return _near(record, about, subject, sizes[0])
+        return near(record, about, subject, sizes[0])
     leaves, meet, entropies, cross = (record.interval(name) for name in Estimates._fields)
     train, test = (
         float(record.rows(model=subject, P=sizes[-1], t=t, split=split)[0]["recovery"])
@@ -122,38 +121,6 @@ def verdicts(record: Record) -> list[Verdict]:
         number = f"P = {show(cross, sizes[0])}"
         found.append(Verdict(about + text, number, (crossed(cross, sizes[0]),)))
     return found
-
-
-def _half(row: Mapping[str, Any]) -> float:
-    """Return the half-width of the interval of a bound's excess, over several seeds Student's."""
-    seeds = int(row["seeds"])
-    return float(row["excess_se"]) * (float(stdtrit(seeds - 1, 0.975)) if seeds > 1 else 2.0)
-
-
-def _near(record: Record, about: str, subject: str, P: int) -> list[Verdict]:
-    """Judge how near one network comes to the ideal generaliser, on unseen sequences."""
-    network, ideal = (
-        record.rows(model=model, P=P, split="test") for model in (subject, "source_ideal")
-    )
-    if not ideal:
-        return []
-    excess, half = float(network[0]["excess"]), _half(network[0])
-    names = headers(["recovery"])
-    own, best = ([[float(row[k]) for k in names] for row in rows] for rows in (network, ideal))
-    listed = ("/".join(f"{x[0]:.2f}" for x in shares) for shares in (own, best))
-    return [
-        Verdict(
-            f"{about}at P = {P} the bound on unseen sequences lies within {NEAR_BOUND} nats per "
-            "token of the source's entropy",
-            f"{excess:.3f} ± {half:.3f} above it",
-            (above((-excess, -excess - half, -excess + half), -NEAR_BOUND),),
-        ),
-        Verdict(
-            f"{about}at P = {P} recovery reaches {NEAR_RECOVERY:.0%} of the ideal generaliser's",
-            "{} of {} at t = {}".format(*listed, "/".join(row["t"] for row in ideal)),
-            tuple(above(x, NEAR_RECOVERY * y[0]) for x, y in zip(own, best, strict=True)),
-        ),
-    ]
 
 
 # ---- from options to findings -------------------------------------------------------------------

@@ -2,7 +2,8 @@
 
 The bound's excess over the entropy of a known source is measured against the ideal generaliser on
 the same draws: its bound has exactly that entropy for its mean, so the difference, sequence by
-sequence, has the same mean and far less noise.
+sequence, has the same mean and far less noise. So has the share of its recovery, on the same
+corrupted sequences with the same chances.
 """
 
 import itertools
@@ -10,17 +11,20 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.random import Generator
 from numpy.typing import NDArray
 
 from experiments.kit.draws import generator
 from experiments.kit.intervals import columns, headers
 from experiments.kit.means import mean_known
 from experiments.kit.settings import SPLITS, Arrays, Settings
-from minuddm.probes import mean_interval
+from minuddm.probes import Interval, mean_interval
+
+Values = NDArray[np.float64]
 
 COLUMNS = [
     *("data", "model", "P", "t", "split", "seeds", "n"),
-    *headers(["recovery"]), *("recovery_characters", "unstable", "exact"),
+    *headers(["recovery", "of_ideal"]), *("recovery_characters", "unstable", "exact"),
     *headers(["entropy_loo"]), "entropy_loo_characters", "entropy_loo_median",
     *("entropy_loo_above", "entropy_posterior", "entropy_posterior_median"),
     *("entropy_posterior_above", "clean_entropy_loo", "clean_entropy_posterior"),
@@ -30,7 +34,8 @@ COLUMNS = [
 """Entropies are those of the corrupted sequences at the row's t, `clean_` ones of the clean
 sequences at t = 1e-5 [T28]; `median` is the mean of the medians of sequences, `above` the share of
 tokens above 0.1 nat; all count the padding of lines but those of `characters`. The bound has no t;
-its `excess` is over the entropy of the source. `kl_` is KL(ideal ‖ trained) between conditionals of
+its `excess` is over the entropy of the source; `of_ideal` is the share of the ideal generaliser's
+recovery. `kl_` is KL(ideal ‖ trained) between conditionals of
 the corrupted sequences, in nats per token. `n` is the number of sequences a seed; `steps` the mean
 number of training steps, and `finished` the share of the seeds whose networks stopped because
 learning was over (`kit/course.py`)."""
@@ -51,6 +56,9 @@ def rows(
             row = {"data": name, "model": model, "P": P, "t": t, "split": split}
             row |= {"seeds": len(recovered), "n": recovered.shape[1]}
             row |= columns("recovery", mean_interval(recovered, rng))
+            known = arrays.get(f"source_ideal {split} {t} recovery")
+            if known is not None and model != "source_ideal":
+                row |= columns("of_ideal", _share(recovered, known, rng))
             if model == "network":
                 row |= {name: float(arrays[name].mean()) for name in ("steps", "finished")}
             for column in COLUMNS:  # the energy descent has no conditionals, hence fewer of them
@@ -64,6 +72,12 @@ def rows(
                 else:
                     row[column] = float(mean_known(values.ravel()))
             yield row | _bound_columns(arrays, model, split, entropy)
+
+
+def _share(recovered: Values, known: Values, rng: Generator) -> Interval:
+    """Return recovery (S, n) as a share of the ideal's, which differs on the same sequences."""
+    apart, whole = mean_interval(recovered - known, rng), np.nanmean(known)
+    return Interval(*(float(1 + end / whole) for end in apart))
 
 
 def _bound_columns(
@@ -89,7 +103,7 @@ def _bound_columns(
     return row
 
 
-def _standard_error(values: NDArray[np.float64]) -> float:
+def _standard_error(values: Values) -> float:
     """Of the mean of values (S, n): between seeds, or between the sequences of one."""
     if len(values) == 1:
         return float(values.std() / np.sqrt(values.size))
