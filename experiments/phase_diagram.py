@@ -33,7 +33,7 @@ from experiments.kit.experiment import Experiment, Findings, Run, Verdict
 from experiments.kit.figures import subplots
 from experiments.kit.grid import size, variant
 from experiments.kit.intervals import is_one, show, spread
-from experiments.kit.measures import there_and_back
+from experiments.kit.measures import recoveries, there_and_back
 from experiments.kit.phases import (
     ENTROPIES,
     LOOKS,
@@ -54,7 +54,7 @@ from experiments.kit.phases import (
 from experiments.kit.record import Record
 from experiments.kit.settings import COND, RECIPE, SCHEDULE, SPLITS, STARTS
 from minuddm import ModelConfig, TrainConfig, Transformer, Uniform
-from minuddm.probes import conditional_entropy, recovery
+from minuddm.probes import conditional_entropy
 from minuddm.probes.transition import PLATEAU
 from minuddm.reverse import T_END
 
@@ -112,10 +112,8 @@ def look(
     network: Transformer, V: int, clean: dict[str, NDArray[np.int32]], seed: int
 ) -> dict[str, float]:
     """Return the recoveries, and the entropies of what comes back from each starting t."""
-    found, of = {}, Uniform(V)
-    for split, x in clean.items():
-        xt, back = there_and_back(network, x, T, GRID, of, seed, f"phase {split}")
-        found[f"{split}_recovery"] = float(np.nanmean(recovery(x, xt, back).recovery))
+    of = Uniform(V)
+    found = recoveries(network, clean, T, GRID, of, seed, "phase")
     few = clean["train"][:50]
     for t, name in zip(STARTS, ENTROPIES, strict=True):
         _, back = there_and_back(network, few, t, GRID, of, seed, f"phase own {t}")

@@ -30,14 +30,13 @@ from experiments.kit.data import describe, read
 from experiments.kit.draws import generator
 from experiments.kit.experiment import Experiment, Findings, Run, Verdict
 from experiments.kit.figures import COLOURS, subplots
-from experiments.kit.measures import there_and_back
+from experiments.kit.measures import recoveries
 from experiments.kit.record import Record
 from experiments.kit.settings import COND, RECIPE, SCHEDULE
 from experiments.kit.table import matching
 from experiments.kit.trials import reached, share, within
 from experiments.kit.warped import Warped
 from minuddm import ModelConfig, TrainConfig, Transformer, Uniform
-from minuddm.probes import recovery
 from minuddm.probes.transition import PLATEAU
 from minuddm.train import train
 
@@ -108,18 +107,9 @@ def learn(task: Trial) -> dict[str, NDArray[Any]]:
     clean = {"train": np.resize(own, test.tokens.shape), "test": test.tokens}
     model, config = task.configs(corpus.V, own.shape[1])
     network = task.start(model)
-    look = partial(_look, V=corpus.V, clean=clean, seed=task.seed)
+    look = partial(recoveries, clean=clean, t=T, grid=GRID, of=Uniform(corpus.V), seed=task.seed,
+                   purpose="recipe")  # fmt: skip
     return follow(network, own, config, look, over=partial(_there, config.anneal))[1]
-
-
-def _look(
-    network: Transformer, V: int, clean: dict[str, NDArray[np.int32]], seed: int
-) -> dict[str, float]:
-    found = {}
-    for split, x in clean.items():
-        xt, back = there_and_back(network, x, T, GRID, Uniform(V), seed, f"recipe {split}")
-        found[f"{split}_recovery"] = float(np.nanmean(recovery(x, xt, back).recovery))
-    return found
 
 
 def _there(annealed: bool, steps: Any, seen: Any) -> bool:

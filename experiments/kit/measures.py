@@ -4,6 +4,7 @@ Every quantity is one value a sequence, in nats per token where it is an entropy
 models see the same corrupted sequences and the same chances.
 
     there_and_back  sequences corrupted to t, and what comes back
+    recoveries      the mean share that comes back, of each split
     look            recovery and bound, while a network learns
     at_noise        recovery and entropies from t, and the distance to the ideals
     of_the_clean    entropies of the sequences as they are, and the bound
@@ -11,6 +12,7 @@ models see the same corrupted sequences and the same chances.
                     noise level [T47]
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -42,6 +44,18 @@ def there_and_back(
     xt = of.corrupt(x0, float(SCHEDULE.alpha(t)), generator(seed, purpose))
     chance = generator(seed, f"{purpose}, back")
     return xt, restore(denoiser, xt, t, SCHEDULE, grid, chance, process=of)
+
+
+def recoveries(
+    denoiser: Denoiser, clean: Mapping[str, Tokens], t: float, grid: int, of: Process, seed: int,
+    purpose: str,
+) -> dict[str, float]:  # fmt: skip
+    """Return the mean recovery from t of clean sequences by split: train_recovery, …"""
+    found = {}
+    for split, x in clean.items():
+        xt, back = there_and_back(denoiser, x, t, grid, of, seed, f"{purpose} {split}")
+        found[f"{split}_recovery"] = float(np.nanmean(recovery(x, xt, back).recovery))
+    return found
 
 
 def look(cell: Cell, network: Transformer) -> Arrays:
