@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 
 from experiments.kit import commandline
 from experiments.kit.cells import Found
-from experiments.kit.course import follow
+from experiments.kit.course import follow, still
 from experiments.kit.data import Data, describe, read
 from experiments.kit.draws import generator
 from experiments.kit.experiment import Experiment, Findings, Run, Verdict
@@ -221,18 +221,19 @@ def measure(plan: Plan, run: Run) -> Findings:
     memory = {n: np.exp(np.nanmean(np.log(tau[n == P, 1]))) for n in sizes
               if np.isfinite(tau[n == P, 1]).any()}  # fmt: skip
     listed = ", ".join(f"{steps:.0f} at P = {n}" for n, steps in memory.items())
+    calm = np.array([still(piece["steps"], piece["train_recovery"]) for piece in found.values()])
     came = int(np.isfinite(tau[:, 1]).sum())
     text = (
         f"Memory sets in after {listed} steps, in {came} of {len(tau)} networks. Two networks on "
         f"disjoint sets name the same value for {settled:.2f} of the tokens at τ_mem, and for "
-        f"{last:.2f} at the end."
+        f"{last:.2f} at the end. Training recovery stands still there in {calm.sum()}."
         if memory
         else f"No network came to remember in {one.steps} steps."
     )
     return Findings(
         table,
         {"power": fit, "generalises_first": order, "agree_at_tau_mem": settled,
-         "agree_at_the_end": last,
+         "agree_at_the_end": last, "at_rest": {n: int(calm[n == P].sum()) for n in sizes},
          "tau": {f"P = {k[0]}, seed {k[1]}, half {k[2]}": list(v) for k, v in taus.items()}},
         text,
         draw(table, taus, fit),

@@ -106,6 +106,7 @@ def test_a_timetable_tells_what_most_seeds_do_and_means_at_the_end():
     assert np.isinf(many.remembers)
     assert (few.best, few.largest) == (2000, 0.5)
     assert few.test == pytest.approx(0.5 - 0.1 * np.log(4))
+    assert (few.still, many.still) == (2, 1)  # 1.0 of 700 and 900 from 4000 steps on; 1e5 rises
     last = 0.9 + 0.2 * np.log(8000 / 1e5)
     assert (few.train, many.train) == pytest.approx(((2 + last) / 3, (1 + 2 * last) / 3))
 

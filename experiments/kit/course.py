@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from experiments.kit.commandline import InputError
 from minuddm import TrainConfig, Transformer
@@ -43,13 +43,18 @@ def looks(cap: int, first: int = FIRST) -> tuple[int, ...]:
 
 def over(steps: Sequence[int], seen: Sequence[Mapping[str, Any]], slack: float = SLACK) -> bool:
     """Return whether learning is over: "train recovery" and "train bound" stand still (above)."""
-    since = [k for k, step in enumerate(steps) if 2 * step >= steps[-1]]
-    if steps[-1] < EARLIEST or 2 * steps[0] > steps[-1]:
-        return False
     return all(
-        np.ptp([float(np.nanmean(seen[k][name])) for k in since]) < slack
+        still(steps, [float(np.nanmean(row[name])) for row in seen], slack)
         for name in ("train recovery", "train bound")
     )
+
+
+def still(steps: ArrayLike, values: ArrayLike, slack: float = SLACK) -> bool:
+    """Return whether, since half as many steps, a quantity has changed by less than `slack`."""
+    at, seen = np.asarray(steps), np.asarray(values)
+    if at[-1] < EARLIEST or 2 * at[0] > at[-1]:
+        return False
+    return bool(np.ptp(seen[2 * at >= at[-1]]) < slack)
 
 
 def told(finished: Mapping[int, Sequence[bool]]) -> str:

@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import linregress
 from scipy.stats import t as student
 
+from experiments.kit.course import still
 from experiments.kit.intervals import over_seeds
 from experiments.kit.settings import STARTS
 from minuddm.probes import Interval
@@ -174,6 +175,8 @@ class Row(NamedTuple):
     train: float
     """Training recovery at the last step."""
     test: float
+    still: int
+    """The number of seeds whose training recovery stands still there (`kit/course.py`)."""
 
 
 def timetable(lines: Lines) -> list[Row]:
@@ -184,7 +187,8 @@ def timetable(lines: Lines) -> list[Row]:
         train, test = (mean(of, name) for name in SEEN[1:3])
         middle = np.median(np.where(np.isnan(each), np.inf, each), axis=0)
         best = int(of[0]["steps"][test.argmax()])
-        rows.append(Row(P, *middle.tolist(), best, test.max(), train[-1], test[-1]))
+        rest = sum(still(seen["steps"], seen["train_recovery"]) for seen in of)
+        rows.append(Row(P, *middle.tolist(), best, test.max(), train[-1], test[-1], rest))
     return rows
 
 

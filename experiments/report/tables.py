@@ -38,11 +38,11 @@ def times_table(records: Iterable[Record]) -> str:
             lines.append([
                 _data(record), str(row.P),
                 *(f"{x:,.0f}" if math.isfinite(x) else "–" for x in steps),
-                f"{row.largest:.2f}", f"{row.train:.2f}", f"{row.test:.2f}",
+                f"{row.largest:.2f}", f"{row.train:.2f}", f"{row.test:.2f}", str(row.still),
             ])  # fmt: skip
     titles = ("data", "P", ".9 of training back after", "τ_gen", "τ_mem", "unseen largest after",
-              "there", "training at the end", "unseen")  # fmt: skip
-    return printed(titles, lines, "lrrrrrrrr")
+              "there", "training at the end", "unseen", "networks at rest")  # fmt: skip
+    return printed(titles, lines, "lrrrrrrrrr")
 
 
 def capacity_table(records: Iterable[Record]) -> str:
