@@ -219,7 +219,7 @@ def measure(plan: grid.Plan, run: Run) -> Findings:
     )
     return Findings(
         rows(found.name, {(size, "all"): x for size, x in pooled.items()} | single),
-        {"pooled": pooled, "agreement": agree, "finished": found.over()},
+        {"pooled": pooled, "agreement": agree},
         text + told(found.over()),
         draw(agree, single),
         found.describe(),

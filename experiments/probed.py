@@ -107,8 +107,7 @@ def measure(plan: grid.Plan, run: Run) -> Findings:
     )
     return Findings(
         table,
-        {"known": known, **{word: count[word] for word in ("right", "wrong", "undecided")},
-         "finished": found.over()},
+        {"known": known, **{word: count[word] for word in ("right", "wrong", "undecided")}},
         text + told(found.over()),
         draw(table),
         found.describe() | {"steps": STEPS, "none": NONE},

@@ -203,7 +203,6 @@ def measure(plan: grid.Plan, run: Run) -> Findings:
             **means,
             "meet": crossing,
             "reference": who,
-            "finished": found.over(),
             "left_out": left_out,
         },
         text + told(found.over()),

@@ -54,6 +54,9 @@ def test_experiments_share_one_grid(experiment, trained, text, capsys, monkeypat
     assert paragraph.startswith(record["headline"]["paragraph"])
     assert record["verdicts"]
     assert record["settings"]["seeds"] == [0, 1]
+    asked = record["settings"]["sizes"], record["settings"]["subsets"]
+    assert set(record["finished"]) == set(map(str, asked[1]))
+    assert all(len(of) == 2 * len(asked[0]) for of in record["finished"].values())
     with (trained / "table.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert list(rows[0]) == experiment.EXPERIMENT.columns

@@ -132,10 +132,10 @@ class Grid:
         }  # fmt: skip
 
     def more(self, intervals: str = OVER_SEEDS) -> dict[str, Any]:
-        """Return what else a record says: the data, and what its intervals are over."""
+        """Return what else a record says: data, what intervals are over, and what had finished."""
         if len(self.seeds) == 1:
             intervals = intervals.replace(OVER_SEEDS, "95 %, bootstrap over sequences of one seed")
-        return {"data": describe(self.data), "intervals": intervals}
+        return {"data": describe(self.data), "intervals": intervals, "finished": self.over()}
 
 
 def options(
