@@ -35,10 +35,10 @@ COLUMNS = [
 sequences at t = 1e-5 [T28]; `median` is the mean of the medians of sequences, `above` the share of
 tokens above 0.1 nat; all count the padding of lines but those of `characters`. The bound has no t;
 its `excess` is over the entropy of the source; `of_ideal` is the share of the ideal generaliser's
-recovery. `kl_` is KL(ideal ‖ trained) between conditionals of
-the corrupted sequences, in nats per token. `n` is the number of sequences a seed; `steps` the mean
-number of training steps, and `finished` the share of the seeds whose networks stopped because
-learning was over (`kit/course.py`)."""
+recovery. `kl_` is KL(ideal ‖ trained) between conditionals of the corrupted sequences, in nats per
+token. `n` is the number of sequences a seed; `steps` the mean number of training steps, and
+`finished` the share of the seeds whose networks stopped because learning was over
+(`kit/course.py`)."""
 _INTERVALS = ("entropy_loo", "kl_dataset_ideal", "kl_source_ideal")
 
 
@@ -75,7 +75,7 @@ def rows(
 
 
 def _share(recovered: Values, known: Values, rng: Generator) -> Interval:
-    """Return recovery (S, n) as a share of the ideal's, which differs on the same sequences."""
+    """Return recovery (S, n) as a share of the ideal's, by differences on the same sequences."""
     apart, whole = mean_interval(recovered - known, rng), np.nanmean(known)
     return Interval(*(float(1 + end / whole) for end in apart))
 
